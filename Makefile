@@ -1,0 +1,44 @@
+# devbox: what there is to do here. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+TOOL := go tool -modfile=test/tools/go.mod
+RACE := ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/stream/... ./internal/...
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## compile the devbox command to bin/devbox
+	go build -o bin/devbox ./cmd/devbox
+
+test: ## run every test that needs neither a container engine nor a network
+	go test ./...
+	go test -race $(RACE)
+	cd test/lab && go test ./...
+
+check: ## vet, lint, and that what is generated is up to date
+	go vet -tags e2e ./...
+	$(TOOL) golangci-lint run
+	go generate ./...
+	git diff --exit-code -- serving charts
+
+generate: ## make the deepcopy functions and the CRDs again from the Go types
+	go generate ./...
+
+lab: ## build every image of the box from packages; prints the OCI layout's path
+	@cd test/lab && go run .
+
+up: build ## bring the box up from the lab's images and serve the example
+	layout=$$($(MAKE) -s lab) && bin/devbox up --images "$$layout" ./examples/hello
+
+down: build ## take the box down, leaving nothing
+	bin/devbox down
+
+e2e: build ## run the stories on a real kind box made from the lab's images
+	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 40m -v ./test/e2e
+
+bench: build ## measure, as ratios against a reference in the same run; writes docs/measurements.md
+	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
+
+.PHONY: help build test check generate lab up down e2e bench

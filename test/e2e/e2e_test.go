@@ -1,0 +1,283 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/test/box"
+)
+
+const (
+	host = "hello.default.example.com"
+	soon = 90 * time.Second // for what takes seconds on a quiet machine
+)
+
+// TestBox is one box's life from nothing to nothing. Each story goes on where
+// the one before it ended, as a working day does.
+func TestBox(t *testing.T) {
+	b := box.New(t, "devbox-e2e")
+	dir := box.Project(t, "hello")
+	d := &day{Box: b, t: t, dir: dir, main: filepath.Join(dir, "main.go"), answer: "Hello World!"}
+	d.up = b.Up("--port", "18080", dir)
+
+	for _, story := range []struct {
+		name string
+		tell func(*testing.T)
+	}{
+		{"from nothing to an answer", d.firstAnswer},
+		{"an edit answers, and no request fails on the way", d.edit},
+		{"a second up of a box in use is refused", d.secondUpIsRefused},
+		{"code that does not compile keeps the last good answer", d.brokenEdit},
+		{"a crashing revision takes no traffic and shows its log", d.crashingEdit},
+		{"a revision that never listens takes no traffic", d.deafEdit},
+		{"a manifest edit makes a revision without a build", d.manifestEdit},
+		{"to zero pods and back on a request", d.zeroAndBack},
+		{"Ctrl-C leaves the box answering", d.interrupt},
+		{"a second up finds everything there", d.secondUp},
+		{"the commands that report", d.reports},
+		{"a stopped box is started again", d.stoppedBox},
+		{"down leaves nothing", d.down},
+	} {
+		if !t.Run(story.name, story.tell) {
+			t.FailNow()
+		}
+	}
+}
+
+// day is what the stories hand to each other.
+type day struct {
+	*box.Box
+	t      *testing.T
+	up     *box.Session
+	dir    string
+	main   string
+	answer string // of the last good revision
+}
+
+func live(e event.Event) bool { return e.Kind == event.RevisionLive }
+
+func (d *day) expect(t *testing.T, want string) {
+	t.Helper()
+	status, body, err := d.Get(host, "/")
+	if err != nil || status != http.StatusOK || body != want {
+		t.Fatalf("GET %s: status %d, body %q, error %v; want 200 %q", host, status, body, err, want)
+	}
+}
+
+// save edits main.go and waits until the new revision is live.
+func (d *day) save(t *testing.T, old, replacement string) event.Event {
+	t.Helper()
+	mark := d.up.Mark()
+	box.Edit(t, d.main, old, replacement)
+	return d.up.WaitAfter(mark, "the new revision", soon, live)
+}
+
+func (d *day) firstAnswer(t *testing.T) {
+	e := d.up.Wait("the first revision", soon, live)
+	if e.Revision != "hello-00001" || e.Host != host {
+		t.Errorf("the first revision is %q on host %q; want hello-00001 on %s", e.Revision, e.Host, host)
+	}
+	d.expect(t, d.answer)
+	status, body, err := d.Get("hello.default.localhost:18080", "/")
+	if err != nil || status != http.StatusOK || body != d.answer {
+		t.Errorf("GET hello.default.localhost: status %d, body %q, error %v", status, body, err)
+	}
+	if status, _, err := d.Get("nobody.default.example.com", "/"); err != nil || status != http.StatusNotFound {
+		t.Errorf("GET of a host that nobody has: status %d, error %v; want 404", status, err)
+	}
+}
+
+func (d *day) edit(t *testing.T) {
+	poll := d.Poll(host, 10*time.Millisecond)
+	e := d.save(t, `"Hello `, `"Howdy `)
+	d.answer = "Howdy World!"
+	d.expect(t, d.answer) // live means the very next answer is new
+	e2 := d.save(t, `"Howdy `, `"Hej `)
+	d.answer = "Hej World!"
+	d.expect(t, d.answer)
+	time.Sleep(3 * time.Second) // the old pods drain while the client goes on
+	requests, failures, bodies := poll.Stop()
+	if len(failures) > 0 {
+		t.Errorf("%d of %d requests failed during two edits:\n%s", len(failures), requests, strings.Join(failures, "\n"))
+	}
+	if want := []string{"Hello World!", "Howdy World!", "Hej World!"}; !slices.Equal(bodies, want) {
+		t.Errorf("the answers were %q; want %q, each for good", bodies, want)
+	}
+	t.Logf("%d requests, none failed; live in %s %v, then %s %v", requests, e.Duration, e.Phases, e2.Duration, e2.Phases)
+	if len(e.Phases) == 0 || !strings.HasSuffix(strings.Join(e.Files, " "), "main.go:14") && !strings.Contains(strings.Join(e.Files, " "), "main.go") {
+		t.Errorf("the timing line has phases %v and files %v; want both", e.Phases, e.Files)
+	}
+}
+
+func (d *day) secondUpIsRefused(t *testing.T) {
+	out, code := d.Run("up", "--detach", d.dir)
+	if code == 0 || !strings.Contains(out, "in use") && !strings.Contains(out, "another devbox") {
+		t.Errorf("a second up beside the first: exit %d, want a refusal that says why:\n%s", code, out)
+	}
+	d.expect(t, d.answer)
+}
+
+func (d *day) brokenEdit(t *testing.T) {
+	mark := d.up.Mark()
+	box.Edit(t, d.main, "func main() {", "func main() {\n\tundefinedName()")
+	e := d.up.WaitAfter(mark, "the compile error", soon, func(e event.Event) bool { return e.Kind == event.BuildFailed })
+	if !strings.Contains(e.Error, "undefined: undefinedName") || !strings.Contains(e.Error, "main.go:") {
+		t.Errorf("the compile error reads %q; want the compiler's words with file:line:col", e.Error)
+	}
+	d.expect(t, d.answer)
+	d.save(t, "\n\tundefinedName()", "\n\t// mended")
+	d.expect(t, d.answer)
+}
+
+func (d *day) crashingEdit(t *testing.T) {
+	mark := d.up.Mark()
+	box.Edit(t, d.main, "\n\t// mended", "\n\tpanic(\"crashed on purpose\")")
+	e := d.up.WaitAfter(mark, "the crash", soon, func(e event.Event) bool { return e.Kind == event.RevisionFailed })
+	if !strings.Contains(strings.Join(e.Log, "\n"), "crashed on purpose") {
+		t.Errorf("the crash shows the log %q; want the container's last words", e.Log)
+	}
+	d.expect(t, d.answer)
+	d.save(t, "\n\tpanic(\"crashed on purpose\")", "\n\t// mended again")
+	d.expect(t, d.answer)
+}
+
+func (d *day) deafEdit(t *testing.T) {
+	mark := d.up.Mark()
+	box.Edit(t, d.main, "\n\t// mended again", "\n\tprintln(\"deaf on purpose\")\n\tselect {}")
+	e := d.up.WaitAfter(mark, "word that nothing listens", soon, func(e event.Event) bool {
+		return e.Kind == event.RevisionSlow || e.Kind == event.RevisionFailed
+	})
+	if e.Message+e.Error == "" {
+		t.Error("the screen does not say what the revision waits for")
+	}
+	d.expect(t, d.answer)
+	d.save(t, "\n\tprintln(\"deaf on purpose\")\n\tselect {}", "\n\t// mended for good")
+	d.expect(t, d.answer)
+}
+
+func (d *day) manifestEdit(t *testing.T) {
+	mark := d.up.Mark()
+	box.Edit(t, filepath.Join(d.dir, "service.yaml"), "  template:\n", "  template:\n    metadata:\n      annotations:\n        autoscaling.knative.dev/window: 6s\n")
+	d.up.WaitAfter(mark, "the new revision", soon, live)
+	d.expect(t, d.answer)
+}
+
+func (d *day) zeroAndBack(t *testing.T) {
+	deadline := time.Now().Add(soon)
+	for d.pods(t) > 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("still %d pods after %s without a request", d.pods(t), soon)
+		}
+		time.Sleep(time.Second)
+	}
+	start := time.Now()
+	d.expect(t, d.answer)
+	t.Logf("from zero pods to an answer: %s", time.Since(start).Round(time.Millisecond))
+	if n := d.pods(t); n < 1 {
+		t.Errorf("%d pods after a request; want one", n)
+	}
+}
+
+// pods counts the service's pods that are not on their way out.
+func (d *day) pods(t *testing.T) int {
+	t.Helper()
+	out := d.kubectl(t, "get", "pods", "-l", "serving.knative.dev/service=hello",
+		"-o", `jsonpath={range .items[*]}{.metadata.name}{.metadata.deletionTimestamp}{"\n"}{end}`)
+	n := 0
+	for _, line := range strings.Fields(out) {
+		if !strings.HasSuffix(line, "Z") {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *day) interrupt(t *testing.T) {
+	if code := d.up.Interrupt(); code != 0 && code != 130 {
+		t.Errorf("Ctrl-C: exit %d", code)
+	}
+	d.expect(t, d.answer)
+}
+
+func (d *day) secondUp(t *testing.T) {
+	start := time.Now()
+	out, code := d.Run("up", "--detach", "--engine", "kind", d.dir)
+	if code != 0 {
+		t.Fatalf("a second up: exit %d\n%s", code, out)
+	}
+	t.Logf("a second up: %s", time.Since(start).Round(time.Millisecond))
+	d.expect(t, d.answer)
+}
+
+func (d *day) reports(t *testing.T) {
+	if out, code := d.Run("url", "hello"); code != 0 || !strings.Contains(out, host) {
+		t.Errorf("devbox url: exit %d\n%s", code, out)
+	}
+	if out, code := d.Run("logs", "hello"); code != 0 {
+		t.Errorf("devbox logs: exit %d\n%s", code, out)
+	}
+	out, code := d.Run("status", "-o", "json")
+	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, `"hello"`) {
+		t.Errorf("devbox status -o json: exit %d, want JSON that names hello:\n%s", code, out)
+	}
+	if out, code := d.Run("kubeconfig"); code != 0 || !strings.Contains(out, d.Name()) {
+		t.Errorf("devbox kubeconfig: exit %d, want the path of the box's own file:\n%s", code, out)
+	}
+	columns := d.kubectl(t, "get", "ksvc")
+	for _, column := range []string{"URL", "LATESTCREATED", "LATESTREADY", "READY", "REASON"} {
+		if !strings.Contains(columns, column) {
+			t.Errorf("kubectl get ksvc lacks the column %s:\n%s", column, columns)
+		}
+	}
+}
+
+// kubectl runs the node's own kubectl.
+func (d *day) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	args = append([]string{"exec", d.Name() + "-control-plane", "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)
+	out, err := exec.Command("docker", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("kubectl: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+func (d *day) stoppedBox(t *testing.T) {
+	if out, err := exec.Command("docker", "stop", d.Name()+"-control-plane").CombinedOutput(); err != nil {
+		t.Fatalf("docker stop: %v\n%s", err, out)
+	}
+	start := time.Now()
+	if out, code := d.Run("up", "--detach", d.dir); code != 0 {
+		t.Fatalf("up of a stopped box: exit %d\n%s", code, out)
+	}
+	t.Logf("up of a stopped box: %s", time.Since(start).Round(time.Millisecond))
+	d.expect(t, d.answer)
+}
+
+func (d *day) down(t *testing.T) {
+	if out, code := d.Run("down"); code != 0 {
+		t.Fatalf("devbox down: exit %d\n%s", code, out)
+	}
+	for _, list := range [][]string{{"ps", "-aq"}, {"volume", "ls", "-q"}} {
+		args := append(list, "--filter", "label=io.x-k8s.kind.cluster="+d.Name())
+		out, err := exec.Command("docker", args...).CombinedOutput()
+		if err != nil || strings.TrimSpace(string(out)) != "" {
+			t.Errorf("docker %s after down: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	if out, code := d.Run("status"); code == 0 {
+		t.Errorf("devbox status after down: exit 0; want to be told that there is no box\n%s", out)
+	}
+	if out, code := d.Run("down"); code != 0 {
+		t.Errorf("a second down: exit %d; want 0, nothing is left to do\n%s", code, out)
+	}
+}

@@ -1,0 +1,198 @@
+package layers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/kind-in-a-box/devbox"
+
+// only names, for each library that is heavy or foreign, the packages of ours
+// that alone may import it, so that replacing it is the work of one folder.
+var only = []struct {
+	library  string
+	importer []string
+	reason   string
+}{
+	{"github.com/google/ko", []string{"watcher/build"}, "ko is one way to build; the rest knows images"},
+	{"helm.sh/helm/v3", []string{"bootstrap/helm"}, "the Helm SDK is one way to install a chart"},
+	{"sigs.k8s.io/kind", []string{"bootstrap/kind"}, "kind is one engine"},
+	{"istio.io/client-go", []string{"serving/ingress"}, "Istio's types are one way to program an ingress"},
+	{"istio.io/api", []string{"serving/ingress"}, "Istio's types are one way to program an ingress"},
+	{"istio.io/istio", []string{"charts/istio"}, "Istio's charts come from its module; nothing else of it is used"},
+	{"k8s.io/kubernetes", []string{"bootstrap/embedded"}, "Kubernetes' own servers run in the embedded engine"},
+	{"go.etcd.io/etcd/server/v3", []string{"bootstrap/embedded"}, "etcd runs in the embedded engine"},
+	{"github.com/fsnotify/fsnotify", []string{"watcher/notify"}, "the file system's events are settled in one place"},
+}
+
+// arrows names, for each part, the parts it may import. A part that is not
+// named may import whatever lies below the longest name that is.
+var arrows = []struct {
+	from string
+	to   []string
+}{
+	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "charts", "internal"}},
+	{"cmd/serving", []string{"serving"}},
+	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
+	{"bootstrap", []string{"bootstrap", "charts", "internal/event", "serving/api"}},
+	{"bootstrap/embedded", []string{"bootstrap/embedded", "charts", "internal/event", "serving"}},
+	{"charts", nil},
+	{"charts/istio", nil},
+	{"watcher", []string{"watcher", "internal/event", "serving/api"}},
+	{"watcher/notify", nil},
+	{"watcher/graph", nil},
+	{"watcher/build", nil},
+	{"watcher/deploy", []string{"serving/api", "internal/event"}},
+	{"serving/api/v1", nil},
+	{"serving/desired", []string{"serving/api"}},
+	{"serving/ingress", []string{"serving/api"}},
+	{"serving/stream", nil},
+	{"serving/proxy", nil},
+	{"serving/queue", []string{"serving/proxy"}},
+	{"serving/autoscaler", []string{"serving/api", "serving/stream"}},
+	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/stream"}},
+	{"serving/registry", []string{"serving/proxy"}},
+	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/stream"}},
+	{"internal/event", nil},
+	{"internal/terminal", []string{"internal/event"}},
+	{"examples", nil},
+}
+
+// standardOnly start in every pod, so they and all they import are the
+// standard library and our own packages of the same kind.
+var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/stream", "examples/hello", "examples/autoscale"}
+
+type pkg struct {
+	ImportPath string
+	Dir        string
+	Imports    []string
+	Deps       []string
+	Standard   bool
+	Name       string
+	GoFiles    []string
+}
+
+func load(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,Deps,Standard,Name,GoFiles", module+"/...")
+	cmd.Env = append(os.Environ(), "GOOS=linux")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("listing the packages: %v\n%s", err, stderr.String())
+	}
+	pkgs := map[string]pkg{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+	return pkgs
+}
+
+func under(path, parent string) bool { return path == parent || strings.HasPrefix(path, parent+"/") }
+
+func TestOneImporterForEachLibrary(t *testing.T) {
+	for name, p := range load(t) {
+		for _, imp := range p.Imports {
+			for _, o := range only {
+				if under(imp, o.library) && !slices.ContainsFunc(o.importer, func(i string) bool { return under(name, i) }) {
+					t.Errorf("%s imports %s; only %s may: %s", name, imp, strings.Join(o.importer, ", "), o.reason)
+				}
+			}
+		}
+	}
+}
+
+func TestArrowsPointOneWay(t *testing.T) {
+	for name, p := range load(t) {
+		rule := -1
+		for i, a := range arrows {
+			if under(name, a.from) && (rule < 0 || len(a.from) > len(arrows[rule].from)) {
+				rule = i
+			}
+		}
+		if rule < 0 {
+			continue // test/..., which may look at everything
+		}
+		for _, imp := range p.Imports {
+			ours, ok := strings.CutPrefix(imp, module+"/")
+			if !ok || under(ours, name) {
+				continue
+			}
+			if !slices.ContainsFunc(arrows[rule].to, func(to string) bool { return under(ours, to) }) {
+				t.Errorf("%s imports %s; %s may import of ours only %v", name, ours, arrows[rule].from, arrows[rule].to)
+			}
+		}
+	}
+}
+
+func TestSidecarIsStandardLibraryOnly(t *testing.T) {
+	pkgs := load(t)
+	for _, name := range standardOnly {
+		p, ok := pkgs[name]
+		if !ok {
+			t.Errorf("%s is not there", name)
+		}
+		for _, dep := range p.Deps {
+			if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !under(dep, module) {
+				t.Errorf("%s depends on %s, which is not of the standard library", name, dep)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for name, p := range load(t) {
+		if !hasDoc(t, p) {
+			t.Errorf("%s has no package comment", name)
+		}
+	}
+}
+
+func hasDoc(t *testing.T, p pkg) bool {
+	t.Helper()
+	if len(p.GoFiles) == 0 {
+		return true // tests only
+	}
+	for _, file := range p.GoFiles {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Doc != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// TestTopLevel keeps the top of the tree to what a newcomer expects there.
+func TestTopLevel(t *testing.T) {
+	want := []string{".ci", ".git", ".gitignore", ".golangci.yml", "LICENSE", "Makefile", "README.md", "bin", "bootstrap", "charts", "cmd", "docs", "examples", "go.mod", "go.sum", "internal", "serving", "test", "watcher"}
+	entries, err := fs.ReadDir(os.DirFS("../.."), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !slices.Contains(want, e.Name()) {
+			t.Errorf("%s is at the top of the tree; what is it, and does it not belong below %v?", e.Name(), fmt.Sprint(want))
+		}
+	}
+}
