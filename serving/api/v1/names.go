@@ -1,45 +1,64 @@
 package v1
 
-// GroupName is the API group of all four kinds.
-const GroupName = "serving.knative.dev"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 
-// Labels and annotations, with Knative's meanings.
-const (
-	ConfigurationLabel           = GroupName + "/configuration"
-	ConfigurationGenerationLabel = GroupName + "/configurationGeneration"
-	ConfigurationUIDLabel        = GroupName + "/configurationUID"
-	ServiceLabel                 = GroupName + "/service"
-	ServiceUIDLabel              = GroupName + "/serviceUID"
-	RouteLabel                   = GroupName + "/route"
-	RevisionLabel                = GroupName + "/revision"
-	RevisionUIDLabel             = GroupName + "/revisionUID"
-	RoutingStateLabel            = GroupName + "/routingState"
-
-	CreatorAnnotation          = GroupName + "/creator"
-	LastModifierAnnotation     = GroupName + "/lastModifier"
-	RoutesAnnotation           = GroupName + "/routes"
-	RoutingStateModified       = GroupName + "/routingStateModified"
-	ProgressDeadlineAnnotation = GroupName + "/progress-deadline"
-	NoGCAnnotation             = GroupName + "/no-gc"
-	VisibilityLabel            = "networking.knative.dev/visibility"
-	VisibilityClusterLocal     = "cluster-local"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Container names of a revision's pod.
-const (
-	UserContainer  = "user-container"
-	QueueContainer = "queue-proxy"
-)
+// RevisionName is the name of the Revision that a Configuration stamps at a
+// generation, where its template brings no name of its own.
+func RevisionName(configuration string, generation int64) string {
+	return childName(configuration, fmt.Sprintf("-%05d", generation), validation.DNS1035LabelMaxLength)
+}
 
-// Ports of a revision's pod and of the activator, by Knative's numbers.
-const (
-	HTTPPort        = 8012 // queue-proxy and activator: requests, HTTP/1.1 and h2c
-	H2CPort         = 8013 // the same for a backend that must be spoken to in h2c
-	QueueAdminPort  = 8022 // queue-proxy: /wait-for-drain
-	AutometricPort  = 9090 // queue-proxy: concurrency and rate
-	UsermetricPort  = 9091 // queue-proxy: request metrics
-	DefaultUserPort = 8080 // user container, where it names no port
-)
+// generatedSuffix is how many characters the API server adds to a
+// generateName, and shortens the prefix for when they do not fit.
+const generatedSuffix = 5
 
-// Namespace is where the serving stack itself runs.
-const Namespace = "knative-serving"
+// PodPrefix is the generateName of a revision's pods. It reads like the pods
+// of a Deployment because tools and Knative's own tests look for that.
+func PodPrefix(revision string) string {
+	return childName(revision, "-deployment-", validation.DNS1035LabelMaxLength-generatedSuffix)
+}
+
+// IngressName is the name of the object that announces a Route to the gateway.
+func IngressName(route string) string {
+	return childName(route, "-ingress", validation.DNS1035LabelMaxLength)
+}
+
+// TaggedName is the first label of a tag's host, and the name of the tag's
+// placeholder Service.
+func TaggedName(tag, route string) string {
+	if tag == "" {
+		return route
+	}
+	return tag + "-" + route
+}
+
+// PublicHost is the host that a Route, or a tag of it, answers on from outside.
+func PublicHost(tag, route, namespace, domain string) string {
+	return TaggedName(tag, route) + "." + namespace + "." + domain
+}
+
+// ClusterHosts are the hosts it answers on inside the cluster, longest first.
+func ClusterHosts(tag, route, namespace string) []string {
+	short := TaggedName(tag, route) + "." + namespace
+	return []string{short + ".svc.cluster.local", short + ".svc", short}
+}
+
+// URL is the address of a host as status writes it.
+func URL(host string) string { return "http://" + host }
+
+// childName is parent+suffix, or, where that is longer than limit, the
+// parent's beginning and a hash that keeps it apart from its neighbours.
+func childName(parent, suffix string, limit int) string {
+	if len(parent)+len(suffix) <= limit {
+		return parent + suffix
+	}
+	sum := sha256.Sum256([]byte(parent + suffix))
+	hash := "-" + hex.EncodeToString(sum[:5])
+	return parent[:limit-len(hash)-len(suffix)] + hash + suffix
+}
