@@ -30,7 +30,6 @@ func (p *Plain) Show(e event.Event) {
 	if !ok {
 		return
 	}
-	var b bytes.Buffer
 	text := []string{e.Time.Format("15:04:05"), string(said.mark)}
 	if said.name != "" {
 		text = append(text, pad(said.name, nameColumns))
