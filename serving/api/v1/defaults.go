@@ -1,6 +1,9 @@
 package v1
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // What an absent field means. The schema of charts/serving says the same
 // where a schema can; SetDefaults says the rest, and all of it where no API
@@ -17,7 +20,7 @@ const (
 func (s *Service) SetDefaults() {
 	s.Spec.Template.Spec.SetDefaults()
 	if len(s.Spec.Traffic) == 0 {
-		s.Spec.Traffic = []TrafficTarget{{Percent: ptr[int64](100)}}
+		s.Spec.Traffic = []TrafficTarget{{Percent: new(int64(100))}}
 	}
 	s.Spec.RouteSpec.SetDefaults()
 }
@@ -36,7 +39,7 @@ func (r *RouteSpec) SetDefaults() {
 	for i := range r.Traffic {
 		t := &r.Traffic[i]
 		if t.LatestRevision == nil {
-			t.LatestRevision = ptr(t.RevisionName == "")
+			t.LatestRevision = new(t.RevisionName == "")
 		}
 	}
 }
@@ -44,23 +47,23 @@ func (r *RouteSpec) SetDefaults() {
 // SetDefaults fills in every absent field that has a meaning.
 func (r *RevisionSpec) SetDefaults() {
 	if r.ContainerConcurrency == nil {
-		r.ContainerConcurrency = ptr[int64](DefaultContainerConcurrency)
+		r.ContainerConcurrency = new(int64(DefaultContainerConcurrency))
 	}
 	if r.TimeoutSeconds == nil || *r.TimeoutSeconds == 0 {
-		r.TimeoutSeconds = ptr[int64](DefaultTimeoutSeconds)
+		r.TimeoutSeconds = new(int64(DefaultTimeoutSeconds))
 	}
 	if r.ResponseStartTimeoutSeconds == nil {
-		r.ResponseStartTimeoutSeconds = ptr(*r.TimeoutSeconds)
+		r.ResponseStartTimeoutSeconds = new(*r.TimeoutSeconds)
 	}
 	if r.IdleTimeoutSeconds == nil {
-		r.IdleTimeoutSeconds = ptr[int64](DefaultIdleTimeoutSeconds)
+		r.IdleTimeoutSeconds = new(int64(DefaultIdleTimeoutSeconds))
 	}
 	r.PodSpec.setDefaults()
 }
 
 func (p *PodSpec) setDefaults() {
 	if p.EnableServiceLinks == nil {
-		p.EnableServiceLinks = ptr(false)
+		p.EnableServiceLinks = new(false)
 	}
 	nameContainers(p.InitContainers, InitContainer)
 	nameContainers(p.Containers, UserContainer)
@@ -91,14 +94,7 @@ func nameContainers(cs []Container, name string) {
 
 func (c *Container) setDefaults() {
 	for i := range c.Ports {
-		if c.Ports[i].ContainerPort == 0 {
-			c.Ports[i].ContainerPort = DefaultUserPort
-		}
-	}
-	for _, p := range []*Probe{c.LivenessProbe, c.StartupProbe} {
-		if p != nil {
-			p.setKubeletDefaults()
-		}
+		c.Ports[i].ContainerPort = cmp.Or(c.Ports[i].ContainerPort, DefaultUserPort)
 	}
 }
 
@@ -108,23 +104,9 @@ func (p *Probe) setReadinessDefaults() {
 	if p.HTTPGet == nil && p.TCPSocket == nil && p.GRPC == nil && p.Exec == nil {
 		p.TCPSocket = &TCPSocketAction{}
 	}
-	if p.SuccessThreshold == 0 {
-		p.SuccessThreshold = 1
-	}
+	p.SuccessThreshold = cmp.Or(p.SuccessThreshold, 1)
 	if p.PeriodSeconds > 0 {
-		p.setKubeletDefaults()
+		p.TimeoutSeconds = cmp.Or(p.TimeoutSeconds, 1)
+		p.FailureThreshold = cmp.Or(p.FailureThreshold, 3)
 	}
 }
-
-// setKubeletDefaults writes down what kubelet would take absent numbers for.
-func (p *Probe) setKubeletDefaults() {
-	for field, value := range map[*int32]int32{
-		&p.TimeoutSeconds: 1, &p.PeriodSeconds: 10, &p.SuccessThreshold: 1, &p.FailureThreshold: 3,
-	} {
-		if *field == 0 {
-			*field = value
-		}
-	}
-}
-
-func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,133 @@
+package v1
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// autoscalingRules are the annotations with a range, each in Knative's
+// current spelling; its older camelCase one is taken for the same.
+var autoscalingRules = map[string]func(string) string{
+	"min-scale":                          whole(0),
+	"max-scale":                          whole(0),
+	"initial-scale":                      whole(0),
+	"activation-scale":                   whole(2),
+	"target":                             number64(0.01, math.MaxFloat64),
+	"target-utilization-percentage":      number64(1, 100),
+	"target-burst-capacity":              burst,
+	"panic-window-percentage":            number64(1, 100),
+	"panic-threshold-percentage":         number64(110, 1000),
+	"window":                             span(6*time.Second, time.Hour),
+	"scale-down-delay":                   span(0, time.Hour),
+	"scale-to-zero-pod-retention-period": span(0, time.Hour),
+	"metric-aggregation-algorithm":       oneOf("linear", "weighted-exponential"),
+}
+
+// validateAutoscaling judges a revision's annotations, or its template's.
+func validateAutoscaling(annotations map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for key, value := range annotations {
+		rule := autoscalingRules[autoscalingName(key)]
+		if key == ProgressDeadlineAnnotation {
+			rule = span(time.Second, 24*time.Hour)
+		}
+		if rule == nil {
+			continue
+		}
+		if wrong := rule(value); wrong != "" {
+			errs = append(errs, field.Invalid(path.Key(key), value, wrong))
+		}
+	}
+	// A map has no order, and messages should have one.
+	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
+	return append(errs, validateScales(annotations, path)...)
+}
+
+// validateScales asks that the bounds do not cross; a maximum of 0 is none.
+func validateScales(annotations map[string]string, path *field.Path) field.ErrorList {
+	var low, high int
+	for key, value := range annotations {
+		n, _ := strconv.Atoi(value) // a value that is no number has its error already
+		switch autoscalingName(key) {
+		case "min-scale":
+			low = n
+		case "max-scale":
+			high = n
+		}
+	}
+	if high > 0 && low > high {
+		return field.ErrorList{field.Invalid(path.Key(AutoscalingPrefix+"min-scale"), low,
+			fmt.Sprintf("must be at most max-scale, %d", high))}
+	}
+	return nil
+}
+
+// autoscalingName is the kebab-case name of an autoscaling annotation without
+// the prefix, "" for any other annotation.
+func autoscalingName(key string) string {
+	name, ok := strings.CutPrefix(key, AutoscalingPrefix)
+	if !ok {
+		return ""
+	}
+	var kebab strings.Builder
+	for _, r := range name {
+		if r >= 'A' && r <= 'Z' {
+			kebab.WriteByte('-')
+			r += 'a' - 'A'
+		}
+		kebab.WriteRune(r)
+	}
+	return kebab.String()
+}
+
+func whole(low int64) func(string) string {
+	return func(s string) string {
+		if n, err := strconv.ParseInt(s, 10, 32); err != nil || n < low {
+			return fmt.Sprintf("must be a whole number from %d to %d", low, math.MaxInt32)
+		}
+		return ""
+	}
+}
+
+func number64(low, high float64) func(string) string {
+	return func(s string) string {
+		if f, err := strconv.ParseFloat(s, 64); err != nil || !(f >= low && f <= high) {
+			if high == math.MaxFloat64 {
+				return fmt.Sprintf("must be a number, at least %v", low)
+			}
+			return fmt.Sprintf("must be a number from %v to %v", low, high)
+		}
+		return ""
+	}
+}
+
+func burst(s string) string {
+	if f, err := strconv.ParseFloat(s, 64); err != nil || (f != -1 && !(f >= 0)) {
+		return "must be -1 for no limit, 0 for none, or a number above it"
+	}
+	return ""
+}
+
+func span(low, high time.Duration) func(string) string {
+	return func(s string) string {
+		if d, err := time.ParseDuration(s); err != nil || d < low || d > high || d%time.Second != 0 {
+			return fmt.Sprintf("must be a duration of whole seconds from %v to %v", low, high)
+		}
+		return ""
+	}
+}
+
+func oneOf(values ...string) func(string) string {
+	return func(s string) string {
+		if !slices.Contains(values, s) {
+			return "must be one of " + strings.Join(values, ", ")
+		}
+		return ""
+	}
+}
