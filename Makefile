@@ -1,7 +1,7 @@
 # devbox: what there is to do here. `make` alone lists it.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-TOOL := go tool -modfile=test/tools/go.mod
+LINT := go tool -modfile=test/tools/golangci-lint.mod golangci-lint
 RACE := ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/stream/... ./internal/...
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ test: ## run every test that needs neither a container engine nor a network
 
 check: ## vet, lint, and that what is generated is up to date
 	go vet -tags e2e ./...
-	$(TOOL) golangci-lint run
+	$(LINT) run
 	go generate ./...
 	git diff --exit-code -- serving charts
 
