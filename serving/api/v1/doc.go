@@ -22,4 +22,4 @@
 package v1
 
 // The path of controller-gen's module is relative to this folder.
-//go:generate go tool -modfile=../../../test/tools/go.mod controller-gen object crd:generateEmbeddedObjectMeta=true,maxDescLen=120,omitToolVersion=true paths=. output:crd:dir=../../../charts/serving/templates/crds
+//go:generate go tool -modfile=../../../test/tools/controller-gen.mod controller-gen object crd:generateEmbeddedObjectMeta=true,maxDescLen=120,omitToolVersion=true paths=. output:crd:dir=../../../charts/serving/templates/crds
