@@ -1,0 +1,135 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ko "github.com/google/ko/pkg/build"
+)
+
+// Options are the ways in which Builders differ.
+type Options struct {
+	// WorkDir is what paths in a CompileError are relative to. Empty leaves
+	// them absolute.
+	WorkDir string
+	// Arch is the architecture to build for; empty means this machine's.
+	Arch string
+}
+
+// Builder builds images. It is safe for concurrent use.
+type Builder struct {
+	workDir  string
+	platform v1.Platform
+	bases    bases
+}
+
+// New makes a Builder.
+func New(o Options) *Builder {
+	if o.Arch == "" {
+		o.Arch = runtime.GOARCH
+	}
+	return &Builder{
+		workDir:  o.WorkDir,
+		platform: v1.Platform{OS: "linux", Architecture: o.Arch},
+	}
+}
+
+// Build makes the image of the main package importPath, with dir, a folder
+// of its module, as the place to look for .ko.yaml: in dir itself or the
+// nearest folder above it, up to the root of the module.
+//
+// A source that does not compile gives a *CompileError. When ctx ends the
+// compiler is stopped, what it wrote is removed, and the error wraps ctx's.
+func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, error) {
+	cfg, err := load(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ko configuration for %s: %w", importPath, err)
+	}
+	// The go command removes its work folder unless it is killed, which is
+	// how ko cancels it: so the folder is ours to remove.
+	tmp, err := os.MkdirTemp("", "devbox-build-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder to build in: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+
+	img, err := b.ko(ctx, cfg.withEnv("GOTMPDIR="+tmp), importPath)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("building %s: %w", importPath, context.Cause(ctx))
+	case err != nil:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return nil, newCompileError(importPath, cfg.dir(importPath), b.workDir, compilerOutput(err, exit))
+		}
+		return nil, fmt.Errorf("building %s: %w", importPath, err)
+	}
+	if img, err = uncompress(img); err != nil {
+		return nil, fmt.Errorf("laying out the image of %s: %w", importPath, err)
+	}
+	return img, nil
+}
+
+// ListFlags are the flags and the environment with which `go list` sees the
+// packages that Build compiles.
+func (b *Builder) ListFlags(dir, importPath string) (flags, env []string, err error) {
+	cfg, err := load(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the ko configuration for %s: %w", importPath, err)
+	}
+	flags, env = cfg.flags(importPath)
+	return flags, append([]string{"CGO_ENABLED=0", "GOOS=" + b.platform.OS, "GOARCH=" + b.platform.Architecture}, env...), nil
+}
+
+func (b *Builder) ko(ctx context.Context, cfg *config, importPath string) (v1.Image, error) {
+	builder, err := ko.NewGobuilds(ctx, cfg.root, cfg.BuildConfigs,
+		ko.WithBaseImages(func(ctx context.Context, ip string) (name.Reference, ko.Result, error) {
+			return b.bases.get(ctx, cfg.base(strings.TrimPrefix(ip, ko.StrictScheme)), b.platform)
+		}),
+		ko.WithConfig(cfg.BuildConfigs),
+		ko.WithDefaultEnv(cfg.DefaultEnv),
+		ko.WithDefaultFlags(cfg.DefaultFlags),
+		ko.WithDefaultLdflags(cfg.DefaultLdflags),
+		ko.WithPlatforms(b.platform.String()),
+		ko.WithTrimpath(false), // with it no plain build's cache entry would fit
+		ko.WithDisabledSBOM(),
+	)
+	if err != nil {
+		return nil, err
+	}
+	result, err := builder.Build(ctx, ko.StrictScheme+importPath)
+	if err != nil {
+		return nil, err
+	}
+	img, ok := result.(v1.Image)
+	if !ok {
+		mt, _ := result.MediaType()
+		return nil, fmt.Errorf("the base image has several variants of %s: got a %s", b.platform, mt)
+	}
+	return img, nil
+}
+
+// compilerOutput cuts the go command's words out of ko's error, which is
+// "...go build: exit status 1: <output>".
+func compilerOutput(err error, exit *exec.ExitError) string {
+	text := err.Error()
+	if _, output, ok := strings.Cut(text, exit.Error()+": "); ok {
+		return output
+	}
+	return text
+}
+
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}
