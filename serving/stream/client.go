@@ -142,6 +142,8 @@ func (c *Client) stream(ctx context.Context) (heard bool, err error) {
 
 	body, w := io.Pipe()
 	defer w.Close()
+	// The transport does not return while it still waits for more of the body.
+	defer context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, body)
 	if err != nil {
 		return false, fmt.Errorf("making the stream's request: %w", err)

@@ -72,6 +72,25 @@ func (e *ear) wait(t *testing.T, want string) {
 	}
 }
 
+// until returns when last is the last word heard.
+func (e *ear) until(t *testing.T, last string) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		e.mu.Lock()
+		words := e.words
+		e.mu.Unlock()
+		if len(words) > 0 && words[len(words)-1] == last {
+			return
+		}
+		select {
+		case <-e.heard:
+		case <-timeout:
+			t.Fatalf("heard %q, want it to end in %q", words, last)
+		}
+	}
+}
+
 func stats(revision string, concurrency float64) Message {
 	return Message{Stats: &Stats{Namespace: "default", Revision: revision, Concurrency: concurrency}}
 }
@@ -104,7 +123,7 @@ func run(t *testing.T, c *Client) (stop func()) {
 func TestSnapshotThenMessages(t *testing.T) {
 	ear := newEar()
 	server := httptest.NewServer(Handler(ear))
-	defer server.Close()
+	t.Cleanup(server.Close) // after the clients have stopped
 	c := NewClient(server.URL, snapshotOf(pod("a", true), held("x", 2)), quiet())
 	stop := run(t, c)
 	ear.wait(t, "pod/a=true held/x=2")
@@ -181,7 +200,7 @@ func TestSendIsBoundedAndNewestWins(t *testing.T) {
 func TestManySenders(t *testing.T) {
 	ear := newEar()
 	server := httptest.NewServer(Handler(ear))
-	defer server.Close()
+	t.Cleanup(server.Close) // after the clients have stopped
 	c := NewClient(server.URL, snapshotOf(), quiet())
 	run(t, c)
 	var senders sync.WaitGroup
@@ -194,21 +213,12 @@ func TestManySenders(t *testing.T) {
 	}
 	senders.Wait()
 	c.Send(pod("last", true))
-	for {
-		<-ear.heard
-		ear.mu.Lock()
-		n := len(ear.words)
-		done := n > 0 && ear.words[n-1] == "pod/last=true"
-		ear.mu.Unlock()
-		if done {
-			return
-		}
-	}
+	ear.until(t, "pod/last=true")
 }
 
 func TestRefused(t *testing.T) {
 	server := httptest.NewServer(Handler(newEar()))
-	defer server.Close()
+	t.Cleanup(server.Close) // after the clients have stopped
 	post := func(source, body string) (int, string) {
 		req, err := http.NewRequest(http.MethodPost, server.URL, strings.NewReader(body))
 		if err != nil {
@@ -253,7 +263,7 @@ func TestRefused(t *testing.T) {
 func TestTakeover(t *testing.T) {
 	ear := newEar()
 	server := httptest.NewServer(Handler(ear))
-	defer server.Close()
+	t.Cleanup(server.Close) // after the clients have stopped
 	first := NewClient(server.URL, snapshotOf(pod("a", true)), quiet())
 	first.name = "one"
 	ctx, cancel := context.WithCancel(t.Context())
