@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// drainPoll is how often a draining server looks whether it may leave. It
+// only runs while draining, so it costs the request path nothing.
+const drainPoll = 5 * time.Millisecond
+
+// Drain lets a server leave without losing a request. Those who send to it
+// learn only after a while that it leaves, and until then go on sending. So a
+// draining server
+//
+//   - answers probes with "no" (its owner asks Draining),
+//   - serves every request that still comes, on old connections and new ones,
+//   - asks with Connection: close for each connection it answers on to be
+//     given up, and closes none by itself: closing one that is idle could meet
+//     a request on its way,
+//   - leaves when nothing is in flight and nothing has come for a quiet period.
+//
+// The zero Drain is ready for use.
+type Drain struct {
+	draining atomic.Bool
+	inFlight atomic.Int64
+	last     atomic.Int64 // when a request last began or ended, or Begin was called
+}
+
+// Handler counts the requests that pass to next.
+func (d *Drain) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.inFlight.Add(1)
+		defer func() {
+			d.last.Store(time.Now().UnixNano())
+			d.inFlight.Add(-1)
+		}()
+		// An upgrade's Connection header is spoken for; its connection will
+		// not carry a second request anyway.
+		if d.draining.Load() && r.Header["Upgrade"] == nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Begin starts draining.
+func (d *Drain) Begin() {
+	d.last.Store(time.Now().UnixNano())
+	d.draining.Store(true)
+}
+
+// Draining says whether Begin was called.
+func (d *Drain) Draining() bool { return d.draining.Load() }
+
+// Wait returns nil once nothing is in flight and no request has come or gone
+// for the quiet period, or ctx's error when that ends first.
+func (d *Drain) Wait(ctx context.Context, quiet time.Duration) error {
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+	for !d.quietFor(quiet) {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (d *Drain) quietFor(period time.Duration) bool {
+	return d.inFlight.Load() == 0 && time.Now().UnixNano()-d.last.Load() >= int64(period)
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+)
+
+// New returns a reverse proxy that streams in both directions and changes
+// nothing but hop-by-hop headers and what rewrite changes: Host, query and
+// forwarding headers go through as they came. Rewrite chooses where to.
+func New(transport http.RoundTripper, log *slog.Logger, rewrite func(*httputil.ProxyRequest)) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			// ReverseProxy drops parameters that it cannot parse. What a
+			// query means is between the client and the container.
+			r.Out.URL.RawQuery = r.In.URL.RawQuery
+			r.Out.URL.Scheme = "http"
+			KeepForwarded(r.In.Header, r.Out.Header)
+			rewrite(r)
+		},
+		FlushInterval: -1, // whatever the container writes is sent on at once
+		BufferPool:    buffers{},
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// TransportConfig says how a proxy reaches the next hop.
+type TransportConfig struct {
+	// H2C speaks HTTP/2 without TLS, and HTTP/1.1 otherwise.
+	H2C bool
+	// Dial bounds the making of a connection.
+	Dial time.Duration
+	// Idle is how long an unused connection is kept. It has to be shorter
+	// than the next hop keeps it: a connection that the next hop closes may
+	// have a request on its way.
+	Idle time.Duration
+}
+
+// NewTransport returns a transport that adds nothing to a request.
+func NewTransport(c TransportConfig) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(!c.H2C)
+	protocols.SetUnencryptedHTTP2(c.H2C)
+	return &http.Transport{
+		Protocols:           &protocols,
+		DialContext:         (&net.Dialer{Timeout: c.Dial, KeepAlive: 30 * time.Second}).DialContext,
+		DisableCompression:  true, // or it would ask for gzip that nobody asked for, and unpack it
+		MaxIdleConnsPerHost: 1000, // a burst's connections serve the next burst
+		IdleConnTimeout:     c.Idle,
+		// A client that expects 100-continue gets the next hop's word, unless
+		// that has none within a second.
+		ExpectContinueTimeout: time.Second,
+		// A peer that has gone silently is found out on long-lived streams too.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second},
+	}
+}
+
+// FullDuplex lets the answer to r begin while its body is still being read.
+// HTTP/2 always does; HTTP/1.1 in Go first swallows the rest of the body,
+// which would break a container that answers as it reads.
+func FullDuplex(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// Not supported means that nothing stands in the way.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
+}
+
+const bufferSize = 32 << 10
+
+// bufferPool holds arrays, not slices, so that nothing is allocated to put
+// one back.
+var bufferPool = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+type buffers struct{}
+
+func (buffers) Get() []byte  { return bufferPool.Get().(*[bufferSize]byte)[:] }
+func (buffers) Put(b []byte) { bufferPool.Put((*[bufferSize]byte)(b)) }
+
+// ProbeAfter is how long to wait before the next probe of something that has
+// not answered for elapsed: 10 ms at first, later 2 % of the time it has
+// taken already. So probing never costs more than 2 % of a wait, and a
+// container that never comes up is not hammered for ever.
+func ProbeAfter(elapsed time.Duration) time.Duration {
+	return min(max(elapsed/50, 10*time.Millisecond), 250*time.Millisecond)
+}
+
+// Sleep waits for d and says whether ctx lived that long.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Server is one address and what answers there, in HTTP/1.1 and in HTTP/2
+// without TLS.
+type Server struct {
+	Listener net.Listener
+	Handler  http.Handler
+	// Drain, where there is one, counts Handler's requests.
+	Drain *Drain
+	// Quiet is how long no request may have come before the server leaves.
+	Quiet time.Duration
+	// Limit bounds the leaving. What is still in flight then is cut.
+	Limit time.Duration
+	Log   *slog.Logger
+}
+
+const (
+	// headerTimeout is for clients that never finish a request's head.
+	headerTimeout = 30 * time.Second
+	// maxHeader is more than the gateway lets through (Envoy's limit is 60 KiB).
+	maxHeader = 64 << 10
+	// maxStreams is for a gateway that carries all its requests over one
+	// HTTP/2 connection.
+	maxStreams = 1000
+)
+
+// Serve answers until ctx ends, then drains and returns. It has no idle
+// timeout on purpose: the side that sends requests is the one that closes
+// idle connections.
+func (s Server) Serve(ctx context.Context) error {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{
+		Handler:           s.Handler,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ReadHeaderTimeout: headerTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(s.Listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving %s: %w", s.Listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.leave(context.WithoutCancel(ctx), server)
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", s.Listener.Addr(), err)
+	}
+	return nil
+}
+
+// leave drains within the limit and closes what has not ended by then.
+func (s Server) leave(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, s.Limit)
+	defer cancel()
+	if s.Drain != nil {
+		s.Drain.Begin()
+		if err := s.Drain.Wait(ctx, s.Quiet); err != nil {
+			s.Log.Warn("requests are still in flight after the time to drain", "limit", s.Limit)
+		}
+	}
+	if err := server.Shutdown(ctx); err != nil {
+		_ = server.Close() // nothing more can be done for the connections it closes
+	}
+}

@@ -1,0 +1,123 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
+)
+
+const (
+	// termGrace is how long kubelet's SIGTERM to the sidecar may come after
+	// the preStop hook of the user container. Without one the container is
+	// only being restarted, and nothing drains.
+	termGrace = time.Second
+	// adminLimit bounds the end of the admin servers, which is the answer to
+	// kubelet's hook on its way.
+	adminLimit = 5 * time.Second
+)
+
+// Run is queue-proxy: it serves until ctx ends, drains, and lets the user
+// container go last.
+func Run(ctx context.Context, c Config, log *slog.Logger) error {
+	s, err := newSidecar(c, log)
+	if err != nil {
+		return err
+	}
+	drained := make(chan struct{})
+	listeners, err := listen(c.ListenHost, c.ServingPort, c.AdminPort, c.AutometricPort, c.UsermetricPort)
+	if err != nil {
+		return err
+	}
+
+	// What helps requests outlives them: it ends when the last is served.
+	after, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer stop()
+	helpers.Go(func() { s.ready.run(after) })
+	for i, h := range []http.Handler{s.admin(drained), metricsMux(s.metrics.autometrics()), metricsMux(s.metrics.usermetrics(s.waiting))} {
+		helpers.Go(func() {
+			server := proxy.Server{Listener: listeners[1+i], Handler: h, Limit: adminLimit, Log: log}
+			if err := server.Serve(after); err != nil {
+				log.Error("an admin port is closed", "error", err)
+			}
+		})
+	}
+
+	server := proxy.Server{
+		Listener: listeners[0], Handler: s.handler(), Log: log,
+		Drain: &s.drain, Quiet: c.DrainQuiet, Limit: c.drainLimit(),
+	}
+	err = server.Serve(ctx)
+	close(drained)
+	return err
+}
+
+// drainLimit is the longest that a request in flight can take.
+func (c Config) drainLimit() time.Duration {
+	if c.Timeout > 0 {
+		return c.Timeout
+	}
+	return drainLimit
+}
+
+func (s *sidecar) waiting() int {
+	if s.breaker == nil {
+		return 0
+	}
+	return s.breaker.Waiting()
+}
+
+// admin serves kubelet's preStop hook of the user container: it is answered
+// when the last request is served, so that the container gets its SIGTERM
+// only then.
+func (s *sidecar) admin(drained <-chan struct{}) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /wait-for-drain", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-drained:
+			return
+		case <-r.Context().Done():
+			return
+		case <-time.After(termGrace):
+		}
+		if !s.drain.Draining() {
+			s.log.Info("the user container is restarted while the pod stays")
+			return
+		}
+		select {
+		case <-drained:
+		case <-r.Context().Done():
+		}
+	})
+	return mux
+}
+
+func metricsMux(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h)
+	return mux
+}
+
+// listen opens all ports or none.
+func listen(host string, ports ...int) ([]net.Listener, error) {
+	var open []net.Listener
+	for _, port := range ports {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			for _, l := range open {
+				l.Close()
+			}
+			return nil, fmt.Errorf("opening port %d: %w", port, err)
+		}
+		open = append(open, l)
+	}
+	return open, nil
+}
