@@ -9,6 +9,10 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",message="metadata.name: must be at most 63 small letters, digits and dashes, begin with a letter and end with a letter or digit"
+// +kubebuilder:validation:XValidation:rule="self.spec.template.?metadata.?name.orValue(\"\") == \"\" || self.spec.template.metadata.name.startsWith(self.metadata.name + '-')",message="must start with the name of the service and a dash",fieldPath=".spec.template.metadata.name"
+// +kubebuilder:validation:XValidation:rule="self.spec.template.?metadata.?name.orValue(\"\") == \"\" || !has(self.metadata.generateName)",message="a revision cannot bring its own name where metadata.generateName makes the service's",fieldPath=".spec.template.metadata.name"
 // +kubebuilder:resource:path=configurations,shortName=config;cfg,categories=all;knative;serving,scope=Namespaced
 // +kubebuilder:printcolumn:name="LatestCreated",type=string,JSONPath=`.status.latestCreatedRevisionName`
 // +kubebuilder:printcolumn:name="LatestReady",type=string,JSONPath=`.status.latestReadyRevisionName`
@@ -18,12 +22,14 @@ type Configuration struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
+	// +required
 	Spec   ConfigurationSpec   `json:"spec,omitzero"`
 	Status ConfigurationStatus `json:"status,omitzero"`
 }
 
 // ConfigurationSpec holds the template that revisions are stamped from.
 type ConfigurationSpec struct {
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf || self.?metadata.?name.orValue('') == '' || self.metadata.name != oldSelf.?metadata.?name.orValue('')",message="a changed template must not keep the revision's name: change or drop it",fieldPath=".metadata.name"
 	Template RevisionTemplateSpec `json:"template"`
 }
 
@@ -32,7 +38,8 @@ type RevisionTemplateSpec struct {
 	// Metadata carries the revision's annotations and labels, and its name
 	// where the user brings one.
 	metav1.ObjectMeta `json:"metadata,omitzero"`
-	Spec              RevisionSpec `json:"spec,omitzero"`
+	// +required
+	Spec RevisionSpec `json:"spec,omitzero"`
 }
 
 // ConfigurationStatus is what the Configuration has come to.

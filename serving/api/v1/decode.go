@@ -2,15 +2,19 @@ package v1
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
+	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
+	kyaml "sigs.k8s.io/yaml"
 )
 
 // Decode reads the one Service of a service.yaml. It is as strict as the API
@@ -34,10 +38,13 @@ func Decode(file string, data []byte) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{}
-	if err := decodeStrictly(data, s); err != nil {
-		return nil, placed(file, doc, err)
+	if err := decodeStrictly(file, doc, s); err != nil {
+		return nil, err
 	}
-	return s, at(s.validateFile())
+	if err := at(s.validateFile()); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // onlyDocument is the file's root node. Anything but one document is refused,
@@ -82,34 +89,55 @@ func validateType(doc *yaml.Node) field.ErrorList {
 	return errs
 }
 
-// decodeStrictly refuses unknown and repeated fields.
-func decodeStrictly(data []byte, into *Service) error {
-	scheme := runtime.NewScheme()
-	if err := AddToScheme(scheme); err != nil {
-		return err
+// decodeStrictly refuses unknown and repeated fields, and values of another
+// type than their field's.
+func decodeStrictly(file string, doc *yaml.Node, into *Service) error {
+	var repeated *yaml.TypeError
+	if err := doc.Decode(&map[string]any{}); errors.As(err, &repeated) {
+		return fmt.Errorf("%s:%s", file, strings.TrimPrefix(repeated.Errors[0], "line "))
 	}
-	decoder := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true})
-	_, _, err := decoder.Decode(data, nil, into)
-	return err
-}
-
-// placed names the file and, where the error names a field, its line.
-func placed(file string, doc *yaml.Node, err error) error {
-	strict, ok := runtime.AsStrictDecodingError(err)
-	if !ok {
+	data, err := yaml.Marshal(doc)
+	if err == nil {
+		data, err = kyaml.YAMLToJSON(data)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: is not YAML: %w", file, err)
+	}
+	unknown, err := kjson.UnmarshalStrict(data, into)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		path := inlined.ReplaceAllString(wrong.Field, "")
+		return fmt.Errorf("%s:%d: %s: must be %s, found %s", file, lineOfKind(doc, path, wrong.Value), path, yamlType(wrong), wrong.Value)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	var all []error
-	for _, e := range strict.Errors() {
-		var path string
-		if _, scanErr := fmt.Sscanf(e.Error(), "unknown field %q", &path); scanErr == nil {
-			e = fmt.Errorf("%s:%d: %s: unknown field", file, lineOf(doc, path), path)
-		} else {
-			e = fmt.Errorf("%s: %w", file, e)
+	for _, e := range unknown {
+		if f, ok := errors.AsType[kjson.FieldError](e); ok {
+			e = fmt.Errorf("%d: %s: unknown field", lineOf(doc, f.FieldPath()), f.FieldPath())
 		}
-		all = append(all, e)
+		all = append(all, fmt.Errorf("%s:%w", file, e))
 	}
 	return errors.Join(all...)
+}
+
+// inlined are the embedded structs that a Go path names and a YAML path does not.
+var inlined = regexp.MustCompile(`\b[A-Z]\w*\.`)
+
+// yamlType is what a field wants, for a reader who writes YAML.
+func yamlType(e *json.UnmarshalTypeError) string {
+	switch e.Type.Kind() {
+	case reflect.String:
+		return "a string (put it in quotes)"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Struct, reflect.Map, reflect.Pointer:
+		return "a mapping"
+	default:
+		return "a whole number"
+	}
 }
 
 // validateFile is Validate for an object that a file must name, and whose

@@ -156,8 +156,12 @@ func (s *SecurityContext) kubernetes() *corev1.SecurityContext {
 	if s == nil {
 		return nil
 	}
+	var capabilities *corev1.Capabilities
+	if s.Capabilities != nil {
+		capabilities = &corev1.Capabilities{Add: s.Capabilities.Add, Drop: s.Capabilities.Drop}
+	}
 	return &corev1.SecurityContext{
-		Capabilities:             s.Capabilities,
+		Capabilities:             capabilities,
 		RunAsUser:                s.RunAsUser,
 		RunAsGroup:               s.RunAsGroup,
 		RunAsNonRoot:             s.RunAsNonRoot,

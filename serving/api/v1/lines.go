@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,4 +70,33 @@ func keyOf(n *yaml.Node, key string) *yaml.Node {
 		return nil
 	}
 	return child(n, key)
+}
+
+// tagsOf are the YAML tags of a JSON type, as encoding/json names it.
+var tagsOf = map[string][]string{
+	"string": {"!!str"}, "number": {"!!int", "!!float"}, "bool": {"!!bool"}, "object": {"!!map"}, "array": {"!!seq"},
+}
+
+// lineOfKind is the line of the first value of a JSON type under a path that
+// leaves out the indices of lists.
+func lineOfKind(n *yaml.Node, path, jsonType string) int {
+	if n == nil {
+		return 0
+	}
+	if path == "" && slices.Contains(tagsOf[strings.Fields(jsonType)[0]], n.ShortTag()) {
+		return n.Line
+	}
+	if n.Kind == yaml.SequenceNode {
+		for _, item := range n.Content {
+			if line := lineOfKind(item, path, jsonType); line != 0 {
+				return line
+			}
+		}
+		return 0
+	}
+	if path == "" {
+		return 0
+	}
+	key, rest := cutPath(path)
+	return lineOfKind(child(n, key), rest, jsonType)
 }

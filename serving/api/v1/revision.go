@@ -8,6 +8,8 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",message="metadata.name: must be at most 63 small letters, digits and dashes, begin with a letter and end with a letter or digit"
 // +kubebuilder:resource:path=revisions,shortName=rev,categories=all;knative;serving,scope=Namespaced
 // +kubebuilder:printcolumn:name="Config Name",type=string,JSONPath=`.metadata.labels['serving\.knative\.dev/configuration']`
 // +kubebuilder:printcolumn:name="Generation",type=string,JSONPath=`.metadata.labels['serving\.knative\.dev/configurationGeneration']`
@@ -19,21 +21,28 @@ type Revision struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: change the Configuration or Service, which makes a new revision"
 	Spec   RevisionSpec   `json:"spec,omitzero"`
 	Status RevisionStatus `json:"status,omitzero"`
 }
 
 // RevisionSpec is a pod's spec, cut to what a stateless HTTP service may ask
 // for, and the request limits of one pod.
+//
+// +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(0) == 0 || self.?responseStartTimeoutSeconds.orValue(0) <= self.timeoutSeconds",message="must be at most timeoutSeconds",fieldPath=".responseStartTimeoutSeconds"
+// +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(0) == 0 || self.?idleTimeoutSeconds.orValue(0) <= self.timeoutSeconds",message="must be at most timeoutSeconds",fieldPath=".idleTimeoutSeconds"
 type RevisionSpec struct {
 	PodSpec `json:",inline"`
 
 	// ContainerConcurrency is the most requests one pod is given at a time;
 	// 0 means no limit.
+	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	ContainerConcurrency *int64 `json:"containerConcurrency,omitempty"`
 	// TimeoutSeconds bounds a whole request, in seconds.
+	// +kubebuilder:default=300
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=600
 	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
@@ -44,6 +53,7 @@ type RevisionSpec struct {
 	ResponseStartTimeoutSeconds *int64 `json:"responseStartTimeoutSeconds,omitempty"`
 	// IdleTimeoutSeconds bounds the time between two writes of a response, in
 	// seconds; 0 means no limit.
+	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=600
 	IdleTimeoutSeconds *int64 `json:"idleTimeoutSeconds,omitempty"`

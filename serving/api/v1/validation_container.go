@@ -29,6 +29,23 @@ func (c *Container) validate(at *field.Path, serving bool, volumes map[string]bo
 	errs = append(errs, c.validateEnv(at.Child("env"), serving)...)
 	errs = append(errs, c.validateMounts(at.Child("volumeMounts"), volumes)...)
 	errs = append(errs, c.SecurityContext.validate(at.Child("securityContext"))...)
+	errs = append(errs, c.validateProbes(at, serving)...)
+	errs = append(errs, oneOrNone(at.Child("imagePullPolicy"), c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+	return append(errs, oneOrNone(at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
+		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
+}
+
+// oneOrNone refuses a value that is neither empty nor one of some.
+func oneOrNone[T ~string](at *field.Path, value T, some ...T) field.ErrorList {
+	if value == "" || slices.Contains(some, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, value, some)}
+}
+
+// validateProbes leaves probes to the container that takes the requests.
+func (c *Container) validateProbes(at *field.Path, serving bool) field.ErrorList {
+	var errs field.ErrorList
 	probes := map[string]*Probe{"livenessProbe": c.LivenessProbe, "readinessProbe": c.ReadinessProbe, "startupProbe": c.StartupProbe}
 	for _, name := range []string{"livenessProbe", "readinessProbe", "startupProbe"} {
 		p := probes[name]
@@ -54,12 +71,8 @@ func (c *Container) validatePorts(at *field.Path) field.ErrorList {
 		if slices.Contains(reservedPorts, p.ContainerPort) {
 			errs = append(errs, field.Forbidden(port.Child("containerPort"), "is a port of the platform's own: take another"))
 		}
-		if p.Name != "" && p.Name != PortNameHTTP1 && p.Name != PortNameH2C {
-			errs = append(errs, field.NotSupported(port.Child("name"), p.Name, []string{PortNameHTTP1, PortNameH2C}))
-		}
-		if p.Protocol != "" && p.Protocol != corev1.ProtocolTCP {
-			errs = append(errs, field.NotSupported(port.Child("protocol"), p.Protocol, []corev1.Protocol{corev1.ProtocolTCP}))
-		}
+		errs = append(errs, oneOrNone(port.Child("name"), p.Name, PortNameHTTP1, PortNameH2C)...)
+		errs = append(errs, oneOrNone(port.Child("protocol"), p.Protocol, corev1.ProtocolTCP)...)
 	}
 	return errs
 }
