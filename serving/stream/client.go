@@ -141,9 +141,9 @@ func (c *Client) stream(ctx context.Context) (heard bool, err error) {
 	defer silence.Stop()
 
 	body, w := io.Pipe()
-	defer w.Close()
+	defer func() { _ = w.Close() }() // never fails
 	// The transport does not return while it still waits for more of the body.
-	defer context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })()
+	defer context.AfterFunc(ctx, func() { _ = w.CloseWithError(context.Cause(ctx)) })()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, body)
 	if err != nil {
 		return false, fmt.Errorf("making the stream's request: %w", err)

@@ -30,12 +30,30 @@ var errSilent = errors.New("nothing heard for " + deadAfter.String())
 // stays the same when one of them connects again. Calls about one source
 // never overlap.
 type Receiver interface {
-	// Receive takes one message from source.
+	// Receive takes one message from source. The first of every connection
+	// is empty: it says that source is there.
 	Receive(source string, m Message)
 	// Gone says that source's stream has ended and has not been taken up
 	// again. Its numbers are void. Its pods are not: a pod that answered
 	// goes on answering when the activator restarts.
 	Gone(source string)
+}
+
+// Receivers hand everything to each of them, in order.
+type Receivers []Receiver
+
+// Receive implements Receiver.
+func (r Receivers) Receive(source string, m Message) {
+	for _, to := range r {
+		to.Receive(source, m)
+	}
+}
+
+// Gone implements Receiver.
+func (r Receivers) Gone(source string) {
+	for _, to := range r {
+		to.Gone(source)
+	}
 }
 
 // Serve takes streams for to from listener until ctx ends, and returns when
@@ -99,6 +117,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.enter(source, s)
 	defer h.leave(source, s)
 
+	// A connection is one stream; net/http's loop must not read on behind it.
+	w.Header().Set("Connection", "close")
+	h.to.Receive(source, Message{})
 	var beating sync.WaitGroup
 	defer beating.Wait()
 	defer cancel()

@@ -33,6 +33,8 @@ func (e *ear) Receive(_ string, m Message) {
 		e.say(fmt.Sprintf("held/%s=%d", m.Held.Revision, m.Held.Requests))
 	case m.Pod != nil:
 		e.say(fmt.Sprintf("pod/%s=%v", m.Pod.Name, m.Pod.Answers))
+	case m == Message{}:
+		e.say("here")
 	}
 }
 
@@ -122,11 +124,11 @@ func run(t *testing.T, c *Client) (stop func()) {
 
 func TestSnapshotThenMessages(t *testing.T) {
 	ear := newEar()
-	server := httptest.NewServer(Handler(ear))
+	server := httptest.NewServer(Handler(Receivers{ear}))
 	t.Cleanup(server.Close) // after the clients have stopped
 	c := NewClient(server.URL, snapshotOf(pod("a", true), held("x", 2)), quiet())
 	stop := run(t, c)
-	ear.wait(t, "pod/a=true held/x=2")
+	ear.wait(t, "here pod/a=true held/x=2")
 	if !c.Connected() {
 		t.Error("not connected after the snapshot was heard")
 	}
@@ -146,7 +148,7 @@ func TestConnectionLost(t *testing.T) {
 	server.Start()
 	c := NewClient(server.URL, snapshotOf(pod("a", true)), quiet())
 	run(t, c)
-	ear.wait(t, "pod/a=true")
+	ear.wait(t, "here pod/a=true")
 
 	end() // the controller goes away
 	ear.wait(t, "gone")
@@ -168,12 +170,12 @@ func TestConnectionLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	back := httptest.NewUnstartedServer(Handler(ear))
-	back.Listener.Close()
+	_ = back.Listener.Close()
 	back.Listener = listener
 	back.Start()
 	t.Cleanup(back.Close)
 	t.Cleanup(back.CloseClientConnections)
-	ear.wait(t, "pod/b=false pod/a=true")
+	ear.wait(t, "here pod/b=false pod/a=true")
 }
 
 func TestSendIsBoundedAndNewestWins(t *testing.T) {
@@ -219,7 +221,8 @@ func TestManySenders(t *testing.T) {
 func TestRefused(t *testing.T) {
 	server := httptest.NewServer(Handler(newEar()))
 	t.Cleanup(server.Close) // after the clients have stopped
-	post := func(source, body string) (int, string) {
+	post := func(t *testing.T, source, body string) (int, string) {
+		t.Helper()
 		req, err := http.NewRequest(http.MethodPost, server.URL, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -250,7 +253,7 @@ func TestRefused(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			code, says := post(tt.source, tt.body)
+			code, says := post(t, tt.source, tt.body)
 			if code != tt.code || !strings.Contains(says, tt.says) || tt.says == "" && says != "" {
 				t.Errorf("got %d %q, want %d %q", code, says, tt.code, tt.says)
 			}
@@ -270,12 +273,12 @@ func TestTakeover(t *testing.T) {
 	defer cancel()
 	var running sync.WaitGroup
 	running.Go(func() { _, _ = first.stream(ctx) })
-	ear.wait(t, "pod/a=true")
+	ear.wait(t, "here pod/a=true")
 
 	second := NewClient(server.URL, snapshotOf(pod("b", true)), quiet())
 	second.name = "one"
 	stop := run(t, second)
-	ear.wait(t, "pod/b=true")
+	ear.wait(t, "here pod/b=true")
 	running.Wait() // it was ended by the takeover, not by this test
 	stop()
 	ear.wait(t, "gone")
@@ -291,7 +294,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	served := make(chan error)
 	go func() { served <- Serve(ctx, listener, ear) }()
 	run(t, NewClient("http://"+listener.Addr().String()+Path, snapshotOf(held("x", 1)), quiet()))
-	ear.wait(t, "held/x=1")
+	ear.wait(t, "here held/x=1")
 	cancel()
 	if err := <-served; err != nil {
 		t.Errorf("Serve: %v", err)
@@ -304,7 +307,7 @@ func TestServeWithoutListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.Close()
+	_ = listener.Close()
 	if err := Serve(t.Context(), listener, newEar()); err == nil {
 		t.Error("Serve on a closed listener returned no error")
 	}
@@ -362,7 +365,7 @@ func TestSilentActivator(t *testing.T) {
 		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: c\r\n%s: a\r\nTransfer-Encoding: chunked\r\n\r\n", Path, sourceHeader)
 		line := `{"held":{"revision":"x","requests":1}}` + "\n"
 		fmt.Fprintf(conn, "%x\r\n%s\r\n", len(line), line)
-		ear.wait(t, "held/x=1")
+		ear.wait(t, "here held/x=1")
 		ear.wait(t, "gone")
 		if took := time.Since(start); took != deadAfter {
 			t.Errorf("gone after %v, want %v", took, deadAfter)
