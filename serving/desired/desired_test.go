@@ -1,0 +1,150 @@
+package desired_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/desired"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+var (
+	queue   = desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
+	someDay = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+)
+
+// Each testdata/NAME.in.yaml is a Service; NAME.golden.yaml are the children
+// that come of it and of each other, in the order they are made.
+func TestChildren(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/*.in.yaml")
+	if err != nil || len(inputs) == 0 {
+		t.Fatal(inputs, err)
+	}
+	for _, input := range inputs {
+		name := strings.TrimSuffix(filepath.Base(input), ".in.yaml")
+		t.Run(name, func(t *testing.T) {
+			svc := read(t, input)
+			untouched := svc.DeepCopy()
+			config, route := desired.Configuration(svc), desired.Route(svc)
+			config.UID, config.Generation, route.UID = "config-uid", 2, "route-uid"
+			rev := desired.Revision(config, someDay)
+			rev.UID = "revision-uid"
+			pod := desired.Pod(rev, queue, "devbox-control-plane")
+
+			objects := []any{config, route, rev, pod}
+			for _, s := range desired.PlaceholderServices(route) {
+				objects = append(objects, s)
+			}
+			golden(t, filepath.Join("testdata", name+".golden.yaml"), objects...)
+			equal(t, "the owner after its children were made", untouched, svc)
+		})
+	}
+}
+
+func TestRevisionName(t *testing.T) {
+	for name, c := range map[string]struct{ own, want string }{
+		"of the generation":    {"", "hello-00007"},
+		"of the template":      {"hello-blue", "hello-blue"},
+		"of the template only": {"hello-00001", "hello-00001"},
+	} {
+		config := &servingv1.Configuration{}
+		config.Name, config.Generation, config.Spec.Template.Name = "hello", 7, c.own
+		if got := desired.RevisionName(config); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestPodRunsTheResolvedImage(t *testing.T) {
+	rev := &servingv1.Revision{}
+	rev.Name = "hello-00001"
+	rev.Spec.Containers = []servingv1.Container{{Name: "a", Image: "r/a:1"}, {Name: "b", Image: "devbox.local/b:1"}}
+	rev.Status.ContainerStatuses = []servingv1.ContainerStatus{{Name: "a", ImageDigest: "r/a@sha256:1"}, {Name: "b"}}
+	pod := desired.Pod(rev, queue, "")
+	for i, want := range []string{"r/a@sha256:1", "devbox.local/b:1", queue.Image} {
+		if got := pod.Spec.Containers[i].Image; got != want {
+			t.Errorf("container %d runs %s, want %s", i, got, want)
+		}
+	}
+	if pod.Spec.NodeName != "" {
+		t.Errorf("bound to %q without being asked", pod.Spec.NodeName)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	route := &servingv1.Route{}
+	route.Name, route.Namespace = "hello", "default"
+	route.Spec.Traffic = []servingv1.TrafficTarget{{RevisionName: "a", Tag: "blue"}, {RevisionName: "b"}}
+	equal(t, "hosts", []string{
+		"hello.default.example.com", "hello.default.localhost",
+		"blue-hello.default.example.com", "blue-hello.default.localhost",
+	}, desired.Hosts(route, "example.com"))
+	equal(t, "URL", "http://blue-hello.default.example.com", desired.URL(route, "blue", "example.com"))
+
+	route.Labels = map[string]string{servingv1.VisibilityLabel: servingv1.VisibilityClusterLocal}
+	equal(t, "hosts of a cluster-local route", []string(nil), desired.Hosts(route, "example.com"))
+	equal(t, "URL of a cluster-local route", "http://hello.default.svc.cluster.local", desired.URL(route, "", "example.com"))
+}
+
+func read(t *testing.T, path string) *servingv1.Service {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var svc servingv1.Service
+	if err := yaml.UnmarshalStrict(data, &svc); err != nil {
+		t.Fatal(err)
+	}
+	svc.UID = "service-uid"
+	return &svc
+}
+
+func golden(t *testing.T, path string, objects ...any) {
+	t.Helper()
+	var got bytes.Buffer
+	for i, o := range objects {
+		if i > 0 {
+			got.WriteString("---\n")
+		}
+		got.Write(marshal(t, o))
+	}
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got.Bytes()) {
+		t.Errorf("%s differs (write it again with -update and read the diff); got:\n%s", path, &got)
+	}
+}
+
+func equal(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if w, g := marshal(t, want), marshal(t, got); !bytes.Equal(w, g) {
+		t.Errorf("%s: want\n%s\ngot\n%s", what, w, g)
+	}
+}
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

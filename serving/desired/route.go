@@ -1,0 +1,93 @@
+package desired
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+const activatorHost = "activator." + servingv1.Namespace + ".svc.cluster.local"
+
+// PlaceholderServices make a route's name, and each tag's, a name of the
+// cluster's DNS. They lead to the activator, which knows the hosts. The
+// route's own comes first.
+func PlaceholderServices(r *servingv1.Route) []*corev1.Service {
+	services := []*corev1.Service{placeholder(r, r.Name)}
+	for _, tag := range Tags(r) {
+		services = append(services, placeholder(r, servingv1.TaggedName(tag, r.Name)))
+	}
+	return services
+}
+
+func placeholder(r *servingv1.Route, name string) *corev1.Service {
+	labels := merged(r.Labels, map[string]string{servingv1.RouteLabel: r.Name})
+	if _, ok := labels[servingv1.ServiceLabel]; !ok {
+		labels[servingv1.ServiceLabel] = r.Name
+	}
+	return &corev1.Service{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            name,
+			Namespace:       r.Namespace,
+			Labels:          labels,
+			Annotations:     handedDown(r.Annotations),
+			OwnerReferences: ownedBy(r, "Route"),
+		},
+		Spec: corev1.ServiceSpec{
+			Type:            corev1.ServiceTypeExternalName,
+			ExternalName:    activatorHost,
+			SessionAffinity: corev1.ServiceAffinityNone,
+			Ports: []corev1.ServicePort{{
+				Name: "http", Port: 80, TargetPort: intstr.FromInt32(80), Protocol: corev1.ProtocolTCP,
+			}},
+		},
+	}
+}
+
+// Tags are the tags of a route's targets, in their order.
+func Tags(r *servingv1.Route) []string {
+	var tags []string
+	for _, t := range r.Spec.Traffic {
+		if t.Tag != "" {
+			tags = append(tags, t.Tag)
+		}
+	}
+	return tags
+}
+
+// Hosts are the hosts of a route, or of a tag of it, that the gateway serves:
+// under the box's domain, and under localhost, which a browser finds without
+// a line in /etc/hosts. A cluster-local route has none.
+func Hosts(r *servingv1.Route, domain string) []string {
+	if ClusterLocal(r) {
+		return nil
+	}
+	var hosts []string
+	for _, tag := range append([]string{""}, Tags(r)...) {
+		hosts = append(hosts,
+			servingv1.PublicHost(tag, r.Name, r.Namespace, domain),
+			servingv1.PublicHost(tag, r.Name, r.Namespace, "localhost"))
+	}
+	return hosts
+}
+
+// URL is where a route, or a tag of it, answers: outside the cluster where it
+// is public, else inside.
+func URL(r *servingv1.Route, tag, domain string) string {
+	if ClusterLocal(r) {
+		return ClusterURL(r, tag)
+	}
+	return servingv1.URL(servingv1.PublicHost(tag, r.Name, r.Namespace, domain))
+}
+
+// ClusterURL is where a route, or a tag of it, answers inside the cluster.
+func ClusterURL(r *servingv1.Route, tag string) string {
+	return servingv1.URL(servingv1.ClusterHosts(tag, r.Name, r.Namespace)[0])
+}
+
+// ClusterLocal says that a route is not to be reached from outside.
+func ClusterLocal(r *servingv1.Route) bool {
+	return r.Labels[servingv1.VisibilityLabel] == servingv1.VisibilityClusterLocal
+}

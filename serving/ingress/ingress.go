@@ -1,0 +1,71 @@
+// Package ingress says what a Route looks like to Istio. It is pure, and the
+// only package that knows Istio's types.
+//
+//	Route ──VirtualService──> VirtualService "<route>-ingress"
+//	                            gateways: knative-serving/knative-ingress-gateway
+//	                            hosts:    every host of the route
+//	                            to:       the activator
+//
+// The gateway sends every host to the activator, which alone knows the
+// revisions behind it. So Istio's configuration changes when a route's hosts
+// change, and a new revision needs none of it.
+package ingress
+
+import (
+	istio "istio.io/api/networking/v1"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+const (
+	// Gateway is the Istio Gateway that takes requests from outside.
+	Gateway = servingv1.Namespace + "/knative-ingress-gateway"
+
+	activatorHost = "activator." + servingv1.Namespace + ".svc.cluster.local"
+	activatorPort = 80
+)
+
+// AddToScheme makes a scheme know Istio's networking types.
+func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
+
+// Kind is an empty object of the kind that a Route's ingress is, to watch.
+func Kind() client.Object { return &networkingv1.VirtualService{} }
+
+
+// VirtualService leads requests for hosts from the gateway to the activator.
+// Istio neither retries them nor limits their time: the activator holds a
+// request while its revision starts, and queue-proxy enforces the revision's
+// own limits.
+func VirtualService(route *servingv1.Route, hosts []string) *networkingv1.VirtualService {
+	return &networkingv1.VirtualService{
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: networkingv1.SchemeGroupVersion.String(),
+			Kind:       "VirtualService",
+		},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      servingv1.IngressName(route.Name),
+			Namespace: route.Namespace,
+			Labels:    map[string]string{servingv1.RouteLabel: route.Name},
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(route, servingv1.Kind("Route")),
+			},
+		},
+		Spec: istio.VirtualService{
+			Hosts:    hosts,
+			Gateways: []string{Gateway},
+			Http: []*istio.HTTPRoute{{
+				Route: []*istio.HTTPRouteDestination{{
+					Destination: &istio.Destination{
+						Host: activatorHost,
+						Port: &istio.PortSelector{Number: activatorPort},
+					},
+				}},
+				Retries: &istio.HTTPRetry{Attempts: 0},
+			}},
+		},
+	}
+}

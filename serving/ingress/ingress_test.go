@@ -1,0 +1,60 @@
+package ingress_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/ingress"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+func TestVirtualService(t *testing.T) {
+	route := &servingv1.Route{}
+	route.Name, route.Namespace, route.UID = "hello", "default", "route-uid"
+	route.Spec.Traffic = []servingv1.TrafficTarget{{RevisionName: "hello-00001", Percent: new(int64(100))}}
+	got, err := yaml.Marshal(ingress.VirtualService(route, []string{"hello.default.example.com", "hello.default.localhost"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "testdata/hello.golden.yaml"
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got) {
+		t.Errorf("%s differs (write it again with -update and read the diff); got:\n%s", path, got)
+	}
+}
+
+// A new revision is none of Istio's business.
+func TestVirtualServiceKnowsNoRevision(t *testing.T) {
+	route := &servingv1.Route{}
+	route.Name, route.Namespace = "hello", "default"
+	hosts := []string{"hello.default.example.com"}
+	before := marshal(t, ingress.VirtualService(route, hosts))
+	route.Spec.Traffic = []servingv1.TrafficTarget{{RevisionName: "hello-00002"}}
+	route.Status.Traffic = route.Spec.Traffic
+	if after := marshal(t, ingress.VirtualService(route, hosts)); !bytes.Equal(before, after) {
+		t.Errorf("the ingress changed with the revision:\n%s\n%s", before, after)
+	}
+}
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
