@@ -1,0 +1,75 @@
+package controller
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/ingress"
+)
+
+// newScheme knows the kinds that the controller reads and writes, and no
+// others: each costs memory.
+func newScheme(withIngress bool) (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	add := []func(*runtime.Scheme) error{corev1.AddToScheme, servingv1.AddToScheme}
+	if withIngress {
+		add = append(add, ingress.AddToScheme)
+	}
+	for _, f := range add {
+		if err := f(scheme); err != nil {
+			return nil, fmt.Errorf("making the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// cacheOptions keep of the cluster only what the controller looks at.
+func cacheOptions(withIngress bool) cache.Options {
+	by := map[client.Object]cache.ByObject{
+		&corev1.Pod{}:     {Label: labelled(servingv1.RevisionUIDLabel), Transform: slimPod},
+		&corev1.Service{}: {Label: labelled(servingv1.RouteLabel)},
+		&corev1.Node{}:    {Transform: slimNode},
+	}
+	if withIngress {
+		by[ingress.Kind()] = cache.ByObject{Label: labelled(servingv1.RouteLabel)}
+	}
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject:         by,
+	}
+}
+
+func labelled(key string) labels.Selector {
+	r, err := labels.NewRequirement(key, selection.Exists, nil)
+	if err != nil {
+		panic(err) // a constant
+	}
+	return labels.NewSelector().Add(*r)
+}
+
+// slimPod keeps of a pod who it is and how it does. What it is made of is
+// never read back.
+func slimPod(obj any) (any, error) {
+	if pod, ok := obj.(*corev1.Pod); ok {
+		pod.ManagedFields = nil
+		pod.Annotations = nil
+		pod.Spec = corev1.PodSpec{}
+	}
+	return obj, nil
+}
+
+// slimNode keeps of a node whether it takes pods.
+func slimNode(obj any) (any, error) {
+	if node, ok := obj.(*corev1.Node); ok {
+		node.ManagedFields, node.Annotations, node.Labels = nil, nil, nil
+		node.Status = corev1.NodeStatus{Conditions: node.Status.Conditions}
+	}
+	return obj, nil
+}

@@ -1,0 +1,173 @@
+// Package controller is the control plane of the serving platform: one
+// reconciler a kind, each of them observe, desired, apply, status.
+//
+//	Service ───────> Configuration ──> Revision ──────> Pods
+//	  │                                  │  ^  ^
+//	  └───────────> Route <── ready ─────┘  │  └── Wanted: how many (autoscaler)
+//	                 │                      └───── Answers: which take requests (activator)
+//	                 ├──> status.traffic, the activator's table
+//	                 ├──> Services, the names in the cluster's DNS
+//	                 └──> the ingress's own object
+//
+// What a child should look like is serving/desired's to say, what Istio is to
+// be told serving/ingress's. Children that are ours for good are brought there
+// by server-side apply; what is made once and never changes, Revisions and
+// Pods, is created. The client waits until the cache has seen its writes, so
+// a reconcile never acts on a world older than its own last act.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/kind-in-a-box/devbox/serving/desired"
+	"github.com/kind-in-a-box/devbox/serving/stream"
+)
+
+// Autoscaler says how many pods a revision is to have.
+type Autoscaler interface {
+	// Wanted is that number now, and why.
+	Wanted(revision types.NamespacedName) (n int32, reason string)
+}
+
+// Config is what a Controller needs to know.
+type Config struct {
+	// QueueImage is the image of queue-proxy.
+	QueueImage string
+	// Domain is the last part of every public host.
+	Domain string
+	// Gateway is the ingress gateway's URL inside the cluster. Where it is
+	// empty there is no ingress, and a route is ready without one.
+	Gateway string
+	// Mirrors say where a registry that image references name is found from
+	// here.
+	Mirrors map[string]*url.URL
+	// ProgressDeadline is how long a revision's first pod may take to answer.
+	ProgressDeadline time.Duration
+	// DrainQuietPeriod is how long a pod that is to end must have been idle.
+	DrainQuietPeriod time.Duration
+	// HealthAddress is where /healthz and /readyz are served, if anywhere.
+	HealthAddress string
+	Autoscaler    Autoscaler
+	Log           *slog.Logger
+}
+
+// Controller runs the reconcilers. It takes from the activators' stream
+// which pods answer.
+type Controller struct {
+	manager manager.Manager
+	answers *answers
+	wake    doorbell
+}
+
+var _ stream.Receiver = (*Controller)(nil)
+
+// reconcilesAtOnce is per kind. A reconcile is mostly waiting for the server.
+const reconcilesAtOnce = 8
+
+// New returns a Controller of the cluster that rest leads to.
+func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
+	scheme, err := newScheme(cfg.Gateway != "")
+	if err != nil {
+		return nil, err
+	}
+	restConfig = rest.CopyConfig(restConfig)
+	restConfig.QPS = -1 // the server's own fairness limits us, not a constant
+	mgr, err := manager.New(restConfig, manager.Options{
+		Scheme:                 scheme,
+		Logger:                 logr.FromSlogHandler(cfg.Log.Handler()),
+		Cache:                  cacheOptions(cfg.Gateway != ""),
+		Client:                 client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Controller:             config.Controller{MaxConcurrentReconciles: reconcilesAtOnce, SkipNameValidation: new(true)},
+		Metrics:                metrics.Options{BindAddress: "0"},
+		HealthProbeBindAddress: cfg.HealthAddress,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	c := &Controller{manager: mgr, answers: newAnswers()}
+	if err := c.register(cfg); err != nil {
+		return nil, fmt.Errorf("registering the reconcilers: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Controller) register(cfg Config) error {
+	mgr := c.manager
+	common := newApplier(mgr.GetClient(), mgr.GetAPIReader())
+	recorder := mgr.GetEventRecorder("devbox-controller")
+	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
+	lookups := newDigests(cfg.Mirrors)
+	routing := &routes{applier: common, domain: cfg.Domain}
+	if cfg.Gateway != "" {
+		routing.gateway = newGateway(cfg.Gateway)
+	}
+	// Only listed, when a pod is placed: its informer starts with the others,
+	// so that the first pod does not wait for it.
+	_, err := mgr.GetCache().GetInformer(context.Background(), &corev1.Node{}, cache.BlockUntilSynced(false))
+	return errors.Join(
+		err,
+		(&services{common}).register(mgr),
+		(&configurations{common}).register(mgr),
+		(&revisions{
+			applier:    common,
+			autoscaler: cfg.Autoscaler,
+			answers:    c.answers,
+			digests:    lookups,
+			fleet:      newFleet(mgr.GetClient(), recorder, queue),
+			events:     recorder,
+			deadline:   cfg.ProgressDeadline,
+			wake:       &c.wake,
+		}).register(mgr),
+		routing.register(mgr),
+		mgr.Add(manager.RunnableFunc(lookups.run)),
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("caches", c.synced),
+	)
+}
+
+// Run reconciles until ctx ends, and returns when every reconcile under way
+// has.
+func (c *Controller) Run(ctx context.Context) error {
+	if err := c.manager.Start(ctx); err != nil {
+		return fmt.Errorf("running the controller: %w", err)
+	}
+	return nil
+}
+
+// Wake asks for a look at a revision: the autoscaler wants another number of
+// pods of it.
+func (c *Controller) Wake(revision types.NamespacedName) { c.wake.ring(revision) }
+
+// Receive implements stream.Receiver.
+func (c *Controller) Receive(_ string, m stream.Message) { c.answers.receive(m) }
+
+// Gone implements stream.Receiver. A pod that answered goes on answering
+// while no activator watches it.
+func (c *Controller) Gone(string) {}
+
+// synced is whether the controller has seen the cluster.
+func (c *Controller) synced(req *http.Request) error {
+	ctx, cancel := context.WithTimeout(req.Context(), time.Second)
+	defer cancel()
+	if !c.manager.GetCache().WaitForCacheSync(ctx) {
+		return errors.New("the caches have not seen the cluster yet")
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"k8s.io/apimachinery/pkg/types"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+const (
+	digestTimeout = 10 * time.Second // config-deployment's digest-resolution-timeout
+	digestRetry   = 5 * time.Second
+)
+
+// unresolved are the registries whose images are only on the node:
+// config-deployment's registries-skipping-tag-resolving.
+var unresolved = map[string]bool{"kind.local": true, "ko.local": true, "dev.local": true, "devbox.local": true}
+
+// digests learns which digest an image's tag points at, so that every pod of
+// a revision runs the same image whatever becomes of the tag. Lookups run
+// beside the reconciles, which ask again when the bell rings.
+type digests struct {
+	doorbell
+	mirrors map[string]*url.URL // by registry, as the image's reference names it
+	asked   chan lookup
+	now     func() time.Time
+
+	mu    sync.Mutex
+	found map[lookup]found
+}
+
+// lookup is one image of one revision.
+type lookup struct {
+	revision types.NamespacedName
+	uid      types.UID
+	image    string
+}
+
+type found struct {
+	digest string
+	err    error
+	at     time.Time // zero while the registry is being asked
+}
+
+func newDigests(mirrors map[string]*url.URL) *digests {
+	return &digests{mirrors: mirrors, asked: make(chan lookup), now: time.Now, found: map[lookup]found{}}
+}
+
+// run looks up what is asked for until ctx ends, and waits for its lookups.
+func (d *digests) run(ctx context.Context) error {
+	var lookups sync.WaitGroup
+	defer lookups.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case l := <-d.asked:
+			lookups.Go(func() { d.look(ctx, l) })
+		}
+	}
+}
+
+// of names image, of the revision, by digest. It is empty where the image is
+// only on the node. Known is false while the registry is being asked.
+func (d *digests) of(ctx context.Context, rev *servingv1.Revision, image string) (digest string, known bool, err error) {
+	ref, err := name.ParseReference(image, name.WeakValidation)
+	if err != nil {
+		return "", true, fmt.Errorf("parsing image %q: %w", image, err)
+	}
+	if ref, ok := ref.(name.Digest); ok {
+		return ref.Name(), true, nil
+	}
+	if unresolved[ref.Context().RegistryStr()] {
+		return "", true, nil
+	}
+	l := lookup{types.NamespacedName{Namespace: rev.Namespace, Name: rev.Name}, rev.UID, image}
+	if known, ask := d.known(l); !ask {
+		return known.digest, !known.at.IsZero(), known.err
+	}
+	select {
+	case d.asked <- l:
+		return "", false, nil
+	case <-ctx.Done():
+		d.forget(rev.UID)
+		return "", false, ctx.Err()
+	}
+}
+
+// known is what is known of l, and whether the registry is to be asked: for
+// the first time, or again a while after it failed.
+func (d *digests) known(l lookup) (found, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f, ok := d.found[l]
+	if ok && (f.err == nil || d.now().Sub(f.at) < digestRetry) {
+		return f, false
+	}
+	d.found[l] = found{}
+	return found{}, true
+}
+
+// forget drops what is known of the revision's images, once its status has it.
+func (d *digests) forget(rev types.UID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for l := range d.found {
+		if l.uid == rev {
+			delete(d.found, l)
+		}
+	}
+}
+
+func (d *digests) look(ctx context.Context, l lookup) {
+	ctx, cancel := context.WithTimeout(ctx, digestTimeout)
+	defer cancel()
+	digest, err := d.head(ctx, l.image)
+	d.mu.Lock()
+	d.found[l] = found{digest, err, d.now()}
+	d.mu.Unlock()
+	d.ring(l.revision)
+}
+
+func (d *digests) head(ctx context.Context, image string) (string, error) {
+	ref, err := name.ParseReference(image, name.WeakValidation)
+	if err != nil {
+		return "", fmt.Errorf("parsing image %q: %w", image, err)
+	}
+	from, err := d.mirrored(ref)
+	if err != nil {
+		return "", err
+	}
+	desc, err := remote.Head(from, remote.WithContext(ctx))
+	if err != nil {
+		return "", fmt.Errorf("resolving image %q to a digest: %w", image, err)
+	}
+	return ref.Context().Digest(desc.Digest.String()).Name(), nil
+}
+
+// mirrored is where ref is found from here: a registry that the node and the
+// user know as localhost is a Service to the controller.
+func (d *digests) mirrored(ref name.Reference) (name.Reference, error) {
+	at, ok := d.mirrors[ref.Context().RegistryStr()]
+	if !ok {
+		return ref, nil
+	}
+	var opts []name.Option
+	if at.Scheme == "http" {
+		opts = append(opts, name.Insecure)
+	}
+	return name.NewTag(at.Host+"/"+ref.Context().RepositoryStr()+":"+ref.Identifier(), opts...)
+}

@@ -1,0 +1,160 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/flowcontrol"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/desired"
+)
+
+// reasonFailedCreate is a ReplicaSet's word for a pod the server refuses.
+const reasonFailedCreate = "FailedCreate"
+
+const (
+	firstBackOff = 200 * time.Millisecond
+	lastBackOff  = 30 * time.Second
+	atOnce       = 8 // pods made or deleted at a time
+)
+
+// fleet makes and deletes the pods of revisions. Its client waits for the
+// cache to see what it has written, so the next look at a revision counts
+// every pod made by the last.
+type fleet struct {
+	client client.Client
+	events events.EventRecorder
+	queue  desired.Queue
+	// failures keep pods that end as soon as they are made from being made
+	// again and again, by revision.
+	failures *flowcontrol.Backoff
+}
+
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue) *fleet {
+	return &fleet{c, events, queue, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+}
+
+// bring makes or deletes pods until rev has as many as are wanted. Pods that
+// have ended are replaced, after a while that grows with every time. It
+// returns how long to wait for that, if it has to.
+func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observation, to scale) (time.Duration, error) {
+	id := string(rev.UID)
+	if seen.answering > 0 || to.want == 0 {
+		f.failures.DeleteEntry(id)
+	}
+	missing := int(to.want) - len(seen.alive)
+	if missing > 0 && len(seen.ended) > 0 && seen.answering == 0 {
+		if wait := f.holdOff(id); wait > 0 {
+			return wait, nil
+		}
+	}
+	gone := seen.ended
+	if missing < 0 {
+		gone = append(gone, seen.alive[:-missing]...)
+	}
+	err := f.remove(ctx, gone)
+	switch {
+	case missing > 0:
+		err = errors.Join(err, f.add(ctx, rev, missing))
+	case missing < 0 && to.want == 0:
+		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "ScaledToZero", "Scale", "Deleted %d pods: %s", -missing, to.reason)
+	case missing < 0:
+		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "ScaledDown", "Scale", "Deleted %d pods: %s", -missing, to.reason)
+	}
+	return 0, err
+}
+
+// holdOff is how long a revision whose pods have ended is to wait for the
+// next ones; 0 means that the wait is over.
+func (f *fleet) holdOff(id string) time.Duration {
+	now := f.failures.Clock.Now()
+	if f.failures.Get(id) == 0 {
+		f.failures.Next(id, now)
+	} else if !f.failures.IsInBackOffSinceUpdate(id, now) {
+		f.failures.Next(id, now)
+		return 0
+	}
+	return f.failures.Get(id)
+}
+
+func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
+	node, err := f.node(ctx, rev)
+	if err != nil {
+		return err
+	}
+	var pods errgroup.Group
+	pods.SetLimit(atOnce)
+	for range n {
+		pods.Go(func() error {
+			pod := desired.Pod(rev, f.queue, node)
+			if err := f.client.Create(ctx, pod, fieldOwner); err != nil {
+				return fmt.Errorf("creating a pod: %w", err)
+			}
+			f.events.Eventf(rev, pod, corev1.EventTypeNormal, "Created", "Scale", "Created pod %s", pod.Name)
+			return nil
+		})
+	}
+	return pods.Wait()
+}
+
+func (f *fleet) remove(ctx context.Context, gone []*corev1.Pod) error {
+	var pods errgroup.Group
+	pods.SetLimit(atOnce)
+	for _, pod := range gone {
+		pods.Go(func() error {
+			if err := f.client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}); client.IgnoreNotFound(err) != nil {
+				return fmt.Errorf("deleting pod %s: %w", pod.Name, err)
+			}
+			return nil
+		})
+	}
+	return pods.Wait()
+}
+
+// node is the node that a pod goes to without the scheduler's help: the only
+// one there is. A revision that a node has refused goes through the scheduler
+// after that, which waits for room.
+func (f *fleet) node(ctx context.Context, rev *servingv1.Revision) (string, error) {
+	if f.failures.Get(string(rev.UID)) > 0 {
+		return "", nil
+	}
+	var nodes corev1.NodeList
+	if err := f.client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+		return "", fmt.Errorf("listing nodes: %w", err)
+	}
+	name := ""
+	for i := range nodes.Items {
+		if !takesPods(&nodes.Items[i]) {
+			continue
+		}
+		if name != "" {
+			return "", nil
+		}
+		name = nodes.Items[i].Name
+	}
+	return name, nil
+}
+
+func takesPods(node *corev1.Node) bool {
+	if node.Spec.Unschedulable {
+		return false
+	}
+	for _, t := range node.Spec.Taints {
+		if t.Effect != corev1.TaintEffectPreferNoSchedule {
+			return false
+		}
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}

@@ -1,0 +1,108 @@
+package controller
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// observation is what a revision's pods amount to.
+type observation struct {
+	alive     []*corev1.Pod // neither ended nor ending; those to lose first in front
+	ended     []*corev1.Pod // failed, evicted, refused by the node
+	answering int32
+	oldest    time.Time // when the oldest of alive was made
+	crash     *trouble  // a container of a pod that does not answer has ended
+	stuck     *trouble  // a pod does not get as far as running
+}
+
+// trouble is why a pod does not run, in the pod's own words.
+type trouble struct{ reason, message string }
+
+// observe sums up pods; answers says which of them take requests.
+func observe(pods []corev1.Pod, answers func(*corev1.Pod) bool) observation {
+	var o observation
+	up := map[*corev1.Pod]bool{}
+	for i := range pods {
+		pod := &pods[i]
+		switch {
+		case !pod.DeletionTimestamp.IsZero():
+			continue
+		case pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded:
+			o.ended = append(o.ended, pod)
+			o.stuck = cmp.Or(o.stuck, podEnded(pod))
+			continue
+		}
+		o.alive = append(o.alive, pod)
+		if made := pod.CreationTimestamp.Time; o.oldest.IsZero() || made.Before(o.oldest) {
+			o.oldest = made
+		}
+		if up[pod] = answers(pod); up[pod] {
+			o.answering++
+			continue
+		}
+		o.crash = cmp.Or(o.crash, podCrash(pod))
+		o.stuck = cmp.Or(o.stuck, podStuck(pod))
+	}
+	// Of two pods the one that does not answer is the lesser loss, and else
+	// the younger, which has less in its caches.
+	slices.SortStableFunc(o.alive, func(a, b *corev1.Pod) int {
+		if up[a] != up[b] {
+			if up[b] {
+				return -1
+			}
+			return 1
+		}
+		return b.CreationTimestamp.Compare(a.CreationTimestamp.Time)
+	})
+	return o
+}
+
+func podEnded(pod *corev1.Pod) *trouble {
+	return &trouble{cmp.Or(pod.Status.Reason, string(pod.Status.Phase)), pod.Status.Message}
+}
+
+// podCrash is the last end of one of the pod's containers, if one has ended.
+func podCrash(pod *corev1.Pod) *trouble {
+	for _, s := range pod.Status.InitContainerStatuses {
+		if t := cmp.Or(s.State.Terminated, s.LastTerminationState.Terminated); t != nil && t.ExitCode != 0 {
+			return ended(t)
+		}
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		if t := cmp.Or(s.State.Terminated, s.LastTerminationState.Terminated); t != nil {
+			return ended(t)
+		}
+	}
+	return nil
+}
+
+func ended(t *corev1.ContainerStateTerminated) *trouble {
+	words := cmp.Or(strings.TrimSpace(t.Message), t.Reason)
+	return &trouble{servingv1.ReasonExitCode(t.ExitCode), servingv1.MessageContainerFailed(words)}
+}
+
+// onTheWay are the reasons for which a container may wait that are no
+// trouble, or are told better by podCrash.
+var onTheWay = map[string]bool{"": true, "ContainerCreating": true, "PodInitializing": true, "CrashLoopBackOff": true}
+
+// podStuck is why the pod cannot be placed, or one of its containers cannot
+// be started.
+func podStuck(pod *corev1.Pod) *trouble {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return &trouble{c.Reason, c.Message}
+		}
+	}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if w := s.State.Waiting; w != nil && !onTheWay[w.Reason] {
+			return &trouble{w.Reason, w.Message}
+		}
+	}
+	return nil
+}

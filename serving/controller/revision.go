@@ -1,0 +1,128 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// revisions reconciles a Revision: its images by digest, as many pods as the
+// autoscaler wants, a status that says what became of them, and the routes
+// that name it.
+type revisions struct {
+	*applier
+	autoscaler Autoscaler
+	answers    *answers
+	digests    *digests
+	fleet      *fleet
+	events     events.EventRecorder
+	deadline   time.Duration
+	wake       *doorbell
+}
+
+func (r *revisions) register(mgr manager.Manager) error {
+	return builder.ControllerManagedBy(mgr).
+		For(&servingv1.Revision{}).
+		Owns(&corev1.Pod{}).
+		Watches(&servingv1.Route{}, handler.EnqueueRequestsFromMapFunc(revisionsOfRoute)).
+		Watches(&servingv1.Configuration{}, handler.EnqueueRequestsFromMapFunc(r.revisionsOfConfiguration)).
+		WatchesRawSource(r.wake).
+		WatchesRawSource(&r.answers.doorbell).
+		WatchesRawSource(&r.digests.doorbell).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+}
+
+// Reconcile implements reconcile.ObjectReconciler.
+func (r *revisions) Reconcile(ctx context.Context, rev *servingv1.Revision) (reconcile.Result, error) {
+	if !rev.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, nil // its pods go with it
+	}
+	before := rev.DeepCopy()
+	rev.Status.InitializeConditions()
+	rev.Status.ObservedGeneration = rev.Generation
+
+	again, err := r.run(ctx, rev)
+	r.tell(before, rev)
+	err = errors.Join(err, r.patchStatus(ctx, before, rev), r.markRouting(ctx, rev))
+	return reconcile.Result{RequeueAfter: again}, err
+}
+
+// run brings the revision's pods to the wanted number and its status to what
+// they do. It returns when to look again, if not only when something happens.
+func (r *revisions) run(ctx context.Context, rev *servingv1.Revision) (time.Duration, error) {
+	if again, resolved := r.resolve(ctx, rev); !resolved {
+		return again, nil
+	}
+	var pods corev1.PodList
+	err := r.client.List(ctx, &pods, client.InNamespace(rev.Namespace),
+		client.MatchingLabels{servingv1.RevisionUIDLabel: string(rev.UID)}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return 0, fmt.Errorf("listing pods: %w", err)
+	}
+	seen := observe(pods.Items, r.answers.of)
+	want, reason := r.autoscaler.Wanted(client.ObjectKeyFromObject(rev))
+
+	backOff, err := r.fleet.bring(ctx, rev, seen, scale{want, reason})
+	now := time.Now()
+	late := report(&rev.Status, seen, scale{want, reason}, progressDeadline(rev, r.deadline), now)
+	if err != nil && seen.answering == 0 {
+		rev.Status.MarkResourcesAvailableFalse(reasonFailedCreate, err.Error())
+	}
+	return soonest(backOff, late), err
+}
+
+// resolve names every image by digest in the revision's status, once.
+func (r *revisions) resolve(ctx context.Context, rev *servingv1.Revision) (again time.Duration, resolved bool) {
+	if len(rev.Status.ContainerStatuses) > 0 {
+		return 0, true
+	}
+	var statuses []servingv1.ContainerStatus
+	for _, c := range rev.Spec.Containers {
+		digest, known, err := r.digests.of(ctx, rev, c.Image)
+		switch {
+		case err != nil:
+			rev.Status.MarkContainerHealthyFalse(servingv1.ReasonContainerMissing, servingv1.MessageImageUnavailable(c.Image, err.Error()))
+			return digestRetry, false
+		case !known:
+			rev.Status.MarkResourcesAvailableUnknown(servingv1.ReasonResolvingDigests, "")
+			return 0, false
+		}
+		statuses = append(statuses, servingv1.ContainerStatus{Name: c.Name, ImageDigest: digest})
+	}
+	rev.Status.ContainerStatuses = statuses
+	r.digests.forget(rev.UID)
+	return 0, true
+}
+
+// tell records what has changed about the revision, for a person.
+func (r *revisions) tell(before, after *servingv1.Revision) {
+	if after.IsReady() && !before.IsReady() {
+		r.events.Eventf(after, nil, corev1.EventTypeNormal, "Ready", "Reconcile", "Revision answers")
+	}
+	if !after.IsFailed() {
+		return
+	}
+	was, is := before.Status.Condition(servingv1.ConditionReady), after.Status.Condition(servingv1.ConditionReady)
+	if was == nil || was.Reason != is.Reason {
+		r.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, "Reconcile", "%s", is.Message)
+	}
+}
+
+// soonest is the shorter of two waits; 0 is no wait at all.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return a + b
+	}
+	return min(a, b)
+}
