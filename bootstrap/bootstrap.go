@@ -1,0 +1,108 @@
+// Package bootstrap brings a box up and takes it down. A box is a kind cluster
+// of one node with Istio and the serving stack in it, made so that a service
+// runs on a developer's machine as it would in production.
+//
+//	preflight --> cluster ----+--> istio --+--> serving --> Box
+//	              platform ---|--> images -/      |
+//	                   \------+-------------------/
+//
+// up.go is the list of steps. Each says what it does as events, is well when
+// its work is done already, ends soon after its context does, and leaves
+// nothing that the next Up does not repair.
+//
+// What is known of a box lies in a folder of the user's configuration
+// directory: box.json, and a kubeconfig that no other tool's is mixed with.
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kind-in-a-box/devbox/internal/event"
+)
+
+// Defaults of a Config.
+const (
+	DefaultName = "devbox"
+	DefaultPort = 8080
+)
+
+// Config says what box is wanted.
+type Config struct {
+	Name      string // a DNS label; "" is DefaultName
+	Engine    string // "kind", or "auto" or "", which choose it
+	ImagesDir string // an OCI layout with the box's images; "" is the container registries
+	Port      int    // port of 127.0.0.1 for the gateway; 0 is DefaultPort
+	PortFixed bool   // fail where Port is taken, instead of taking the next free one
+
+	// Platform builds the images of the serving stack on this machine, while
+	// the cluster starts. Nil makes a box with Istio and no serving stack.
+	Platform func(context.Context) (Platform, error)
+
+	Events event.Sink // told of every step; may be nil
+}
+
+// Platform is the images of the serving stack.
+type Platform struct{ Serving, Queue v1.Image }
+
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		c.Name = DefaultName
+	}
+	if c.Port == 0 {
+		c.Port = DefaultPort
+	}
+	if c.Engine == "" || c.Engine == "auto" {
+		c.Engine = engineKind
+	}
+	return c
+}
+
+const engineKind = "kind"
+
+// PrerequisiteError says that this machine lacks something that a box needs.
+// Nothing was created.
+type PrerequisiteError struct{ Findings []Finding }
+
+func (e *PrerequisiteError) Error() string {
+	said := make([]string, len(e.Findings))
+	for i, f := range e.Findings {
+		said[i] = f.Message
+		if f.Hint != "" {
+			said[i] += " (" + f.Hint + ")"
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
+// ClusterError says that a step could not bring the cluster, or what runs in
+// it, to where it should be.
+type ClusterError struct {
+	Step string
+	Err  error
+	Hint string
+}
+
+func (e *ClusterError) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
+func (e *ClusterError) Unwrap() error { return e.Err }
+
+// ErrNoBox says that there is no box of that name.
+var ErrNoBox = errors.New("there is no such box")
+
+// BusyError says that another process is at work on the box.
+type BusyError struct {
+	Name string
+	PID  string // the other process; "" where it did not say
+}
+
+func (e *BusyError) Error() string {
+	who := "another devbox"
+	if e.PID != "" {
+		who += " (process " + e.PID + ")"
+	}
+	return fmt.Sprintf("%s is working on box %q; wait for it or end it", who, e.Name)
+}

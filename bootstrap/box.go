@@ -1,0 +1,156 @@
+package bootstrap
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
+	"github.com/kind-in-a-box/devbox/bootstrap/kind"
+)
+
+// Domain is the domain of a box's services: <service>.<namespace>.<Domain>.
+const Domain = "example.com"
+
+// Box is a box as it is saved beside its kubeconfig.
+type Box struct {
+	Name         string     `json:"name"`
+	Engine       string     `json:"engine"`
+	Domain       string     `json:"domain"`
+	Kubeconfig   string     `json:"kubeconfig"`   // path of the box's own kubeconfig
+	HTTPPort     int        `json:"httpPort"`     // of 127.0.0.1: the gateway
+	RegistryPort int        `json:"registryPort"` // of 127.0.0.1 and of localhost: the registry
+	APIPort      int        `json:"apiPort"`      // of 127.0.0.1: the Kubernetes API
+	Images       images.Set `json:"images"`
+
+	// Complete says that the cluster was created to the end. A record without
+	// it is of a creation that was cut off.
+	Complete bool `json:"complete"`
+}
+
+// newBox is a box that has its folder and nothing else yet.
+func newBox(name, dir string) *Box {
+	return &Box{Name: name, Engine: engineKind, Domain: Domain, Kubeconfig: filepath.Join(dir, "kubeconfig")}
+}
+
+// Gateway is the URL of the box's ingress.
+func (b *Box) Gateway() string { return fmt.Sprintf("http://127.0.0.1:%d", b.HTTPPort) }
+
+// Registry is the name of the box's registry in an image reference, on this
+// machine and in the cluster.
+func (b *Box) Registry() string { return fmt.Sprintf("localhost:%d", b.RegistryPort) }
+
+// RESTConfig is how to reach the box's API server.
+func (b *Box) RESTConfig() (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", b.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig of box %s: %w", b.Name, err)
+	}
+	config.QPS = -1 // the box's API server has nobody else to be spared for
+	return config, nil
+}
+
+// Load returns the box of that name, whether it runs or not, and an error
+// that is ErrNoBox where there is none.
+func Load(name string) (*Box, error) {
+	box, err := read(name)
+	if err != nil {
+		return nil, err
+	}
+	if box == nil || !box.Complete {
+		return nil, fmt.Errorf("box %q: %w", name, ErrNoBox)
+	}
+	return box, nil
+}
+
+// read returns the record of the box, nil where there is none.
+func read(name string) (*Box, error) {
+	dir, err := dirOf(name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "box.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the record of box %s: %w", name, err)
+	}
+	box := new(Box)
+	if err := json.Unmarshal(data, box); err != nil {
+		return nil, fmt.Errorf("reading the record of box %s (%s): %w", name, filepath.Join(dir, "box.json"), err)
+	}
+	return box, nil
+}
+
+// save writes the record.
+func (b *Box) save() error {
+	data, err := json.MarshalIndent(b, "", "  ")
+	if err != nil {
+		return fmt.Errorf("saving the record of box %s: %w", b.Name, err)
+	}
+	return writePrivate(filepath.Join(filepath.Dir(b.Kubeconfig), "box.json"), append(data, '\n'))
+}
+
+// spec is what the box asks of its cluster.
+func (b *Box) spec() kind.Spec {
+	return kind.Spec{
+		Image:        b.Images.Ref(images.Node),
+		HTTPPort:     b.HTTPPort,
+		RegistryPort: b.RegistryPort,
+		APIPort:      b.APIPort,
+		BuiltinCNI:   b.Images.BuiltinCNI,
+	}
+}
+
+// root is the folder of all boxes.
+func root() (string, error) {
+	config, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the user's configuration directory: %w", err)
+	}
+	return filepath.Join(config, "devbox"), nil
+}
+
+// maxName leaves room for what kind adds to make the node's hostname.
+const maxName = 50
+
+// dirOf is the folder of the box of that name.
+func dirOf(name string) (string, error) {
+	if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
+		return "", fmt.Errorf("box name %q: %s", name, wrong[0])
+	}
+	if len(name) > maxName {
+		return "", fmt.Errorf("box name %q is longer than %d characters", name, maxName)
+	}
+	dir, err := root()
+	return filepath.Join(dir, name), err
+}
+
+// writePrivate writes a file that its owner alone may read, all of it or
+// nothing.
+func writePrivate(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // its mode is 0600
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer os.Remove(tmp.Name()) // gone already if all went well
+	_, err = tmp.Write(data)
+	if err := errors.Join(err, tmp.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

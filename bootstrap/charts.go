@@ -1,0 +1,210 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
+	"github.com/kind-in-a-box/devbox/charts"
+	"github.com/kind-in-a-box/devbox/charts/istio"
+)
+
+// servingNamespace is where the serving stack runs.
+const servingNamespace = "knative-serving"
+
+// istioKinds are the kinds of Istio's that the serving stack writes.
+var istioKinds = []schema.GroupVersionResource{
+	{Group: "networking.istio.io", Version: "v1", Resource: "gateways"},
+	{Group: "networking.istio.io", Version: "v1", Resource: "virtualservices"},
+	{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"},
+}
+
+// stack is the names of the serving stack's images in the node.
+type stack struct{ serving, queue string }
+
+// importIstio puts Istio's images into the node while its control plane
+// starts, and opens istioIn.
+func (u *up) importIstio(ctx context.Context, say func(string)) (string, error) {
+	present, err := images.Present(ctx, u.kind)
+	if err != nil {
+		return "", err
+	}
+	var brought atomic.Int32
+	g, ctx := errgroup.WithContext(ctx)
+	for _, role := range []images.Role{images.Pilot, images.Proxy} {
+		g.Go(func() error {
+			was, err := u.box.Images.Provide(ctx, u.kind, role, present)
+			if was {
+				brought.Add(1)
+				say(u.box.Images.Ref(role))
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	u.istioIn.open()
+	if brought.Load() == 0 {
+		return "Istio's are in the node", nil
+	}
+	return "Istio's put into the node", nil
+}
+
+// istio installs Istio: its kinds beside istiod, the gateway once istiod can
+// fill in its pod. It opens kindsIn.
+func (u *up) istio(ctx context.Context, say func(string)) (string, error) {
+	all, err := istio.Charts(istio.Options{
+		Pilot:         u.box.Images.Ref(images.Pilot),
+		Proxy:         u.box.Images.Ref(images.Proxy),
+		UpstreamEnvoy: u.box.Images.UpstreamEnvoy,
+	})
+	if err != nil {
+		return "", err
+	}
+	base, istiod, gateway := all[0], all[1], all[2]
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		say("installing Istio's kinds")
+		if err := u.apply(ctx, base); err != nil {
+			return err
+		}
+		if err := u.helm.AwaitKinds(ctx, istioKinds...); err != nil {
+			return err
+		}
+		u.kindsIn.open()
+		return nil
+	})
+	g.Go(func() error {
+		if err := u.istioIn.wait(ctx); err != nil {
+			return err
+		}
+		for _, c := range []istio.Chart{istiod, gateway} {
+			say("installing " + c.Release)
+			if err := u.apply(ctx, c); err != nil {
+				return err
+			}
+			say("waiting for " + c.Release)
+			if err := awaitDeployment(ctx, u.clients, istio.Namespace, c.Release); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	return "base, istiod, gateway " + u.box.Images.Istio, nil
+}
+
+func (u *up) apply(ctx context.Context, c istio.Chart) error {
+	_, err := u.helm.Apply(ctx, helm.Release{Name: c.Release, Namespace: istio.Namespace, Chart: c.Files, Values: c.Values})
+	return err
+}
+
+// platform builds the serving stack's images, puts them into the node, and
+// opens stackIn.
+func (u *up) platform(ctx context.Context, say func(string)) (string, error) {
+	say("building the serving stack")
+	built, err := u.Platform(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := u.nodeUp.wait(ctx); err != nil {
+		return "", err
+	}
+	present, err := images.Present(ctx, u.kind)
+	if err != nil {
+		return "", err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, i := range []struct {
+		repository string
+		content    v1.Image
+		ref        *string
+	}{
+		{"devbox.local/serving", built.Serving, &u.stack.serving},
+		{"devbox.local/queue", built.Queue, &u.stack.queue},
+	} {
+		g.Go(func() error {
+			digest, err := i.content.Digest()
+			if err != nil {
+				return fmt.Errorf("reading image %s: %w", i.repository, err)
+			}
+			*i.ref = images.LocalRef(i.repository, "", digest)
+			if present[*i.ref] {
+				return nil
+			}
+			return images.Import(ctx, u.kind, *i.ref, i.content)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	u.stackIn.open()
+	return "serving stack built and in the node", nil
+}
+
+// serving installs the serving stack and waits until the box answers.
+func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
+	if err := u.stackIn.wait(ctx); err != nil {
+		return "", err
+	}
+	files, err := fs.Sub(charts.Serving, "serving")
+	if err != nil {
+		return "", err
+	}
+	say("installing the serving stack")
+	_, err = u.helm.Apply(ctx, helm.Release{
+		Name:      "serving",
+		Namespace: servingNamespace,
+		Chart:     files,
+		Values: map[string]any{
+			"image":        u.stack.serving,
+			"queueImage":   u.stack.queue,
+			"domain":       u.box.Domain,
+			"registryPort": u.box.RegistryPort,
+		},
+	})
+	if err != nil {
+		return "", err
+	}
+	say("waiting for the box to answer")
+	g, ctx := errgroup.WithContext(ctx)
+	for _, d := range []string{"controller", "activator", "registry"} {
+		g.Go(func() error { return awaitDeployment(ctx, u.clients, servingNamespace, d) })
+	}
+	g.Go(func() error { return u.awaitAnswers(ctx) })
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	return "controller, activator, registry", nil
+}
+
+// awaitAnswers waits for what a developer will ask first: the gateway and the
+// registry, by the ports of this machine.
+func (u *up) awaitAnswers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("no answer in %s", deployTimeout))
+	defer cancel()
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	if err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) error {
+		return expect(ctx, &client, u.box.Gateway()+"/", http.StatusOK, http.StatusNotFound) // no service has this host
+	}); err != nil {
+		return fmt.Errorf("waiting for the gateway: %w", err)
+	}
+	if err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) error {
+		return expect(ctx, &client, fmt.Sprintf("http://127.0.0.1:%d/v2/", u.box.RegistryPort), http.StatusOK)
+	}); err != nil {
+		return fmt.Errorf("waiting for the registry: %w", err)
+	}
+	return nil
+}

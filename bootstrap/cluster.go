@@ -1,0 +1,152 @@
+package bootstrap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
+	"github.com/kind-in-a-box/devbox/bootstrap/kind"
+)
+
+// apiTimeout is how long the API server of a cluster that was there already
+// may take to answer.
+const apiTimeout = 2 * time.Minute
+
+// cluster sees to it that the box's cluster runs. It opens nodeUp and apiUp as
+// soon as they are true, which on a new cluster is long before kind is done.
+func (u *up) cluster(ctx context.Context, say func(string)) (string, error) {
+	if u.found != kind.Absent && !u.box.Complete {
+		say("removing a cluster that was created half-way")
+		if err := u.kind.Delete(ctx); err != nil {
+			return "", err
+		}
+		u.found = kind.Absent
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	switch u.found {
+	case kind.Absent:
+		if err := u.prepare(ctx, say); err != nil {
+			return "", err
+		}
+		g.Go(func() error { return u.create(ctx, say) })
+	case kind.Stopped:
+		say("starting the stopped cluster")
+		if err := u.kind.Start(ctx); err != nil {
+			return "", err
+		}
+	}
+	g.Go(func() error {
+		if err := u.kind.AwaitNode(ctx, u.box.RegistryPort); err != nil {
+			return err
+		}
+		u.nodeUp.open()
+		return nil
+	})
+	g.Go(func() error { return u.awaitAPI(ctx) })
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("kind %q, Kubernetes %s", u.box.Name, u.version()), nil
+}
+
+// prepare does what must be done before there is a container: the node image
+// is in the engine, and the record says whose the container will be.
+func (u *up) prepare(ctx context.Context, say func(string)) error {
+	say("looking for the node image " + u.box.Images.Ref(images.Node))
+	if _, err := u.box.Images.ProvideNode(ctx); err != nil {
+		return err
+	}
+	if err := claimNetwork(ctx); err != nil {
+		return err
+	}
+	u.box.Complete = false
+	if err := os.Remove(u.box.Kubeconfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the kubeconfig of an earlier cluster: %w", err)
+	}
+	return u.box.save()
+}
+
+func (u *up) create(ctx context.Context, say func(string)) error {
+	spec := u.box.spec()
+	spec.CgroupV1 = u.cgroupV1
+	if err := u.kind.Create(ctx, spec, u.box.Kubeconfig, say); err != nil {
+		return err
+	}
+	u.box.Complete = true
+	return u.box.save()
+}
+
+// awaitAPI waits until the API server does what an administrator asks, and
+// opens apiUp.
+func (u *up) awaitAPI(ctx context.Context) error {
+	if u.found != kind.Absent {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, apiTimeout, fmt.Errorf("the API server does not answer in %s", apiTimeout))
+		defer cancel()
+	}
+	if err := u.awaitReady(ctx); err != nil {
+		return err
+	}
+	config, err := u.kind.Kubeconfig()
+	if err != nil {
+		return err
+	}
+	if err := writePrivate(u.box.Kubeconfig, config); err != nil {
+		return err
+	}
+	rest, err := u.box.RESTConfig()
+	if err != nil {
+		return err
+	}
+	if u.helm, err = helm.New(rest); err != nil {
+		return err
+	}
+	if u.clients, err = kubernetes.NewForConfig(rest); err != nil {
+		return err
+	}
+	// A new cluster's administrator is given rights a moment after the server
+	// is ready.
+	err = poll(ctx, 50*time.Millisecond, func(ctx context.Context) error {
+		_, err := u.clients.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("asking the API server: %w", err)
+	}
+	u.apiUp.open()
+	return nil
+}
+
+// awaitReady waits for the API server's own word that it is ready, which it
+// gives to anybody. Whose word it is does not matter yet: credentials are used
+// only with the cluster's certificate at hand.
+func (u *up) awaitReady(ctx context.Context) error {
+	client := http.Client{
+		Timeout:   2 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+	}
+	url := fmt.Sprintf("https://127.0.0.1:%d/readyz", u.box.APIPort)
+	if err := poll(ctx, 50*time.Millisecond, func(ctx context.Context) error { return expect(ctx, &client, url, http.StatusOK) }); err != nil {
+		return fmt.Errorf("waiting for the API server: %w", err)
+	}
+	return nil
+}
+
+func (u *up) version() string {
+	v, err := u.clients.Discovery().ServerVersion()
+	if err != nil {
+		return u.box.Images.Kubernetes
+	}
+	return v.GitVersion
+}

@@ -1,0 +1,79 @@
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lock makes this process the only one at work on a box until unlock is
+// called or the process ends, however it ends. It returns a *BusyError where
+// another has the lock.
+func lock(name string) (unlock func(), err error) {
+	dir, err := dirOf(name)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := root()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return nil, unwritable(parent, err)
+	}
+	path := dir + ".lock"
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, unwritable(parent, err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			defer f.Close()
+			return nil, busy(name, f, err)
+		}
+		if !still(path, f) {
+			f.Close() // its last owner removed it in between
+			continue
+		}
+		if err := errors.Join(f.Truncate(0), ignoreN(f.WriteString(strconv.Itoa(os.Getpid())))); err != nil {
+			f.Close()
+			return nil, unwritable(parent, err)
+		}
+		return func() {
+			os.Remove(path) // while the lock is held, so that nobody holds a file that is gone
+			f.Close()
+		}, nil
+	}
+}
+
+func ignoreN(_ int, err error) error { return err }
+
+// still says whether f is the file that path leads to.
+func still(path string, f *os.File) bool {
+	held, err1 := f.Stat()
+	there, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(held, there)
+}
+
+func busy(name string, f *os.File, err error) error {
+	if !errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("locking box %s: %w", name, err)
+	}
+	pid := make([]byte, 20)
+	n, _ := f.Read(pid) // it is for the message alone
+	return &BusyError{Name: name, PID: strings.TrimSpace(string(pid[:n]))}
+}
+
+// unwritable says that there is no place to keep what is known of a box.
+func unwritable(dir string, err error) error {
+	return &PrerequisiteError{Findings: []Finding{{
+		Name:    "configuration directory",
+		Level:   Fail,
+		Message: fmt.Sprintf("cannot write to %s: %v", dir, err),
+		Hint:    "make it writable, or set XDG_CONFIG_HOME to a directory that is",
+	}}}
+}

@@ -1,0 +1,93 @@
+package bootstrap
+
+import (
+	"context"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
+	"github.com/kind-in-a-box/devbox/bootstrap/kind"
+	"github.com/kind-in-a-box/devbox/internal/event"
+)
+
+// Up brings the box up and returns when its gateway and its registry answer.
+// What is there already is left as it is, what was left half-way is repaired.
+// It returns a *PrerequisiteError, having created nothing, where this machine
+// lacks something; a *BusyError where another Up or Down works on the box; and
+// a *ClusterError where a step fails.
+func Up(ctx context.Context, cfg Config) (*Box, error) {
+	cfg = cfg.withDefaults()
+	unlock, err := lock(cfg.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+
+	u := newUp(cfg)
+	if err := (step{name: "preflight", do: u.preflight}).run(ctx, cfg.Events); err != nil {
+		return nil, err
+	}
+	steps := []step{ // side by side; what one needs of another is a gate
+		{name: "cluster", do: u.cluster},
+		{name: "images", after: u.nodeUp, do: u.importIstio},
+		{name: "istio", after: u.apiUp, do: u.istio},
+		{name: "platform", do: u.platform},
+		{name: "serving", after: u.kindsIn, do: u.serving},
+	}
+	if cfg.Platform == nil {
+		steps = steps[:3]
+	}
+	if err := runAll(ctx, cfg.Events, steps); err != nil {
+		return nil, err
+	}
+	cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: u.box.Gateway()})
+	return u.box, nil
+}
+
+// up is one run of Up: what its steps hand to each other. What a step finds
+// out is read by others only after the gate that it opens.
+type up struct {
+	Config
+
+	// From preflight on.
+	box      *Box
+	found    kind.State // of the cluster
+	cgroupV1 bool       // on docker's machine
+	kind     *kind.Cluster
+
+	nodeUp gate // cluster: the node takes images
+
+	apiUp   gate // cluster: the API server answers
+	clients kubernetes.Interface
+	helm    *helm.Client
+
+	istioIn gate // images: the node has Istio's images
+	kindsIn gate // istio: the API server serves Istio's kinds
+
+	stackIn gate  // platform: the node has the serving stack's images
+	stack   stack // their names
+}
+
+func newUp(cfg Config) *up {
+	return &up{
+		Config: cfg,
+		nodeUp: make(gate), apiUp: make(gate), istioIn: make(gate), kindsIn: make(gate), stackIn: make(gate),
+	}
+}
+
+// preflight looks whether a box can be made here, before anything is, and
+// settles what box it will be.
+func (u *up) preflight(ctx context.Context, say func(string)) (string, error) {
+	s := look(ctx, u.Config)
+	if failed := s.failed(); len(failed) > 0 {
+		return "", &PrerequisiteError{Findings: failed}
+	}
+	for _, f := range s.findings {
+		if f.Level == Warn {
+			u.Events.Emit(event.Event{Kind: event.Warning, Step: "preflight", Message: f.Message, Hint: f.Hint})
+		}
+	}
+	u.box, u.found, u.cgroupV1 = s.box, s.state, s.engine.CgroupVersion == "1"
+	u.kind = kind.New(u.box.Name)
+	return s.summary(), nil
+}
