@@ -1,0 +1,255 @@
+// Package graph knows which files a main package is made from, and so which
+// main packages a changed file concerns.
+//
+//	go list -deps --> Listing --New--> Graph --Concerns--> yes, because ...
+//
+// It is pure but for List, which asks the go command. A Graph is never
+// changed; when imports change, the next one replaces it.
+//
+// What is asked is generous where a mistake would leave old code running: a
+// new file in a package's folder concerns the target, though a build
+// constraint may keep it out. It is strict where nothing can be missed: tests,
+// documents and the packages of other targets do not concern it.
+package graph
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Kind says what a file is to a target, and so what is to be done when it
+// changes.
+type Kind string
+
+const (
+	Source   Kind = "source"   // compiled or embedded: build
+	Modules  Kind = "modules"  // go.mod and its like: build, and list again
+	Data     Kind = "data"     // kodata: build the image
+	Config   Kind = "config"   // .ko.yaml: build, and list again
+	Manifest Kind = "manifest" // service.yaml: apply, nothing to build
+)
+
+// Reason is why a file concerns a target.
+type Reason struct {
+	File  string
+	Kind  Kind
+	Words string // as in "example.com/lib, which hello imports"
+}
+
+// Target is what a Graph is made for.
+type Target struct {
+	Name       string // the service's
+	Dir        string // the main package's folder
+	ImportPath string
+	Manifest   string // service.yaml, whether it is there or not
+	KoConfig   string // .ko.yaml, likewise
+}
+
+// Graph is everything that one target is made from.
+type Graph struct {
+	target   Target
+	files    map[string]Reason // by path; Reason.File is empty
+	packages map[string]string // folder of a package: its import path
+	embeds   map[string]string // folder that is embedded whole: the package that does
+	kodata   string
+}
+
+// New reads a target's files out of a listing.
+func New(t Target, l Listing) *Graph {
+	g := &Graph{
+		target:   t,
+		files:    map[string]Reason{},
+		packages: map[string]string{t.Dir: t.ImportPath},
+		embeds:   map[string]string{},
+		kodata:   filepath.Join(t.Dir, "kodata"),
+	}
+	modules := l.localModules()
+	for _, p := range l.Packages {
+		g.addPackage(p, modules)
+	}
+	for dir, module := range modules {
+		g.addFile(filepath.Join(dir, "go.mod"), Modules, "the module "+module)
+		g.addFile(filepath.Join(dir, "go.sum"), Modules, "the module "+module)
+	}
+	if l.Workspace != "" {
+		g.addFile(l.Workspace, Modules, "the workspace")
+		g.addFile(l.Workspace+".sum", Modules, "the workspace")
+	}
+	g.addFile(t.Manifest, Manifest, "the manifest of "+t.Name)
+	g.addFile(t.KoConfig, Config, "ko's configuration")
+	return g
+}
+
+// addPackage takes in a package that the developer may edit: one of a module
+// on this machine. The others are read-only, and named by go.mod.
+func (g *Graph) addPackage(p Package, modules map[string]string) {
+	if p.Dir == "" {
+		p.Dir = expected(p.ImportPath, modules)
+	}
+	if p.Dir == "" || p.Standard || !inModule(p.Dir, modules) {
+		return
+	}
+	g.packages[p.Dir] = p.ImportPath
+	for _, f := range slices.Concat(p.GoFiles, p.CgoFiles, p.SFiles, p.HFiles, p.SysoFiles, p.CFiles, p.CXXFiles, p.IgnoredGoFiles) {
+		if compiled(f) {
+			g.addFile(filepath.Join(p.Dir, f), Source, g.importer(p.ImportPath))
+		}
+	}
+	for _, f := range p.EmbedFiles {
+		g.addFile(filepath.Join(p.Dir, f), Source, "embedded by "+g.importer(p.ImportPath))
+	}
+	for _, pattern := range p.EmbedPatterns {
+		if dir := embeddedDir(pattern, p.EmbedFiles); dir != "" {
+			g.embeds[filepath.Join(p.Dir, dir)] = p.ImportPath
+		}
+	}
+}
+
+func (g *Graph) addFile(file string, kind Kind, words string) {
+	if file != "" {
+		g.files[file] = Reason{Kind: kind, Words: words}
+	}
+}
+
+// importer names a package and what it is to the target.
+func (g *Graph) importer(importPath string) string {
+	if importPath == g.target.ImportPath {
+		return importPath
+	}
+	return fmt.Sprintf("%s, which %s imports", importPath, g.target.Name)
+}
+
+// Concerns says whether a change of file concerns the target, and why.
+func (g *Graph) Concerns(file string) (Reason, bool) {
+	if r, ok := g.files[file]; ok {
+		r.File = file
+		return r, true
+	}
+	dir, name := filepath.Dir(file), filepath.Base(file)
+	if pkg, ok := g.packages[dir]; ok && compiled(name) {
+		return Reason{File: file, Kind: Source, Words: "new in " + g.importer(pkg)}, true
+	}
+	if within(g.kodata, file) {
+		return Reason{File: file, Kind: Data, Words: "data of " + g.target.Name}, true
+	}
+	for root, pkg := range g.embeds {
+		if within(root, file) && !hidden(file[len(root):]) {
+			return Reason{File: file, Kind: Source, Words: "embedded by " + g.importer(pkg)}, true
+		}
+	}
+	return Reason{}, false
+}
+
+// Files are the files the target is made from now, in order. Some may not
+// exist.
+func (g *Graph) Files() []string {
+	return slices.Sorted(maps.Keys(g.files))
+}
+
+// Watch are the folders in which something can happen that concerns the
+// target: some themselves, some with all below them.
+func (g *Graph) Watch() (dirs, trees []string) {
+	set := map[string]bool{}
+	for dir := range g.packages {
+		set[dir] = true
+	}
+	for file := range g.files {
+		set[filepath.Dir(file)] = true
+	}
+	trees = append(slices.Sorted(maps.Keys(g.embeds)), g.kodata)
+	return slices.Sorted(maps.Keys(set)), trees
+}
+
+// Effect is what a set of changed files means for one target.
+type Effect struct {
+	Target  string
+	Reasons []Reason // in the order of the files
+}
+
+// Has says whether one of the reasons is of a kind.
+func (e Effect) Has(kinds ...Kind) bool {
+	return slices.ContainsFunc(e.Reasons, func(r Reason) bool { return slices.Contains(kinds, r.Kind) })
+}
+
+// Affected says which targets the changed files concern, in the order of the
+// graphs.
+func Affected(graphs []*Graph, files []string) []Effect {
+	var effects []Effect
+	for _, g := range graphs {
+		e := Effect{Target: g.target.Name}
+		for _, f := range files {
+			if r, ok := g.Concerns(f); ok {
+				e.Reasons = append(e.Reasons, r)
+			}
+		}
+		if len(e.Reasons) > 0 {
+			effects = append(effects, e)
+		}
+	}
+	return effects
+}
+
+// compiled says whether the go command may compile a file of this name.
+func compiled(name string) bool {
+	if strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "_test.go") {
+		return false
+	}
+	switch filepath.Ext(name) {
+	case ".go", ".s", ".S", ".h", ".c", ".cc", ".cpp", ".cxx", ".syso":
+		return true
+	}
+	return false
+}
+
+// embeddedDir is the folder in which a new file may match an embed pattern,
+// and empty if the pattern is one file.
+func embeddedDir(pattern string, files []string) string {
+	pattern = strings.TrimPrefix(pattern, "all:")
+	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
+		return path.Dir(pattern[:i] + "x")
+	}
+	if slices.Contains(files, pattern) {
+		return ""
+	}
+	return pattern
+}
+
+// expected is where an imported package should be that is not there: its
+// author may be about to write it.
+func expected(importPath string, modules map[string]string) string {
+	for dir, module := range modules {
+		if rest, ok := strings.CutPrefix(importPath, module+"/"); ok {
+			return filepath.Join(dir, filepath.FromSlash(rest))
+		}
+	}
+	return ""
+}
+
+func inModule(dir string, modules map[string]string) bool {
+	for root := range modules {
+		if within(root, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// within says whether file is dir or lies below it.
+func within(dir, file string) bool {
+	rest, ok := strings.CutPrefix(file, dir)
+	return ok && (rest == "" || rest[0] == filepath.Separator)
+}
+
+// hidden says whether a step of a path keeps it out of an embedded folder.
+func hidden(rest string) bool {
+	for step := range strings.SplitSeq(rest, string(filepath.Separator)) {
+		if strings.HasPrefix(step, ".") || strings.HasPrefix(step, "_") {
+			return true
+		}
+	}
+	return false
+}
