@@ -1,0 +1,20 @@
+// Package activator is the router that every request passes: it knows which
+// revision takes a host's traffic, holds requests while that revision has no
+// pod, and gives no pod more than it asked for.
+//
+//	Routes, Revisions, Pods (API server)
+//	     |  watch.go: one goroutine
+//	     v
+//	table.go   pure: objects -> table     roads.go   table -> the live one, swapped atomically
+//	                                         |
+//	gateway --> forward.go: host -> road -> revision --> hold.go: a free pod, or wait
+//	                |                            ^           balance.go: which pod
+//	                v                            |
+//	            pod :8012                     probe.go: one goroutine a pod: does it answer?
+//
+//	report.go: counts, held requests and answering pods -> stream -> controller
+//
+// What a request sees of an edit is one pointer being swapped: the new
+// revision's pods have answered before the table names it, and the old
+// revision's pods go on serving what they were given.
+package activator

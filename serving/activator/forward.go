@@ -1,0 +1,284 @@
+package activator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"time"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
+)
+
+const (
+	// dialTimeout is for pods that vanished without a word: their address
+	// neither accepts nor refuses.
+	dialTimeout = 2 * time.Second
+	// keepIdle is how long an unused connection to a pod is kept; queue-proxy
+	// keeps it for ever.
+	keepIdle = 90 * time.Second
+	// grace is how much longer than queue-proxy we wait for a response to
+	// begin. Queue-proxy's own word comes first, unless its node is dead.
+	grace = 5 * time.Second
+)
+
+var (
+	errUnknown = errors.New("no route has this host")
+	errSilent  = errors.New("the pod gave no answer in time")
+)
+
+// forwarder is the request road's part in the activator.
+type forwarder struct {
+	roads *roads
+	drain *proxy.Drain
+	http1 http.RoundTripper
+	h2c   http.RoundTripper
+	log   *slog.Logger
+}
+
+// handler is the way of a request through the activator, outermost first:
+//
+//  1. the drain sees every request, since a probe by the gateway is one whose
+//     answer must not be lost either;
+//  2. probes and what no container may see are dealt with before a route is
+//     looked up, so that they work for hosts in any state;
+//  3. the road is chosen once, and the request is counted on its revision from
+//     then on, held or not: this is what the autoscaler sees;
+//  4. the reverse proxy is innermost. Its transport takes a pod, and another
+//     one when the first refuses; so whatever waits or is tried again, nothing
+//     has been written to the client yet.
+func (f *forwarder) handler() http.Handler {
+	reverse := proxy.New(roundTripper(f.roundTrip), f.log, rewrite)
+	reverse.ModifyResponse = tellTiming
+	reverse.ErrorHandler = f.fail
+	var h http.Handler = reverse
+	h = f.counted(h)
+	h = f.guarded(h)
+	return f.drain.Handler(h)
+}
+
+// guarded answers the activator's own probe and keeps out what has no
+// business here.
+func (f *forwarder) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch probe := r.Header[proxy.NetworkProbe]; {
+		case probe == nil && r.Method != http.MethodConnect:
+			next.ServeHTTP(w, r)
+		case probe == nil:
+			http.Error(w, "this proxy opens no tunnels", http.StatusMethodNotAllowed)
+		case probe[0] != proxy.Activator:
+			http.Error(w, "this is the activator, not "+probe[0], http.StatusBadRequest)
+		default:
+			f.answer(w, r)
+		}
+	})
+}
+
+// answer says which revision takes most of the host's traffic at this moment.
+func (f *forwarder) answer(w http.ResponseWriter, r *http.Request) {
+	road, ok := f.roads.find(r.Host)
+	if !ok {
+		http.Error(w, errUnknown.Error(), http.StatusNotFound)
+		return
+	}
+	key := road.largest().key
+	w.Header()[proxy.Namespace] = []string{key.Namespace}
+	w.Header()[proxy.Revision] = []string{key.Name}
+	_, _ = io.WriteString(w, proxy.Activator) // a prober that has gone asks again
+}
+
+// trip is one request on its way. It is the request's context as well, so
+// that the reverse proxy carries it along.
+type trip struct {
+	context.Context
+	host     string
+	revision *revision
+	pod      *pod // nil while it has none
+	arrived  time.Time
+	held     time.Duration
+	cancel   context.CancelCauseFunc
+	timing   bool // the client asked for a Server-Timing header
+}
+
+type tripKey struct{}
+
+// Value implements context.Context.
+func (t *trip) Value(key any) any {
+	if key == (tripKey{}) {
+		return t
+	}
+	return t.Context.Value(key)
+}
+
+func tripOf(r *http.Request) *trip { return r.Context().Value(tripKey{}).(*trip) }
+
+// counted chooses the revision and counts the request on it.
+func (f *forwarder) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		road, ok := f.roads.find(r.Host)
+		if !ok {
+			http.Error(w, fmt.Sprintf("no route has the host %q", r.Host), http.StatusNotFound)
+			return
+		}
+		proxy.FullDuplex(w, r)
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		t := &trip{
+			Context: ctx,
+			host:    r.Host,
+			arrived: time.Now(),
+			cancel:  cancel,
+			timing:  r.Header[proxy.Timing] != nil,
+		}
+		t.enter(road.pick(), t.arrived)
+		defer t.leave()
+		next.ServeHTTP(w, r.WithContext(t))
+	})
+}
+
+func (t *trip) enter(r *revision, now time.Time) {
+	t.revision = r
+	r.count.Begin(now)
+}
+
+func (t *trip) leave() {
+	t.alight()
+	t.revision.count.End(time.Now())
+}
+
+// alight gives the pod back.
+func (t *trip) alight() {
+	if t.pod != nil {
+		t.revision.release(t.pod)
+		t.pod = nil
+	}
+}
+
+// board takes a pod, on another revision if the route moves on meanwhile.
+func (t *trip) board(roads *roads) error {
+	began := time.Now()
+	for {
+		pod, err := t.revision.take(t)
+		if err == nil {
+			t.pod = pod
+			t.held += time.Since(began)
+			return nil
+		}
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		road, ok := roads.find(t.host)
+		if !ok {
+			return errUnknown
+		}
+		now := time.Now()
+		t.revision.count.End(now)
+		t.enter(road.pick(), now)
+	}
+}
+
+// rewrite says for whom the request is. The pod is chosen later.
+func rewrite(r *httputil.ProxyRequest) {
+	h := r.Out.Header
+	proxy.StripInternal(h)
+	delete(h, proxy.Timing)
+	proxy.BeginForwarded(r.In, h)
+	h[proxy.ProxyRequest] = []string{proxy.Activator}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// roundTrip sends the request to a pod. It tries another one, or waits for
+// one, only when the pod has seen nothing of the request.
+func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
+	t := tripOf(req)
+	body := keep(req)
+	for {
+		if err := t.board(f.roads); err != nil {
+			return nil, err
+		}
+		req.URL.Host = t.pod.address
+		req.Header[proxy.Namespace] = []string{t.revision.key.Namespace}
+		req.Header[proxy.Revision] = []string{t.revision.key.Name}
+		resp, err := f.send(t, req)
+		if !refused(t, resp, err) {
+			return resp, err
+		}
+		f.log.Debug("a pod refused a request", "pod", t.pod.name, "error", err)
+		t.revision.doubt(t.pod)
+		if body.touched() {
+			return resp, err
+		}
+		if resp != nil {
+			resp.Body.Close()
+		}
+		t.alight()
+		req = req.Clone(req.Context()) // the transport may still look at the old one
+	}
+}
+
+// send is one try, cancelled when the response does not begin in time.
+func (f *forwarder) send(t *trip, req *http.Request) (*http.Response, error) {
+	timeout, h2c := t.revision.manner()
+	transport := f.http1
+	if h2c {
+		transport = f.h2c
+	}
+	late := time.AfterFunc(timeout+grace, func() { t.cancel(errSilent) })
+	defer late.Stop()
+	return transport.RoundTrip(req)
+}
+
+// refused says that the container has seen nothing of the request: nobody
+// took the connection, or queue-proxy says that the container did not.
+func refused(t *trip, resp *http.Response, err error) bool {
+	if err != nil {
+		var op *net.OpError
+		return t.Err() == nil && errors.As(err, &op) && op.Op == "dial"
+	}
+	return resp.Header[proxy.Refused] != nil
+}
+
+// tellTiming adds how long the request waited for a pod, and how long the pod
+// then took to begin its response, when the client asked.
+func tellTiming(resp *http.Response) error {
+	delete(resp.Header, proxy.Refused)
+	t := tripOf(resp.Request)
+	if !t.timing {
+		return nil
+	}
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	resp.Header.Add("Server-Timing", fmt.Sprintf("held;dur=%.2f, pod;dur=%.2f", ms(t.held), ms(time.Since(t.arrived)-t.held)))
+	return nil
+}
+
+// fail answers a request for which there is no response.
+func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
+	t := tripOf(r)
+	name := t.revision.key.String()
+	switch cause := context.Cause(r.Context()); {
+	case errors.Is(cause, errSilent):
+		f.log.Warn("a pod is silent", "revision", name, "waited", time.Since(t.arrived))
+		http.Error(w, errSilent.Error(), http.StatusGatewayTimeout)
+	case cause != nil:
+		// The client has gone: nobody reads this.
+		w.WriteHeader(http.StatusBadGateway)
+	case errors.Is(err, errUnknown):
+		http.Error(w, fmt.Sprintf("no route has the host %q", t.host), http.StatusNotFound)
+	case errors.Is(err, proxy.ErrFull):
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, fmt.Sprintf("%d requests wait for revision %s already", maxHeld, name), http.StatusServiceUnavailable)
+	case errors.Is(err, errHeldTooLong):
+		http.Error(w, fmt.Sprintf("no pod of revision %s took the request in %s", name, time.Since(t.arrived).Round(time.Second)), http.StatusGatewayTimeout)
+	default:
+		f.log.Warn("a pod gave no answer", "revision", name, "error", err)
+		http.Error(w, "the pod gave no answer: "+err.Error(), http.StatusBadGateway)
+	}
+}

@@ -1,0 +1,277 @@
+package activator
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/stream"
+)
+
+// maxHeld is how many requests may wait for one revision.
+const maxHeld = 10_000
+
+var (
+	// errMoved says that the revision takes no traffic any more: the request
+	// is to look at the table again.
+	errMoved = errors.New("the route has moved on")
+	// errHeldTooLong says that no pod took the request in the revision's time.
+	errHeldTooLong = errors.New("no pod took the request in time")
+)
+
+// teller takes messages for the controller; stream.Client is one. Send must
+// not block.
+type teller interface{ Send(stream.Message) }
+
+// revision is the live side of a revision: its pods, and the requests that
+// wait for one. It outlives any one table, and ends when nothing names it and
+// nothing is in flight.
+type revision struct {
+	key   types.NamespacedName
+	tell  teller
+	count proxy.Counter // requests in flight, held ones included
+
+	named bool // the table names it; guarded by roads
+
+	mu      sync.Mutex
+	spec    revisionSpec
+	routed  bool // the table gives it traffic
+	pods    map[types.UID]*pod
+	open    []*pod // those that answer, in the order in which they began to
+	turn    int    // round robin's position in open
+	waiting list.List
+}
+
+// pod is one pod and the requests it has. What can change of it is guarded by
+// its revision's lock.
+type pod struct {
+	podSpec
+	revision *revision
+
+	inFlight int
+	answers  bool
+	doubts   chan struct{} // holds a token when a request was refused
+	stop     func()        // ends its prober
+}
+
+// waiter is a request that waits. It is sent its pod, or nil to say that it
+// has to look at the table again.
+type waiter struct{ pod chan *pod }
+
+// take returns a pod that has room, with the request counted on it. While
+// there is none it waits, first come first served, for the revision's time.
+func (r *revision) take(ctx context.Context) (*pod, error) {
+	r.mu.Lock()
+	if r.waiting.Len() == 0 {
+		if p := choose(r.open, r.spec.limit, &r.turn); p != nil {
+			p.inFlight++
+			r.mu.Unlock()
+			return p, nil
+		}
+	}
+	if !r.routed {
+		r.mu.Unlock()
+		return nil, errMoved
+	}
+	if r.waiting.Len() >= maxHeld {
+		r.mu.Unlock()
+		return nil, proxy.ErrFull
+	}
+	w := waiter{pod: make(chan *pod, 1)}
+	place := r.waiting.PushBack(w)
+	if r.waiting.Len() == 1 && len(r.open) == 0 {
+		r.tellHeld() // somebody has to start a pod: every millisecond counts
+	}
+	timeout := r.spec.timeout
+	r.mu.Unlock()
+	return r.wait(ctx, w, place, timeout)
+}
+
+func (r *revision) wait(ctx context.Context, w waiter, place *list.Element, timeout time.Duration) (*pod, error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	var err error
+	select {
+	case p := <-w.pod:
+		if p == nil {
+			return nil, errMoved
+		}
+		return p, nil
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-timer.C:
+		err = errHeldTooLong
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case p := <-w.pod: // it was this request's turn in the same moment
+		if p != nil {
+			r.giveBack(p)
+		}
+	default:
+		r.waiting.Remove(place)
+	}
+	return nil, err
+}
+
+// manner is how the revision's pods are spoken to.
+func (r *revision) manner() (timeout time.Duration, h2c bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.spec.timeout, r.spec.h2c
+}
+
+// release says that a request is over.
+func (r *revision) release(p *pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.giveBack(p)
+}
+
+// giveBack frees a request's place on p and gives it to whoever waits.
+func (r *revision) giveBack(p *pod) {
+	p.inFlight--
+	r.admit()
+}
+
+// admit lets requests go, in their order, as long as there are pods for them.
+func (r *revision) admit() {
+	for r.waiting.Len() > 0 {
+		p := choose(r.open, r.spec.limit, &r.turn)
+		if p == nil {
+			return
+		}
+		p.inFlight++
+		r.waiting.Remove(r.waiting.Front()).(waiter).pod <- p
+	}
+}
+
+// tellHeld says how many requests wait.
+func (r *revision) tellHeld() {
+	r.tell.Send(stream.Message{Held: &stream.Held{Namespace: r.key.Namespace, Revision: r.key.Name, Requests: r.waiting.Len()}})
+}
+
+// opened says that p answers: it is given requests from now on.
+func (r *revision) opened(p *pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pods[p.uid] != p || p.answers {
+		return // it has gone in the meantime
+	}
+	p.answers = true
+	r.open = append(r.open, p)
+	r.tellPod(p)
+	r.admit()
+}
+
+// doubt says that p did not accept a connection, or that kubelet thinks ill
+// of it: it is given nothing until it has answered its prober again.
+func (r *revision) doubt(p *pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !p.answers {
+		return
+	}
+	r.closed(p)
+	select {
+	case p.doubts <- struct{}{}:
+	default:
+	}
+}
+
+// closed takes p from those that answer.
+func (r *revision) closed(p *pod) {
+	if !p.answers {
+		return
+	}
+	p.answers = false
+	open := make([]*pod, 0, len(r.open))
+	for _, other := range r.open {
+		if other != p {
+			open = append(open, other)
+		}
+	}
+	r.open = open
+	r.tellPod(p)
+}
+
+// tellPod is called with the lock held, so that the controller hears of two
+// changes in the order in which they came about.
+func (r *revision) tellPod(p *pod) {
+	r.tell.Send(stream.Message{Pod: r.message(p)})
+}
+
+func (r *revision) message(p *pod) *stream.Pod {
+	return &stream.Pod{Namespace: r.key.Namespace, Name: p.name, UID: string(p.uid), Revision: r.key.Name, Answers: p.answers}
+}
+
+// update makes the revision what the table says. It returns the pods that are
+// new, whose probers the caller starts.
+func (r *revision) update(spec revisionSpec) (fresh []*pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spec = spec
+	named := make(map[types.UID]bool, len(spec.pods))
+	for _, s := range spec.pods {
+		named[s.uid] = true
+		if p := r.pods[s.uid]; p != nil && p.address == s.address {
+			r.keep(p, s)
+			continue
+		} else if p != nil {
+			r.drop(p) // it lives on under another address
+		}
+		p := &pod{podSpec: s, revision: r, doubts: make(chan struct{}, 1)}
+		r.pods[s.uid] = p
+		fresh = append(fresh, p)
+	}
+	for uid, p := range r.pods {
+		if !named[uid] {
+			r.drop(p)
+		}
+	}
+	r.admit() // the limit may be higher now
+	return fresh
+}
+
+// keep brings a known pod up to date. Kubelet's "not ready any more" is a
+// reason to ask it again.
+func (r *revision) keep(p *pod, s podSpec) {
+	worse := p.ready && !s.ready
+	p.ready = s.ready // all else of a pod is what it was
+	if worse && p.answers {
+		r.closed(p)
+		select {
+		case p.doubts <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// drop forgets a pod. The requests it has go on; they hold on to it.
+func (r *revision) drop(p *pod) {
+	r.closed(p)
+	delete(r.pods, p.uid)
+	if p.stop != nil {
+		p.stop()
+	}
+}
+
+// route says whether the table gives the revision traffic. When it ceases
+// to, the requests that wait are sent to look at the table again.
+func (r *revision) route(routed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.routed = routed
+	if routed {
+		return
+	}
+	for r.waiting.Len() > 0 {
+		r.waiting.Remove(r.waiting.Front()).(waiter).pod <- nil
+	}
+}

@@ -1,0 +1,159 @@
+package activator
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// roads is the live side of the table: where requests look, and what keeps
+// the revisions' pods and waiting requests across tables.
+type roads struct {
+	tell  teller
+	probe func(context.Context, *pod) // a prober; runs until its context ends
+
+	live    atomic.Pointer[map[string]road]
+	probers sync.WaitGroup
+
+	mu        sync.Mutex // apply is called by one goroutine, but not all() and forget()
+	revisions map[types.NamespacedName]*revision
+}
+
+// road is how a host's traffic is split.
+type road []lane
+
+// lane is a revision and the share of its road up to and with it.
+type lane struct {
+	revision *revision
+	percent  int
+	upTo     int
+}
+
+func newRoads(tell teller, probe func(context.Context, *pod)) *roads {
+	r := &roads{tell: tell, probe: probe, revisions: make(map[types.NamespacedName]*revision)}
+	r.live.Store(&map[string]road{})
+	return r
+}
+
+// find returns the road of a Host header's value.
+func (r *roads) find(host string) (road, bool) {
+	live := *r.live.Load()
+	if found, ok := live[host]; ok {
+		return found, true
+	}
+	found, ok := live[hostname(host)]
+	return found, ok
+}
+
+// pick chooses a revision by the road's percentages.
+func (r road) pick() *revision {
+	if len(r) == 1 {
+		return r[0].revision
+	}
+	n := rand.IntN(r[len(r)-1].upTo)
+	for _, l := range r {
+		if n < l.upTo {
+			return l.revision
+		}
+	}
+	return r[len(r)-1].revision
+}
+
+// largest is the revision with the largest share.
+func (r road) largest() *revision {
+	most := r[0]
+	for _, l := range r[1:] {
+		if l.percent > most.percent {
+			most = l
+		}
+	}
+	return most.revision
+}
+
+// apply makes t the table. The order matters: a revision has its pods before
+// a road leads to it, and requests that wait for one that lost its road are
+// only sent to look again when there is something new to see.
+func (r *roads) apply(ctx context.Context, t *table) {
+	r.name(t)
+	all := r.all()
+	for key, rev := range all {
+		spec, named := t.revisions[key]
+		if !named {
+			spec.timeout = defaultTimeout
+		}
+		for _, p := range rev.update(spec) {
+			r.startProber(ctx, p)
+		}
+	}
+	live := make(map[string]road, len(t.hosts))
+	routed := make(map[*revision]bool)
+	for host, split := range t.hosts {
+		made := make(road, 0, len(split))
+		upTo := 0
+		for _, s := range split {
+			rev := all[s.revision]
+			routed[rev] = true
+			upTo += s.percent
+			made = append(made, lane{revision: rev, percent: s.percent, upTo: upTo})
+		}
+		live[host] = made
+	}
+	for rev := range routed {
+		rev.route(true)
+	}
+	r.live.Store(&live)
+	for _, rev := range all {
+		if !routed[rev] {
+			rev.route(false)
+		}
+	}
+}
+
+// name makes the revisions that t names, and notes which it does not.
+func (r *roads) name(t *table) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rev := range r.revisions {
+		rev.named = false
+	}
+	for key := range t.revisions {
+		rev := r.revisions[key]
+		if rev == nil {
+			rev = &revision{key: key, tell: r.tell, pods: make(map[types.UID]*pod)}
+			r.revisions[key] = rev
+		}
+		rev.named = true
+	}
+}
+
+// forget drops a revision that no table names any more. Requests that still
+// hold on to it are not in its way.
+func (r *roads) forget(rev *revision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !rev.named {
+		delete(r.revisions, rev.key)
+	}
+}
+
+// all returns the live revisions.
+func (r *roads) all() map[types.NamespacedName]*revision {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.revisions)
+}
+
+func (r *roads) startProber(ctx context.Context, p *pod) {
+	ctx, stop := context.WithCancel(ctx)
+	p.revision.mu.Lock()
+	p.stop = stop
+	p.revision.mu.Unlock()
+	r.probers.Go(func() {
+		defer stop()
+		r.probe(ctx, p)
+	})
+}

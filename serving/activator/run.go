@@ -1,0 +1,163 @@
+package activator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/stream"
+)
+
+// Config is what the activator is told.
+type Config struct {
+	// REST is how the API server is reached.
+	REST *rest.Config
+	// Address takes requests; HealthAddress answers /healthz and /readyz.
+	Address, HealthAddress string
+	// Stream is the URL of the controller's stream.
+	Stream string
+	// Quiet and Limit bound the leaving: the activator goes when no request
+	// has come for Quiet (default 1 s), and after Limit (default 25 s) at the
+	// latest.
+	Quiet, Limit time.Duration
+	Log          *slog.Logger
+}
+
+const (
+	defaultQuiet = time.Second
+	defaultLimit = 25 * time.Second // within the 30 s that Kubernetes gives a pod
+)
+
+// Run is the activator: it serves until ctx ends, then drains. It needs
+// neither the API server nor the controller to go on serving what it knows.
+func Run(ctx context.Context, c Config) error {
+	if c.Quiet == 0 {
+		c.Quiet = defaultQuiet
+	}
+	if c.Limit == 0 {
+		c.Limit = defaultLimit
+	}
+	// Two lifetimes: what requests need outlives the last of them.
+	under, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	a, err := newActivator(under, c)
+	if err != nil {
+		return err
+	}
+	health, err := net.Listen("tcp", c.HealthAddress)
+	if err != nil {
+		return fmt.Errorf("opening the health address: %w", err)
+	}
+	group, under := errgroup.WithContext(under)
+	group.Go(func() error { return a.watcher.cache.Start(under) })
+	group.Go(func() error { a.client.Run(under); return nil })
+	group.Go(func() error { a.roads.report(under); return nil })
+	group.Go(func() error { return a.follow(under) })
+	group.Go(func() error {
+		return proxy.Server{Listener: health, Handler: a.health(), Limit: time.Second, Log: c.Log}.Serve(under)
+	})
+	group.Go(func() error {
+		defer stop()
+		return a.serve(ctx, under, c)
+	})
+	return group.Wait()
+}
+
+// activator is the parts, put together.
+type activator struct {
+	watcher *watcher
+	client  *stream.Client
+	roads   *roads
+	forward *forwarder
+	drain   proxy.Drain
+	known   chan struct{} // closed when the first table is made
+	ready   atomic.Bool
+	log     *slog.Logger
+}
+
+func newActivator(ctx context.Context, c Config) (*activator, error) {
+	w, err := newWatcher(ctx, c.REST)
+	if err != nil {
+		return nil, err
+	}
+	a := &activator{watcher: w, known: make(chan struct{}), log: c.Log}
+	http1 := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle})
+	h2c := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true})
+	a.client = stream.NewClient(c.Stream, func() []stream.Message { return a.roads.snapshot() }, c.Log)
+	a.roads = newRoads(a.client, (&prober{transport: http1, log: c.Log}).run)
+	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: c.Log}
+	return a, nil
+}
+
+// follow is the one goroutine that makes tables.
+func (a *activator) follow(ctx context.Context) error {
+	defer a.roads.probers.Wait()
+	if !a.watcher.cache.WaitForCacheSync(ctx) {
+		return nil // ctx ended
+	}
+	for first := true; ; first = false {
+		o, err := a.watcher.objects(ctx)
+		if err != nil {
+			return err
+		}
+		a.roads.apply(ctx, build(o))
+		if first {
+			close(a.known)
+		}
+		select {
+		case <-a.watcher.changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// serve takes requests from the first table on: until then nobody could say
+// where they go, and a closed port says "not yet" better than an error does.
+func (a *activator) serve(ctx, under context.Context, c Config) error {
+	select {
+	case <-a.known:
+	case <-ctx.Done():
+		return nil
+	case <-under.Done():
+		return nil // another part has failed and says why
+	}
+	listener, err := net.Listen("tcp", c.Address)
+	if err != nil {
+		return fmt.Errorf("opening the address: %w", err)
+	}
+	// Serving ends with ctx, or when a part that it rests on has failed.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(under, cancel)()
+	a.ready.Store(true)
+	c.Log.Info("the activator serves", "address", listener.Addr().String())
+	return proxy.Server{
+		Listener: listener, Handler: a.forward.handler(), Log: c.Log,
+		Drain: &a.drain, Quiet: c.Quiet, Limit: c.Limit,
+	}.Serve(ctx)
+}
+
+// health answers kubelet. That the controller or the API server is away is no
+// reason to send requests elsewhere.
+func (a *activator) health() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !a.ready.Load() || a.drain.Draining() {
+			http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	return mux
+}
+
+var errNotServing = errors.New("the activator does not serve")

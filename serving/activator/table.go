@@ -1,0 +1,207 @@
+package activator
+
+import (
+	"cmp"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// defaultTimeout is Knative's for a revision that names none.
+const defaultTimeout = 300 * time.Second
+
+// objects are what a table is built from. They belong to the informers'
+// cache and are only read.
+type objects struct {
+	routes    []servingv1.Route
+	revisions []servingv1.Revision
+	pods      []corev1.Pod
+}
+
+// table says where each host's requests go and which pods there are. It is
+// plain data, made of the objects alone.
+type table struct {
+	hosts     map[string][]share
+	revisions map[types.NamespacedName]revisionSpec
+}
+
+// share is a revision's part of a host's traffic.
+type share struct {
+	revision types.NamespacedName
+	percent  int
+}
+
+// revisionSpec is what the road needs to know of a revision.
+type revisionSpec struct {
+	limit   int           // containerConcurrency; 0 means no limit
+	timeout time.Duration // how long a request may wait, and then take to begin
+	h2c     bool          // the container speaks HTTP/2 without TLS
+	pods    []podSpec     // by name
+}
+
+// podSpec is a pod that may be asked whether it answers.
+type podSpec struct {
+	name    string
+	uid     types.UID
+	address string // queue-proxy's, host and port
+	ready   bool   // kubelet's word
+}
+
+// build makes the table. A revision is in it when there is an object of it,
+// a pod, or a route that names it: the three arrive in any order.
+func build(o objects) *table {
+	t := &table{
+		hosts:     make(map[string][]share),
+		revisions: make(map[types.NamespacedName]revisionSpec),
+	}
+	for i := range o.revisions {
+		r := &o.revisions[i]
+		t.revisions[types.NamespacedName{Namespace: r.Namespace, Name: r.Name}] = specOf(r)
+	}
+	for i := range o.pods {
+		t.addPod(&o.pods[i])
+	}
+	for key, spec := range t.revisions {
+		slices.SortFunc(spec.pods, func(a, b podSpec) int { return cmp.Compare(a.name, b.name) })
+		t.revisions[key] = spec
+	}
+	// Tags first: where a tag's host is also a route's own, the route has it.
+	for i := range o.routes {
+		t.addTags(&o.routes[i])
+	}
+	for i := range o.routes {
+		t.addRoute(&o.routes[i])
+	}
+	return t
+}
+
+func specOf(r *servingv1.Revision) revisionSpec {
+	s := revisionSpec{timeout: defaultTimeout}
+	if n := r.Spec.ContainerConcurrency; n != nil {
+		s.limit = int(*n)
+	}
+	if n := r.Spec.TimeoutSeconds; n != nil && *n > 0 {
+		s.timeout = time.Duration(*n) * time.Second
+	}
+	for _, c := range r.Spec.Containers {
+		for _, p := range c.Ports {
+			s.h2c = s.h2c || p.Name == "h2c"
+		}
+	}
+	return s
+}
+
+// addPod adds a pod that has an address and is not on its way out. A pod
+// that is being deleted finishes what it has, and is given nothing more.
+func (t *table) addPod(p *corev1.Pod) {
+	revision := p.Labels[servingv1.RevisionLabel]
+	gone := p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
+	if revision == "" || gone || p.Status.PodIP == "" {
+		return
+	}
+	key := types.NamespacedName{Namespace: p.Namespace, Name: revision}
+	spec := t.known(key)
+	spec.pods = append(spec.pods, podSpec{name: p.Name, uid: p.UID, address: addressOf(p), ready: isReady(p)})
+	t.revisions[key] = spec
+}
+
+// known returns a revision's spec, with defaults while its object has not
+// been seen.
+func (t *table) known(key types.NamespacedName) revisionSpec {
+	if spec, ok := t.revisions[key]; ok {
+		return spec
+	}
+	return revisionSpec{timeout: defaultTimeout}
+}
+
+// addressOf is where queue-proxy listens: its port is the one named so.
+func addressOf(p *corev1.Pod) string {
+	port := int32(servingv1.HTTPPort)
+	for _, c := range p.Spec.Containers {
+		for _, named := range c.Ports {
+			if named.Name == "queue-port" {
+				port = named.ContainerPort
+			}
+		}
+	}
+	return net.JoinHostPort(p.Status.PodIP, strconv.Itoa(int(port)))
+}
+
+func isReady(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// addRoute gives the route's own hosts to the targets with a percentage.
+func (t *table) addRoute(r *servingv1.Route) {
+	var split []share
+	for _, target := range r.Status.Traffic {
+		if target.Percent == nil || *target.Percent <= 0 || target.RevisionName == "" {
+			continue
+		}
+		split = append(split, share{
+			revision: types.NamespacedName{Namespace: r.Namespace, Name: target.RevisionName},
+			percent:  int(*target.Percent),
+		})
+	}
+	t.add(hostsOf(r, "", r.Status.URL), split)
+}
+
+// addTags gives each tag's hosts to the tag's revision.
+func (t *table) addTags(r *servingv1.Route) {
+	for _, target := range r.Status.Traffic {
+		if target.Tag == "" || target.RevisionName == "" {
+			continue
+		}
+		t.add(hostsOf(r, target.Tag, target.URL), []share{{
+			revision: types.NamespacedName{Namespace: r.Namespace, Name: target.RevisionName},
+			percent:  100,
+		}})
+	}
+}
+
+func (t *table) add(hosts []string, split []share) {
+	if len(split) == 0 {
+		return
+	}
+	for _, s := range split {
+		t.revisions[s.revision] = t.known(s.revision)
+	}
+	for _, host := range hosts {
+		t.hosts[host] = split
+	}
+}
+
+// hostsOf are the hosts of a route or of one of its tags: the one in its URL,
+// the ones inside the cluster and, unless it is for the cluster only, the one
+// under .localhost that every browser resolves to this machine.
+func hostsOf(r *servingv1.Route, tag, address string) []string {
+	hosts := servingv1.ClusterHosts(tag, r.Name, r.Namespace)
+	if r.Labels[servingv1.VisibilityLabel] != servingv1.VisibilityClusterLocal {
+		hosts = append(hosts, servingv1.PublicHost(tag, r.Name, r.Namespace, "localhost"))
+	}
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		hosts = append(hosts, hostname(u.Host))
+	}
+	return hosts
+}
+
+// hostname is a Host header's value as the table writes hosts.
+func hostname(host string) string {
+	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:colon]
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
