@@ -219,6 +219,7 @@ type Probe struct {
 type HTTPGetAction struct {
 	Path string `json:"path,omitempty"`
 	// Port is a number, or the name of the container's port.
+	// +kubebuilder:validation:XValidation:rule="type(self) == string || int(self) >= 0 && int(self) <= 65535",message="must be from 0 to 65535"
 	Port        intstr.IntOrString  `json:"port,omitzero"`
 	Host        string              `json:"host,omitempty"`
 	Scheme      corev1.URIScheme    `json:"scheme,omitempty"`
@@ -228,6 +229,7 @@ type HTTPGetAction struct {
 // TCPSocketAction asks for an accepted connection.
 type TCPSocketAction struct {
 	// Port is a number, or the name of the container's port.
+	// +kubebuilder:validation:XValidation:rule="type(self) == string || int(self) >= 0 && int(self) <= 65535",message="must be from 0 to 65535"
 	Port intstr.IntOrString `json:"port,omitzero"`
 	Host string             `json:"host,omitempty"`
 }

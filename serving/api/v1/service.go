@@ -12,7 +12,7 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",message="metadata.name: must be at most 63 small letters, digits and dashes, begin with a letter and end with a letter or digit"
-// +kubebuilder:validation:XValidation:rule="self.spec.template.?metadata.?name.orValue(\"\") == \"\" || self.spec.template.metadata.name.startsWith(self.metadata.name + '-')",message="must start with the name of the service and a dash",fieldPath=".spec.template.metadata.name"
+// +kubebuilder:validation:XValidation:rule="self.spec.template.?metadata.?name.orValue(\"\") == \"\" || self.spec.template.metadata.name.startsWith(self.metadata.name + '-') && self.spec.template.metadata.name.matches('^[-a-z0-9]{0,62}[a-z0-9]$')",message="must start with metadata.name and a dash, be at most 63 small letters, digits and dashes, and not end with a dash",fieldPath=".spec.template.metadata.name"
 // +kubebuilder:validation:XValidation:rule="self.spec.template.?metadata.?name.orValue(\"\") == \"\" || !has(self.metadata.generateName)",message="a revision cannot bring its own name where metadata.generateName makes the service's",fieldPath=".spec.template.metadata.name"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.traffic) || self.spec.traffic.all(t, t.?tag.orValue(\"\") == \"\" || size(t.tag) + size(self.metadata.name) < 63)",message="a tag and the name together must be shorter than 63 characters: they are one label of a host",fieldPath=".spec.traffic"
 // +kubebuilder:resource:path=services,shortName=kservice;ksvc,categories=all;knative;serving,scope=Namespaced
