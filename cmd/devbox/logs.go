@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+func (d *devbox) logsCommand() *cobra.Command {
+	var follow, queue bool
+	var tail int64
+	cmd := &cobra.Command{
+		Use:   "logs [service]",
+		Short: "Print what a service's pods have written, of all its revisions",
+		Long: `Print what the pods of a service, or of every service, have written. Each line
+begins with its revision and the end of its pod's name. With -f it goes on, with
+the pods of new revisions as they come, until Ctrl-C.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := d.cluster()
+			if err != nil {
+				return err
+			}
+			selector := servingv1.ServiceLabel
+			if len(args) == 1 {
+				if _, err := c.services(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				selector += "=" + args[0]
+			}
+			clientset, err := kubernetes.NewForConfig(c.config)
+			if err != nil {
+				return fmt.Errorf("connecting to the box: %w", err)
+			}
+			t := &tailer{client: clientset, selector: selector, queue: queue, follow: follow, out: d.stdout}
+			if tail >= 0 {
+				t.tail = &tail
+			}
+			return d.logs(cmd.Context(), t)
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until Ctrl-C")
+	cmd.Flags().BoolVar(&queue, "queue", false, "include the queue-proxy of each pod")
+	cmd.Flags().Int64Var(&tail, "tail", -1, "begin with this many last lines of each container; -1 is all")
+	return cmd
+}
+
+// logs runs a tailer; one that follows runs until Ctrl-C, which is its good end.
+func (d *devbox) logs(ctx context.Context, t *tailer) error {
+	err := t.run(ctx)
+	if interrupted(ctx) && t.follow {
+		return nil
+	}
+	return classify(codeCluster, err, d.command("status"))
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/terminal"
+)
+
+// devbox is what all commands share.
+type devbox struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	name    string // of the box
+	output  string // textFormat or jsonFormat
+	started bool   // the command line was understood, and a command runs
+}
+
+// command is how to call one of our commands on this box.
+func (d *devbox) command(words string) string {
+	if d.name == bootstrap.DefaultName {
+		return "devbox " + words
+	}
+	return "devbox " + words + " --name " + d.name
+}
+
+// execute runs the command that args name.
+func (d *devbox) execute(ctx context.Context, args []string) error {
+	root := d.root()
+	root.SetArgs(args)
+	root.SetIn(d.stdin)
+	root.SetOut(d.stdout)
+	root.SetErr(d.stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if !d.started {
+		return classify(codeUsage, err, cmd.CommandPath()+" --help")
+	}
+	return err
+}
+
+func (d *devbox) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "devbox",
+		Short: "Run Knative services from source on one machine, live on every save",
+		Long: `devbox starts a Kubernetes cluster on this machine, installs Istio and a small
+Knative Serving on it, builds what is in your directories, and serves it.
+Every file you save becomes a new revision.
+
+    devbox up ./examples/hello
+    curl -H 'Host: hello.default.example.com' http://127.0.0.1:8080`,
+		Args:          cobra.NoArgs, // names an unknown command
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			if wrong := validation.IsDNS1123Label(d.name); len(wrong) > 0 {
+				return fmt.Errorf("--name %s: %s", d.name, strings.Join(wrong, "; "))
+			}
+			d.started = true
+			return nil
+		},
+	}
+	root.PersistentFlags().StringVar(&d.name, "name", bootstrap.DefaultName, "name of the box")
+	envName(root.PersistentFlags(), "name")
+	root.AddCommand(
+		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(),
+		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
+		exitCodesTopic(),
+	)
+	return root
+}
+
+// silenceLibraries keeps the log lines of Kubernetes' libraries off the screen:
+// what they warn of comes back as an error too, and devbox says it once.
+func silenceLibraries() {
+	klog.SetLogger(logr.Discard())
+	log.SetLogger(logr.Discard())
+}
+
+// noArguments refuses arguments where there is nothing they could mean.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no argument, but got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// environment is the annotation of a flag that names its variable.
+const environment = "devbox_environment"
+
+// envName lets a variable stand in for a flag, and says so in its help.
+func envName(flags *pflag.FlagSet, name string) {
+	flag := flags.Lookup(name)
+	variable := "DEVBOX_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	flag.Usage += " (env " + variable + ")"
+	flag.Annotations = map[string][]string{environment: {variable}}
+}
+
+// fromEnvironment sets the flags that the command line does not from their
+// variables; an empty variable is none.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var failure error
+	flags.VisitAll(func(flag *pflag.Flag) {
+		for _, variable := range flag.Annotations[environment] {
+			value := os.Getenv(variable)
+			if value == "" || flag.Changed || failure != nil {
+				continue
+			}
+			if err := flags.Set(flag.Name, value); err != nil {
+				failure = fmt.Errorf("reading %s: %w", variable, err)
+			}
+		}
+	})
+	return failure
+}
+
+// choice is a flag that takes one of some words.
+type choice struct {
+	value *string
+	of    []string
+}
+
+func (c choice) String() string { return *c.value }
+func (c choice) Type() string   { return strings.Join(c.of, "|") }
+
+func (c choice) Set(value string) error {
+	if !slices.Contains(c.of, value) {
+		return fmt.Errorf("%q is not one of %s", value, strings.Join(c.of, ", "))
+	}
+	*c.value = value
+	return nil
+}
+
+// How a command reports: for people, or for programs.
+const (
+	textFormat = "text"
+	jsonFormat = "json"
+)
+
+// reports gives a command the flag -o.
+func (d *devbox) reports(cmd *cobra.Command, help string) *cobra.Command {
+	d.output = textFormat
+	cmd.Flags().VarP(choice{&d.output, []string{textFormat, jsonFormat}}, "output", "o", help)
+	envName(cmd.Flags(), "output")
+	return cmd
+}
+
+// printJSON writes what a command reports.
+func (d *devbox) printJSON(value any) error {
+	enc := json.NewEncoder(d.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(value)
+}
+
+// reader returns what shows the event stream: JSON where that is asked for,
+// live lines on a terminal, plain lines elsewhere.
+func (d *devbox) reader() terminal.Reader {
+	if d.output == jsonFormat {
+		return terminal.NewJSON(d.stdout)
+	}
+	file, ok := d.stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
+		return terminal.NewPlain(d.stdout, d.stderr)
+	}
+	width := func() int {
+		columns, _, err := term.GetSize(int(file.Fd()))
+		if err != nil || columns <= 0 {
+			return 80
+		}
+		return columns
+	}
+	return terminal.NewLive(d.stdout, d.stderr, width, os.Getenv("NO_COLOR") == "")
+}

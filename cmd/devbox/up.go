@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/watcher"
+)
+
+func (d *devbox) upCommand() *cobra.Command {
+	options := newBoxOptions()
+	detach := false
+	cmd := d.reports(&cobra.Command{
+		Use:   "up [directory...]",
+		Short: "Bring the box up, serve what is in the directories, and watch it",
+		Long: `Bring the box up, build the main packages in the directories, serve them, and
+make every saved file a new revision, until Ctrl-C. The box goes on running then;
+` + "`devbox up`" + ` again finds it, and ` + "`devbox down`" + ` removes it.
+
+A directory holds a main package and, if it differs from the default Service, a
+service.yaml, which names the package as ko://import/path. ./... stands for all
+of them below a directory; without a directory, for those with a service.yaml.
+
+A second Ctrl-C does not wait for what is being stopped.`,
+		Example: `  devbox up ./examples/hello
+  devbox up ./...
+  devbox up --images ./images --detach ./examples/hello
+  devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
+		RunE: func(cmd *cobra.Command, dirs []string) error {
+			reader := d.reader()
+			defer reader.Close()
+			config := options.config(d.name, cmd.Flags())
+			config.Platform, config.Events = buildPlatform, reader.Show
+			return d.ending(d.up(cmd.Context(), config, dirs, detach), reader.Show)
+		},
+	}, "text, or json for one event a line")
+	options.add(cmd.Flags())
+	cmd.Flags().BoolVar(&detach, "detach", false, "return when the services are live, and do not watch")
+	envName(cmd.Flags(), "detach")
+	return cmd
+}
+
+// up is the main job. It finds the services first, because a wrong directory
+// should not cost anybody the start of a cluster, then brings the box up,
+// then goes into the loop.
+func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string, detach bool) error {
+	targets, err := watcher.Discover(ctx, dirs)
+	if err != nil {
+		return classify(codeUsage, err, "devbox up --help")
+	}
+	end, err := session(d.name)
+	if err != nil {
+		return classify(codeFailure, err, "")
+	}
+	defer end()
+	box, err := bootstrap.Up(ctx, config)
+	if err != nil {
+		return classify(codeCluster, d.cut(ctx, err), d.command("doctor"))
+	}
+	rest, err := box.RESTConfig()
+	if err != nil {
+		return classify(codeCluster, err, d.command("up"))
+	}
+	err = watcher.Run(ctx, watcher.Config{
+		Targets:  targets,
+		Registry: box.Registry(),
+		REST:     rest,
+		Gateway:  box.Gateway(),
+		Domain:   box.Domain,
+		Once:     detach,
+		Events:   config.Events,
+	})
+	if interrupted(ctx) && !detach {
+		config.Events.Emit(event.Event{Kind: event.Note, Message: "the box goes on running", Hint: d.command("down") + " removes it"})
+		return nil
+	}
+	return classify(codeRollout, d.cut(ctx, err), d.command("status"))
+}
+
+// cut is err, or, where a person has cut the work short, what to do about it.
+func (d *devbox) cut(ctx context.Context, err error) error {
+	if err == nil || !interrupted(ctx) {
+		return err
+	}
+	return &problem{
+		code: codeInterrupted, cause: errInterrupted,
+		next: d.command("up") + " goes on from here; " + d.command("down") + " removes what there is",
+	}
+}
+
+// ending tells a program that reads events what a person reads on stderr.
+func (d *devbox) ending(err error, events event.Sink) error {
+	if err != nil && d.output == jsonFormat {
+		events.Emit(event.Event{Kind: event.StepFailed, Step: "up", Error: err.Error(), Hint: next(err)})
+	}
+	return err
+}
