@@ -1,0 +1,59 @@
+package v1_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+func TestNames(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{servingv1.RevisionName("hello", 1), "hello-00001"},
+		{servingv1.RevisionName("hello", 123456), "hello-123456"},
+		{servingv1.PodPrefix("hello-00001"), "hello-00001-deployment-"},
+		{servingv1.IngressName("hello"), "hello-ingress"},
+		{servingv1.TaggedName("", "hello"), "hello"},
+		{servingv1.TaggedName("blue", "hello"), "blue-hello"},
+		{servingv1.PublicHost("", "hello", "default", "example.com"), "hello.default.example.com"},
+		{servingv1.PublicHost("blue", "hello", "default", "localhost"), "blue-hello.default.localhost"},
+		{servingv1.URL("hello.default.example.com"), "http://hello.default.example.com"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %s, want %s", c.got, c.want)
+		}
+	}
+	hosts := []string{"hello.default.svc.cluster.local", "hello.default.svc", "hello.default"}
+	if got := servingv1.ClusterHosts("", "hello", "default"); !slices.Equal(got, hosts) {
+		t.Errorf("got %v, want %v", got, hosts)
+	}
+}
+
+// TestLongNames: a name of legal length has children of legal length, which
+// differ where their parents do, and a pod's name has room for what the API
+// server adds.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("a", validation.DNS1035LabelMaxLength)
+	near := long[:len(long)-1] + "b"
+	for name, child := range map[string]func(string) string{
+		"revision": func(s string) string { return servingv1.RevisionName(s, 7) },
+		"ingress":  servingv1.IngressName,
+		"pod":      func(s string) string { return servingv1.PodPrefix(s) + "x1y2z" },
+	} {
+		a, b := child(long), child(near)
+		if a == b {
+			t.Errorf("%s: two parents have the one child %s", name, a)
+		}
+		for _, s := range []string{a, b} {
+			if wrong := validation.IsDNS1035Label(s); wrong != nil {
+				t.Errorf("%s: %s: %v", name, s, wrong)
+			}
+		}
+	}
+	if got := servingv1.RevisionName(long, 7); !strings.HasSuffix(got, "-00007") {
+		t.Errorf("the generation is lost in %s", got)
+	}
+}
