@@ -107,7 +107,7 @@ func (u *up) istio(ctx context.Context, say func(string)) (string, error) {
 }
 
 func (u *up) apply(ctx context.Context, c istio.Chart) error {
-	_, err := u.helm.Apply(ctx, helm.Release{Name: c.Release, Namespace: istio.Namespace, Chart: c.Files, Values: c.Values})
+	_, err := u.helm.Apply(ctx, helm.Release{Name: c.Release, Namespace: istio.Namespace, Chart: c.Files, Values: c.Values, Adjust: c.Adjust})
 	return err
 }
 

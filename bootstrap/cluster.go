@@ -98,11 +98,7 @@ func (u *up) awaitAPI(ctx context.Context) error {
 	if err := u.awaitReady(ctx); err != nil {
 		return err
 	}
-	config, err := u.kind.Kubeconfig()
-	if err != nil {
-		return err
-	}
-	if err := writePrivate(u.box.Kubeconfig, config); err != nil {
+	if err := u.writeKubeconfig(); err != nil {
 		return err
 	}
 	rest, err := u.box.RESTConfig()
@@ -126,6 +122,18 @@ func (u *up) awaitAPI(ctx context.Context) error {
 	}
 	u.apiUp.open()
 	return nil
+}
+
+// writeKubeconfig writes the box's kubeconfig where there is none.
+func (u *up) writeKubeconfig() error {
+	if _, err := os.Stat(u.box.Kubeconfig); err == nil {
+		return nil
+	}
+	config, err := u.kind.Kubeconfig()
+	if err != nil {
+		return err
+	}
+	return writePrivate(u.box.Kubeconfig, config)
 }
 
 // awaitReady waits for the API server's own word that it is ready, which it

@@ -38,6 +38,7 @@ type Release struct {
 	Namespace string
 	Chart     fs.FS // rooted at the chart's directory
 	Values    map[string]any
+	Adjust    func(object map[string]any) error // done to every rendered object; may be nil
 }
 
 // Client applies releases to one cluster.
@@ -85,6 +86,7 @@ func (c *Client) Apply(ctx context.Context, r Release) (changed bool, err error)
 	up.Namespace, up.Labels, up.TakeOwnership = r.Namespace, labels, true
 	up.DisableOpenAPIValidation = true // the API server validates; fetching its schemas takes seconds
 	up.MaxHistory = 2
+	up.PostRenderer = adjuster(r.Adjust)
 	_, err = up.RunWithContext(ctx, r.Name, content, r.Values)
 	return true, err
 }
@@ -95,6 +97,7 @@ func install(ctx context.Context, cfg *action.Configuration, r Release, content 
 	in.Labels = labels
 	in.TakeOwnership = true // of what an interrupted Apply left
 	in.DisableOpenAPIValidation = true
+	in.PostRenderer = adjuster(r.Adjust)
 	_, err := in.RunWithContext(ctx, content, r.Values)
 	return err
 }
@@ -130,6 +133,7 @@ func Render(r Release) (string, error) {
 	in := action.NewInstall(&action.Configuration{Log: quiet})
 	in.ReleaseName, in.Namespace = r.Name, r.Namespace
 	in.ClientOnly, in.DryRun = true, true
+	in.PostRenderer = adjuster(r.Adjust)
 	in.KubeVersion = &chartutil.KubeVersion{Version: "v1.37.0", Major: "1", Minor: "37"}
 	rel, err := in.Run(content, r.Values)
 	if err != nil {

@@ -10,10 +10,12 @@ package istio
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
 	"istio.io/istio/manifests"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -43,6 +45,7 @@ type Chart struct {
 	Release string
 	Files   fs.FS
 	Values  map[string]any
+	Adjust  func(object map[string]any) error // done to every object that the chart renders; may be nil
 }
 
 // Charts returns the three charts in the order in which they are installed.
@@ -66,6 +69,7 @@ func Charts(o Options) ([]Chart, error) {
 		}
 		charts = append(charts, chart)
 	}
+	charts[1].Adjust = askOften
 	merge(charts[1].Values, map[string]any{
 		"image":  o.Pilot,
 		"global": map[string]any{"proxy": map[string]any{"image": o.Proxy}},
@@ -103,4 +107,26 @@ func merge(under, over map[string]any) {
 		}
 		under[k] = v
 	}
+}
+
+// askOften makes kubelet ask istiod every second whether it is ready: the
+// gateway waits for the answer, and the chart has no value for the three
+// seconds that it writes.
+func askOften(object map[string]any) error {
+	if object["kind"] != "Deployment" {
+		return nil
+	}
+	containers, _, err := unstructured.NestedSlice(object, "spec", "template", "spec", "containers")
+	if err != nil {
+		return fmt.Errorf("reading istiod's Deployment: %w", err)
+	}
+	if len(containers) != 1 {
+		return fmt.Errorf("istiod's Deployment has %d containers, not one", len(containers))
+	}
+	probe, ok := containers[0].(map[string]any)["readinessProbe"].(map[string]any)
+	if !ok {
+		return errors.New("istiod's container has no readiness probe")
+	}
+	probe["initialDelaySeconds"], probe["periodSeconds"] = int64(0), int64(1)
+	return unstructured.SetNestedSlice(object, containers, "spec", "template", "spec", "containers")
 }
