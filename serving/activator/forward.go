@@ -220,7 +220,9 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 			resp.Body.Close()
 		}
 		t.alight()
+		trailer := req.Trailer
 		req = req.Clone(req.Context()) // the transport may still look at the old one
+		req.Trailer = trailer          // whose values are yet to come
 	}
 }
 

@@ -21,6 +21,9 @@ func New(transport http.RoundTripper, log *slog.Logger, rewrite func(*httputil.P
 			// query means is between the client and the container.
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
 			r.Out.URL.Scheme = "http"
+			// The values of announced trailers come with the end of the body,
+			// into the map of the request that came in.
+			r.Out.Trailer = r.In.Trailer
 			KeepForwarded(r.In.Header, r.Out.Header)
 			rewrite(r)
 		},

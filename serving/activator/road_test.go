@@ -1,0 +1,294 @@
+package activator
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/queue"
+)
+
+const host = "hello.default.example.com"
+
+// box is the whole request road in one process, over real connections:
+// activator, then for each pod a queue-proxy and a user server. Only the API
+// server is missing; its objects are given to the table directly.
+type box struct {
+	t         testing.TB
+	activator *activator
+	url       string
+	told      *heard
+
+	mu      sync.Mutex
+	objects objects
+}
+
+func newBox(t testing.TB) *box {
+	b := &box{t: t, told: &heard{}}
+	log := slog.New(slog.DiscardHandler)
+	a := &activator{log: log}
+	http1 := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle})
+	h2c := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true})
+	a.roads = newRoads(b.told, (&prober{transport: http1, log: log}).run)
+	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: log}
+	b.activator = a
+
+	listener := listen(t)
+	b.url = "http://" + listener.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		server := proxy.Server{Listener: listener, Handler: a.forward.handler(), Drain: &a.drain, Limit: time.Second, Log: log}
+		if err := server.Serve(ctx); err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		serving.Wait()
+		b.change(func(o *objects) { *o = objects{} })
+		a.roads.probers.Wait()
+	})
+	return b
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// change edits what the API server would say.
+func (b *box) change(f func(*objects)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f(&b.objects)
+	b.activator.roads.apply(context.Background(), build(b.objects))
+}
+
+// route gives the host to a split.
+func (b *box) route(split ...servingv1.TrafficTarget) {
+	b.change(func(o *objects) { o.routes = []servingv1.Route{makeRoute("hello", split...)} })
+}
+
+// sidecar is a pod's network side: a queue-proxy and the server behind it.
+type sidecar struct {
+	box  *box
+	pod  corev1.Pod
+	user *http.Server
+	term func()        // SIGTERM
+	done chan struct{} // closed when queue-proxy has ended
+}
+
+// podConfig is what differs between pods.
+type podConfig struct {
+	queue    queue.Config
+	lateUser bool // the user server starts with startUser
+}
+
+// pod starts a pod and shows it to the activator.
+func (b *box) pod(name, revision string, user http.Handler, change ...func(*podConfig)) *sidecar {
+	b.t.Helper()
+	var c podConfig
+	c.queue = queue.Config{ListenHost: "127.0.0.1", Timeout: 30 * time.Second, DrainQuiet: 100 * time.Millisecond}
+	for _, f := range change {
+		f(&c)
+	}
+	ports := freePorts(b.t, 5)
+	c.queue.ServingPort, c.queue.AdminPort, c.queue.AutometricPort, c.queue.UsermetricPort = ports[0], ports[1], ports[2], ports[3]
+	c.queue.UserAddress = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[4]))
+
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s := &sidecar{box: b, user: &http.Server{Addr: c.queue.UserAddress, Handler: user, Protocols: &protocols}, done: make(chan struct{})}
+	if !c.lateUser {
+		s.startUser()
+	}
+	ctx, term := context.WithCancel(context.Background())
+	s.term = term
+	go func() {
+		defer close(s.done)
+		if err := queue.Run(ctx, c.queue, slog.New(slog.DiscardHandler)); err != nil {
+			b.t.Errorf("queue-proxy: %v", err)
+		}
+	}()
+	b.t.Cleanup(func() {
+		term()
+		s.user.Close()
+		<-s.done
+	})
+	s.pod = makePod(name, revision, "127.0.0.1", func(p *corev1.Pod) {
+		p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "queue-port", ContainerPort: int32(ports[0])}}}}
+	})
+	b.change(func(o *objects) { o.pods = append(o.pods, s.pod) })
+	return s
+}
+
+// startUser makes the user server listen.
+func (s *sidecar) startUser() {
+	s.box.t.Helper()
+	l, err := net.Listen("tcp", s.user.Addr)
+	if err != nil {
+		s.box.t.Fatal(err)
+	}
+	go func() { _ = s.user.Serve(l) }()
+}
+
+// leaving shows the activator that the pod is being deleted.
+func (s *sidecar) leaving() {
+	s.box.change(func(o *objects) {
+		o.pods = slices.DeleteFunc(slices.Clone(o.pods), func(p corev1.Pod) bool { return p.UID == s.pod.UID })
+	})
+}
+
+// freePorts are ports that nobody listens on at this moment.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for range n {
+		l := listen(t)
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
+// answers waits until the activator knows that n pods of a revision answer.
+func (b *box) answers(revision string, n int) {
+	b.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		rev := b.activator.roads.all()[types.NamespacedName{Namespace: "default", Name: revision}]
+		if rev != nil {
+			rev.mu.Lock()
+			open := len(rev.open)
+			rev.mu.Unlock()
+			if open == n {
+				return
+			}
+		}
+		select {
+		case <-deadline:
+			b.t.Fatalf("revision %s has not come to %d answering pods", revision, n)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// waiting waits until n requests are held for a revision.
+func (b *box) waiting(revision string, n int) {
+	b.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		rev := b.activator.roads.all()[types.NamespacedName{Namespace: "default", Name: revision}]
+		if rev != nil {
+			rev.mu.Lock()
+			held := rev.waiting.Len()
+			rev.mu.Unlock()
+			if held == n {
+				return
+			}
+		}
+		select {
+		case <-deadline:
+			b.t.Fatalf("no %d requests are held for revision %s", n, revision)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// newClient returns a client of one protocol.
+func newClient(t testing.TB, h2c bool) *http.Client {
+	transport := proxy.NewTransport(proxy.TransportConfig{H2C: h2c, Idle: time.Minute})
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// request makes a request for the host.
+func (b *box) request(ctx context.Context, method, path string, body io.Reader) *http.Request {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, b.url+path, body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	req.Host = host
+	return req
+}
+
+// get returns status and body of a GET.
+func (b *box) get(c *http.Client, path string) string {
+	resp, err := c.Do(b.request(b.t.Context(), http.MethodGet, path, nil))
+	if err != nil {
+		return err.Error()
+	}
+	return read(resp)
+}
+
+func read(resp *http.Response) string {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d %s", resp.StatusCode, strings.TrimSpace(string(body)))
+}
+
+func says(text string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) })
+}
+
+// load sends requests from n clients, each one after the other, until stop is
+// called, which returns how many there were and those that were not answered
+// with 200.
+func (b *box) load(n int, make func(i int) *http.Request) (stop func() (total int, bad []string)) {
+	c := newClient(b.t, false)
+	ctx, cancel := context.WithCancel(context.Background())
+	var (
+		clients sync.WaitGroup
+		mu      sync.Mutex
+		total   int
+		bad     []string
+	)
+	for range n {
+		clients.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				resp, err := c.Do(make(i))
+				result := ""
+				if err != nil {
+					result = err.Error()
+				} else {
+					result = read(resp)
+				}
+				mu.Lock()
+				total++
+				if !strings.HasPrefix(result, "200 ") {
+					bad = append(bad, result)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	return func() (int, []string) {
+		cancel()
+		clients.Wait()
+		return total, bad
+	}
+}
