@@ -3,8 +3,8 @@
 //
 //	Service ───────> Configuration ──> Revision ──────> Pods
 //	  │                                  │  ^  ^
-//	  └───────────> Route <── ready ─────┘  │  └── Wanted: how many (autoscaler)
-//	                 │                      └───── Answers: which take requests (activator)
+//	  └───────────> Route <── ready ─────┘  │  └── how many (autoscaler)
+//	                 │                      └───── which of them answer (activator)
 //	                 ├──> status.traffic, the activator's table
 //	                 ├──> Services, the names in the cluster's DNS
 //	                 └──> the ingress's own object
@@ -27,7 +27,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,12 +38,6 @@ import (
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 )
-
-// Autoscaler says how many pods a revision is to have.
-type Autoscaler interface {
-	// Wanted is that number now, and why.
-	Wanted(revision types.NamespacedName) (n int32, reason string)
-}
 
 // Config is what a Controller needs to know.
 type Config struct {
@@ -64,16 +57,15 @@ type Config struct {
 	DrainQuietPeriod time.Duration
 	// HealthAddress is where /healthz and /readyz are served, if anywhere.
 	HealthAddress string
-	Autoscaler    Autoscaler
 	Log           *slog.Logger
 }
 
-// Controller runs the reconcilers. It takes from the activators' stream
-// which pods answer.
+// Controller runs the reconcilers and the autoscaler. It takes what activators
+// tell on their stream.
 type Controller struct {
 	manager manager.Manager
 	answers *answers
-	wake    doorbell
+	scaler  *scaler
 }
 
 var _ stream.Receiver = (*Controller)(nil)
@@ -101,7 +93,7 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
-	c := &Controller{manager: mgr, answers: newAnswers()}
+	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(cfg.Log)}
 	if err := c.register(cfg); err != nil {
 		return nil, fmt.Errorf("registering the reconcilers: %w", err)
 	}
@@ -126,17 +118,18 @@ func (c *Controller) register(cfg Config) error {
 		(&services{common}).register(mgr),
 		(&configurations{common}).register(mgr),
 		(&revisions{
-			applier:    common,
-			autoscaler: cfg.Autoscaler,
-			answers:    c.answers,
-			digests:    lookups,
-			fleet:      newFleet(mgr.GetClient(), recorder, queue),
-			events:     recorder,
-			deadline:   cfg.ProgressDeadline,
-			wake:       &c.wake,
+			applier:  common,
+			scaler:   c.scaler,
+			answers:  c.answers,
+			digests:  lookups,
+			fleet:    newFleet(mgr.GetClient(), recorder, queue),
+			events:   recorder,
+			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
+		(&tuning{mgr.GetClient(), c.scaler}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
+		mgr.Add(manager.RunnableFunc(c.scaler.loop.Run)),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("caches", c.synced),
 	)
@@ -151,16 +144,15 @@ func (c *Controller) Run(ctx context.Context) error {
 	return nil
 }
 
-// Wake asks for a look at a revision: the autoscaler wants another number of
-// pods of it.
-func (c *Controller) Wake(revision types.NamespacedName) { c.wake.ring(revision) }
-
 // Receive implements stream.Receiver.
-func (c *Controller) Receive(_ string, m stream.Message) { c.answers.receive(m) }
+func (c *Controller) Receive(source string, m stream.Message) {
+	c.answers.receive(m)
+	c.scaler.loop.Receive(source, m)
+}
 
 // Gone implements stream.Receiver. A pod that answered goes on answering
-// while no activator watches it.
-func (c *Controller) Gone(string) {}
+// while no activator watches it; only what was counted is void.
+func (c *Controller) Gone(source string) { c.scaler.loop.Gone(source) }
 
 // synced is whether the controller has seen the cluster.
 func (c *Controller) synced(req *http.Request) error {

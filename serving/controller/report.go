@@ -9,20 +9,23 @@ import (
 
 // scale is what the autoscaler wants of a revision.
 type scale struct {
-	want   int32
-	reason string
+	want    int32
+	reason  string
+	initial int32 // pods that must answer before the revision is ready
 }
 
 // report writes what was seen of a revision's pods into its status:
 //
 //	pods wanted, seen                | Resources   | Container | Active
 //	---------------------------------+-------------+-----------+--------------
-//	n, all answer (later: any)       | True        | True      | True
-//	n, first ones answer             | Deploying   | True      | True
+//	n, first: the initial scale does | True        | True      | True
+//	n, later: any answers            | True        | True      | True
+//	n, first: fewer than that        | Deploying   | True      | True
 //	n, none answers                  | Deploying*  | Unknown*  | Queued
 //	n, none answers, one has crashed | as it was   | ExitCode  | Queued
 //	n, none answers, one is stuck    | its reason  | as it was | Queued
 //	n, none answers, for too long    | Progress... | as it was | Queued
+//	0, initial scale is 0            | True        | True      | NoTraffic
 //	0                                | as it was   | as it was | NoTraffic
 //
 // * as it was, where the revision has been ready before: it stays ready while
@@ -35,14 +38,18 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 	case seen.answering > 0:
 		s.MarkActiveTrue()
 		s.MarkContainerHealthyTrue()
-		if !s.IsTrue(servingv1.RevisionResourcesAvailable) && seen.answering < to.want {
-			s.MarkResourcesAvailableUnknown(servingv1.ReasonDeploying, fmt.Sprintf("%d of %d pods answer.", seen.answering, to.want))
+		if !s.IsTrue(servingv1.RevisionResourcesAvailable) && seen.answering < to.initial {
+			s.MarkResourcesAvailableUnknown(servingv1.ReasonDeploying, fmt.Sprintf("%d of %d pods answer.", seen.answering, to.initial))
 			return 0
 		}
 		s.MarkResourcesAvailableTrue()
 		return 0
 	case to.want == 0:
 		s.MarkActiveFalse(servingv1.ReasonNoTraffic, "The target is not receiving traffic.")
+		if to.initial == 0 {
+			s.MarkContainerHealthyTrue()
+			s.MarkResourcesAvailableTrue()
+		}
 		return 0
 	}
 	s.MarkActiveUnknown(servingv1.ReasonQueued, "Requests to the target are being buffered as resources are provisioned.")

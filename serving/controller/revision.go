@@ -8,8 +8,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -22,22 +24,22 @@ import (
 // that name it.
 type revisions struct {
 	*applier
-	autoscaler Autoscaler
-	answers    *answers
-	digests    *digests
-	fleet      *fleet
-	events     events.EventRecorder
-	deadline   time.Duration
-	wake       *doorbell
+	scaler   *scaler
+	answers  *answers
+	digests  *digests
+	fleet    *fleet
+	events   events.EventRecorder
+	deadline time.Duration
 }
 
 func (r *revisions) register(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).
 		For(&servingv1.Revision{}).
 		Owns(&corev1.Pod{}).
+		Watches(&servingv1.Revision{}, handler.Funcs{DeleteFunc: r.forget}).
 		Watches(&servingv1.Route{}, handler.EnqueueRequestsFromMapFunc(revisionsOfRoute)).
 		Watches(&servingv1.Configuration{}, handler.EnqueueRequestsFromMapFunc(r.revisionsOfConfiguration)).
-		WatchesRawSource(r.wake).
+		WatchesRawSource(&r.scaler.doorbell).
 		WatchesRawSource(&r.answers.doorbell).
 		WatchesRawSource(&r.digests.doorbell).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -48,19 +50,23 @@ func (r *revisions) Reconcile(ctx context.Context, rev *servingv1.Revision) (rec
 	if !rev.DeletionTimestamp.IsZero() {
 		return reconcile.Result{}, nil // its pods go with it
 	}
+	routing, err := r.routing(ctx, rev)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	before := rev.DeepCopy()
 	rev.Status.InitializeConditions()
 	rev.Status.ObservedGeneration = rev.Generation
 
-	again, err := r.run(ctx, rev)
+	again, err := r.run(ctx, rev, routing)
 	r.tell(before, rev)
-	err = errors.Join(err, r.patchStatus(ctx, before, rev), r.markRouting(ctx, rev))
+	err = errors.Join(err, r.patchStatus(ctx, before, rev), r.mark(ctx, rev, routing))
 	return reconcile.Result{RequeueAfter: again}, err
 }
 
 // run brings the revision's pods to the wanted number and its status to what
 // they do. It returns when to look again, if not only when something happens.
-func (r *revisions) run(ctx context.Context, rev *servingv1.Revision) (time.Duration, error) {
+func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing) (time.Duration, error) {
 	if again, resolved := r.resolve(ctx, rev); !resolved {
 		return again, nil
 	}
@@ -71,15 +77,22 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision) (time.Dura
 		return 0, fmt.Errorf("listing pods: %w", err)
 	}
 	seen := observe(pods.Items, r.answers.of)
-	want, reason := r.autoscaler.Wanted(client.ObjectKeyFromObject(rev))
+	deadline := progressDeadline(rev, r.deadline)
+	wanted := r.scaler.scale(ctx, rev, seen, to, deadline)
 
-	backOff, err := r.fleet.bring(ctx, rev, seen, scale{want, reason})
-	now := time.Now()
-	late := report(&rev.Status, seen, scale{want, reason}, progressDeadline(rev, r.deadline), now)
+	backOff, err := r.fleet.bring(ctx, rev, seen, wanted)
+	late := report(&rev.Status, seen, wanted, deadline, time.Now())
 	if err != nil && seen.answering == 0 {
 		rev.Status.MarkResourcesAvailableFalse(reasonFailedCreate, err.Error())
 	}
 	return soonest(backOff, late), err
+}
+
+// forget drops what is remembered of a revision that is gone.
+func (r *revisions) forget(_ context.Context, e event.DeleteEvent, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	r.scaler.loop.Forget(client.ObjectKeyFromObject(e.Object))
+	r.fleet.failures.DeleteEntry(string(e.Object.GetUID()))
+	r.digests.forget(e.Object.GetUID())
 }
 
 // resolve names every image by digest in the revision's status, once.

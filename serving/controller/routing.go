@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -16,54 +16,60 @@ import (
 	"github.com/kind-in-a-box/devbox/serving/desired"
 )
 
-// markRouting writes onto rev which routes name it: the label by which the
-// autoscaler, the collection of old revisions and kn tell a revision in use
-// from one that only waits for a rollback.
-func (r *revisions) markRouting(ctx context.Context, rev *servingv1.Revision) error {
+// routing is a revision's part in traffic.
+type routing struct {
+	routes []string // those that name it, sorted
+	state  string   // the label's value
+}
+
+// reachable says whether a route leads to the revision, or will as soon as it
+// is ready.
+func (r routing) reachable() bool { return r.state != desired.RoutingReserve }
+
+// routing asks who names rev. A revision that no route names is pending if
+// its Configuration's template asks for it, which the Configuration's spec
+// says before its status does, else in reserve.
+func (r *revisions) routing(ctx context.Context, rev *servingv1.Revision) (routing, error) {
 	routes, err := routesOf(ctx, r.client, rev)
 	if err != nil {
-		return err
+		return routing{}, err
 	}
-	state := desired.RoutingActive
-	if len(routes) == 0 {
-		if state, err = r.unrouted(ctx, rev); err != nil {
-			return err
-		}
+	if len(routes) > 0 {
+		return routing{routes, desired.RoutingActive}, nil
 	}
-	named := strings.Join(routes, ",")
-	if rev.Labels[servingv1.RoutingStateLabel] == state && rev.Annotations[servingv1.RoutesAnnotation] == named {
+	var c servingv1.Configuration
+	key := types.NamespacedName{Namespace: rev.Namespace, Name: rev.Labels[servingv1.ConfigurationLabel]}
+	switch err := r.client.Get(ctx, key, &c); {
+	case client.IgnoreNotFound(err) != nil:
+		return routing{}, fmt.Errorf("reading configuration %s: %w", key.Name, err)
+	case err == nil && desired.RevisionName(&c) == rev.Name:
+		return routing{nil, desired.RoutingPending}, nil
+	}
+	return routing{nil, desired.RoutingReserve}, nil
+}
+
+// mark writes onto rev which routes name it: the label by which the
+// collection of old revisions and kn tell a revision in use from one that
+// only waits for a rollback.
+func (r *revisions) mark(ctx context.Context, rev *servingv1.Revision, to routing) error {
+	named := strings.Join(to.routes, ",")
+	moved := rev.Labels[servingv1.RoutingStateLabel] != to.state
+	if !moved && rev.Annotations[servingv1.RoutesAnnotation] == named {
 		return nil
 	}
 	marked := rev.DeepCopy()
-	marked.Labels = merged(rev.Labels, servingv1.RoutingStateLabel, state)
-	marked.Annotations = merged(rev.Annotations, servingv1.RoutesAnnotation, named)
+	metav1.SetMetaDataLabel(&marked.ObjectMeta, servingv1.RoutingStateLabel, to.state)
+	metav1.SetMetaDataAnnotation(&marked.ObjectMeta, servingv1.RoutesAnnotation, named)
 	if named == "" {
 		delete(marked.Annotations, servingv1.RoutesAnnotation)
 	}
-	if rev.Labels[servingv1.RoutingStateLabel] != state {
-		marked.Annotations[servingv1.RoutingStateModified] = time.Now().UTC().Format(time.RFC3339)
+	if moved {
+		metav1.SetMetaDataAnnotation(&marked.ObjectMeta, servingv1.RoutingStateModified, time.Now().UTC().Format(time.RFC3339))
 	}
 	if err := r.client.Patch(ctx, marked, client.MergeFrom(rev), fieldOwner); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("marking the routing state: %w", err)
 	}
 	return nil
-}
-
-// unrouted is the state of a revision that no route names: the one that its
-// Configuration's template asks for will be, the others have been. The
-// Configuration's spec says so before its status does.
-func (r *revisions) unrouted(ctx context.Context, rev *servingv1.Revision) (string, error) {
-	var c servingv1.Configuration
-	key := types.NamespacedName{Namespace: rev.Namespace, Name: rev.Labels[servingv1.ConfigurationLabel]}
-	switch err := r.client.Get(ctx, key, &c); {
-	case apierrors.IsNotFound(err):
-		return desired.RoutingReserve, nil
-	case err != nil:
-		return "", fmt.Errorf("reading configuration %s: %w", key.Name, err)
-	case desired.RevisionName(&c) == rev.Name:
-		return desired.RoutingPending, nil
-	}
-	return desired.RoutingReserve, nil
 }
 
 // routesOf names the routes that name rev, sorted.
@@ -127,16 +133,6 @@ func requests(namespace string, names []string) []reconcile.Request {
 	out := make([]reconcile.Request, 0, len(names))
 	for _, name := range names {
 		out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
-	}
-	return out
-}
-
-func merged(m map[string]string, key, value string) map[string]string {
-	out := map[string]string{key: value}
-	for k, v := range m {
-		if k != key {
-			out[k] = v
-		}
 	}
 	return out
 }

@@ -35,7 +35,6 @@ func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
 // Kind is an empty object of the kind that a Route's ingress is, to watch.
 func Kind() client.Object { return &networkingv1.VirtualService{} }
 
-
 // VirtualService leads requests for hosts from the gateway to the activator.
 // Istio neither retries them nor limits their time: the activator holds a
 // request while its revision starts, and queue-proxy enforces the revision's

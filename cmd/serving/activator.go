@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+
+	"github.com/kind-in-a-box/devbox/serving/activator"
+)
+
+func activatorCommand(log logger) *cobra.Command {
+	var c activator.Config
+	cmd := &cobra.Command{
+		Use:   "activator",
+		Short: "Take every request from the gateway to a pod",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.REST, err = rest.InClusterConfig(); err != nil {
+				return fmt.Errorf("finding the API server: %w", err)
+			}
+			c.Log = log()
+			return activator.Run(cmd.Context(), c)
+		},
+	}
+	cmd.Flags().StringVar(&c.Address, "address", ":8012", "where requests are taken")
+	cmd.Flags().StringVar(&c.Stream, "stream", "http://controller.knative-serving.svc.cluster.local:8080/stream", "the controller's stream")
+	cmd.Flags().StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are served")
+	return cmd
+}

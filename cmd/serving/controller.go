@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/kind-in-a-box/devbox/serving/controller"
+	"github.com/kind-in-a-box/devbox/serving/stream"
+)
+
+func controllerCommand(log logger) *cobra.Command {
+	var c controller.Config
+	var address string
+	var mirrors []string
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Make Services into Pods, and decide how many",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Mirrors, err = parseMirrors(mirrors); err != nil {
+				return err
+			}
+			c.Log = log()
+			return runController(cmd.Context(), c, address)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&c.QueueImage, "queue-image", "", "image of queue-proxy")
+	flags.StringVar(&c.Domain, "domain", "example.com", "last part of every public host")
+	flags.StringVar(&c.Gateway, "gateway", "", "URL of the ingress gateway inside the cluster; none means no ingress")
+	flags.StringArrayVar(&mirrors, "registry", nil, "HOST=URL: where the registry that images call HOST is found from here")
+	flags.DurationVar(&c.ProgressDeadline, "progress-deadline", time.Minute, "how long a revision's first pod may take to answer")
+	flags.DurationVar(&c.DrainQuietPeriod, "drain-quiet-period", time.Second, "how long a pod that is to end must have been idle")
+	flags.StringVar(&address, "stream-address", fmt.Sprintf(":%d", stream.Port), "where activators tell what they count")
+	flags.StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are served")
+	if err := cmd.MarkFlagRequired("queue-image"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}
+
+// runController runs the reconcilers and the stream they listen to; either
+// ends with the other.
+func runController(ctx context.Context, c controller.Config, address string) error {
+	cluster, err := rest.InClusterConfig()
+	if err != nil {
+		return fmt.Errorf("finding the API server: %w", err)
+	}
+	ctrl, err := controller.New(cluster, c)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("opening the stream's address: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return ctrl.Run(ctx) })
+	group.Go(func() error { return stream.Serve(ctx, listener, ctrl) })
+	return group.Wait()
+}
+
+// parseMirrors reads HOST=URL pairs.
+func parseMirrors(pairs []string) (map[string]*url.URL, error) {
+	mirrors := map[string]*url.URL{}
+	for _, pair := range pairs {
+		host, at, ok := strings.Cut(pair, "=")
+		if !ok || host == "" {
+			return nil, fmt.Errorf("--registry %q: want HOST=URL", pair)
+		}
+		u, err := url.Parse(at)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("--registry %q: %q is not the URL of a registry", pair, at)
+		}
+		mirrors[host] = u
+	}
+	return mirrors, nil
+}

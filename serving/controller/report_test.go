@@ -1,0 +1,238 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// pod is a pod as kubelet would describe it, made some seconds before noon.
+func pod(name string, age int, change ...func(*corev1.Pod)) corev1.Pod {
+	p := corev1.Pod{}
+	p.Name, p.UID = name, types.UID(name)
+	p.CreationTimestamp = metav1.NewTime(noon.Add(-time.Duration(age) * time.Second))
+	p.Status.Phase = corev1.PodRunning
+	for _, c := range change {
+		c(&p)
+	}
+	return p
+}
+
+func exited(code int32, words string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name:                 servingv1.UserContainer,
+			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: words, Reason: "Error"}},
+		}}
+	}
+}
+
+func waits(reason, words string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: words}},
+		}}
+	}
+}
+
+func failed(reason, words string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.Phase, p.Status.Reason, p.Status.Message = corev1.PodFailed, reason, words
+	}
+}
+
+func unschedulable(p *corev1.Pod) {
+	p.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes",
+	}}
+}
+
+func ending(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: noon} }
+
+// condition is what a condition comes to, in a line.
+func condition(s *servingv1.Status, t servingv1.ConditionType) string {
+	c := s.Condition(t)
+	if c == nil {
+		return "none"
+	}
+	out := string(c.Status)
+	if c.Reason != "" {
+		out += " " + c.Reason
+	}
+	if c.Message != "" {
+		out += ": " + c.Message
+	}
+	return out
+}
+
+func TestReport(t *testing.T) {
+	const (
+		queued    = "Unknown Queued: Requests to the target are being buffered as resources are provisioned."
+		noTraffic = "False NoTraffic: The target is not receiving traffic."
+		deploying = "Unknown Deploying"
+	)
+	ready := func(s *servingv1.RevisionStatus) { s.MarkResourcesAvailableTrue(); s.MarkContainerHealthyTrue() }
+	crashed := func(s *servingv1.RevisionStatus) {
+		s.MarkResourcesAvailableTrue()
+		s.MarkContainerHealthyFalse("ExitCode1", "Container failed with: boom")
+	}
+	for name, c := range map[string]struct {
+		before    func(*servingv1.RevisionStatus)
+		pods      []corev1.Pod
+		answering map[string]bool
+		want      int32
+
+		ready, resources, container, active string
+		again                               time.Duration
+	}{
+		"a new pod": {
+			pods: []corev1.Pod{pod("a", 4)}, want: 1,
+			ready: deploying, resources: deploying, container: deploying, active: queued, again: 56 * time.Second,
+		},
+		"no pod yet": {
+			want:  1,
+			ready: deploying, resources: deploying, container: deploying, active: queued, again: time.Minute,
+		},
+		"as many as at first answer": {
+			pods: []corev1.Pod{pod("a", 4), pod("b", 4), pod("c", 1)}, answering: map[string]bool{"a": true, "b": true}, want: 3,
+			ready: "True", resources: "True", container: "True", active: "True",
+		},
+		"one of an initial scale of two answers": {
+			pods: []corev1.Pod{pod("a", 4), pod("b", 4)}, answering: map[string]bool{"a": true}, want: 2,
+			ready: "Unknown Deploying: 1 of 2 pods answer.", resources: "Unknown Deploying: 1 of 2 pods answer.", container: "True", active: "True",
+		},
+		"one of two, ready before": {
+			before: ready,
+			pods:   []corev1.Pod{pod("a", 4), pod("b", 4)}, answering: map[string]bool{"a": true}, want: 2,
+			ready: "True", resources: "True", container: "True", active: "True",
+		},
+		"to zero": {
+			before: ready, want: 0,
+			ready: "True", resources: "True", container: "True", active: noTraffic,
+		},
+		"back from zero": {
+			before: ready, pods: []corev1.Pod{pod("a", 1)}, want: 1,
+			ready: "True", resources: "True", container: "True", active: queued, again: 59 * time.Second,
+		},
+		"superseded before it was ready": {
+			pods: []corev1.Pod{pod("a", 1, ending)}, want: 0,
+			ready: "Unknown", resources: "Unknown", container: "Unknown", active: noTraffic,
+		},
+		"a crash": {
+			pods: []corev1.Pod{pod("a", 1, exited(1, "panic: boom\n"))}, want: 1,
+			ready:     "False ExitCode1: Container failed with: panic: boom",
+			resources: "Unknown", container: "False ExitCode1: Container failed with: panic: boom", active: queued,
+		},
+		"a crash without words": {
+			pods: []corev1.Pod{pod("a", 1, exited(137, ""))}, want: 1,
+			ready:     "False ExitCode137: Container failed with: Error",
+			resources: "Unknown", container: "False ExitCode137: Container failed with: Error", active: queued,
+		},
+		"a crash of one pod while another answers": {
+			before: ready,
+			pods:   []corev1.Pod{pod("a", 9), pod("b", 1, exited(1, "boom"))}, answering: map[string]bool{"a": true}, want: 2,
+			ready: "True", resources: "True", container: "True", active: "True",
+		},
+		"a crash overcome": {
+			before: crashed,
+			pods:   []corev1.Pod{pod("a", 9, exited(1, "boom"))}, answering: map[string]bool{"a": true}, want: 1,
+			ready: "True", resources: "True", container: "True", active: "True",
+		},
+		"no such image": {
+			pods: []corev1.Pod{pod("a", 2, waits("ErrImagePull", "not found"))}, want: 1,
+			ready:     "False ErrImagePull: not found",
+			resources: "False ErrImagePull: not found", container: "Unknown", active: queued,
+		},
+		"no room": {
+			pods: []corev1.Pod{pod("a", 2, unschedulable)}, want: 1,
+			ready:     "False Unschedulable: 0/1 nodes",
+			resources: "False Unschedulable: 0/1 nodes", container: "Unknown", active: queued,
+		},
+		"refused by the node": {
+			pods: []corev1.Pod{pod("a", 2, failed("OutOfcpu", "not enough"))}, want: 1,
+			ready:     "False OutOfcpu: not enough",
+			resources: "False OutOfcpu: not enough", container: "Unknown", active: queued,
+		},
+		"never listens": {
+			pods: []corev1.Pod{pod("a", 60)}, want: 1,
+			ready:     "False ProgressDeadlineExceeded: No pod has answered within 1m0s.",
+			resources: "False ProgressDeadlineExceeded: No pod has answered within 1m0s.", container: "Unknown", active: queued,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s servingv1.RevisionStatus
+			s.InitializeConditions()
+			if c.before != nil {
+				c.before(&s)
+			}
+			seen := observe(c.pods, func(p *corev1.Pod) bool { return c.answering[p.Name] })
+			again := report(&s, seen, scale{want: c.want, initial: 2}, time.Minute, noon)
+			for _, got := range []struct {
+				what      servingv1.ConditionType
+				got, want string
+			}{
+				{"again", again.String(), c.again.String()},
+				{servingv1.ConditionReady, condition(&s.Status, servingv1.ConditionReady), c.ready},
+				{servingv1.RevisionResourcesAvailable, condition(&s.Status, servingv1.RevisionResourcesAvailable), c.resources},
+				{servingv1.RevisionContainerHealthy, condition(&s.Status, servingv1.RevisionContainerHealthy), c.container},
+				{servingv1.RevisionActive, condition(&s.Status, servingv1.RevisionActive), c.active},
+			} {
+				if got.got != got.want {
+					t.Errorf("%s is %q, want %q", got.what, got.got, got.want)
+				}
+			}
+		})
+	}
+}
+
+func TestWhoGoesFirst(t *testing.T) {
+	answering := map[string]bool{"old": true, "young": true}
+	seen := observe([]corev1.Pod{
+		pod("old", 90), pod("starting", 50), pod("young", 10), pod("starting too", 5),
+		pod("gone", 5, ending), pod("ended", 5, failed("Evicted", "")),
+	}, func(p *corev1.Pod) bool { return answering[p.Name] })
+	var got []string
+	for _, p := range seen.alive {
+		got = append(got, p.Name)
+	}
+	want := []string{"starting too", "starting", "young", "old"}
+	for i := range want {
+		if len(got) != len(want) || got[i] != want[i] {
+			t.Fatalf("pods would go in the order %q, want %q", got, want)
+		}
+	}
+	if len(seen.ended) != 1 || seen.answering != 2 {
+		t.Errorf("%d ended and %d answer, want 1 and 2", len(seen.ended), seen.answering)
+	}
+}
+
+func TestKubeletsWordCountsUntilTheActivatorSpeaks(t *testing.T) {
+	a := newAnswers()
+	p := pod("a", 1)
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	if !a.of(&p) {
+		t.Error("a pod that kubelet finds ready does not count, though no activator has spoken")
+	}
+	a.pods.Add(p.UID, false)
+	if a.of(&p) {
+		t.Error("a pod that the activator finds silent counts")
+	}
+}
+
+func TestProgressDeadline(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": time.Minute, "5s": 5 * time.Second, "soon": time.Minute, "-1s": time.Minute} {
+		rev := &servingv1.Revision{}
+		rev.Annotations = map[string]string{servingv1.ProgressDeadlineAnnotation: value}
+		if got := progressDeadline(rev, time.Minute); got != want {
+			t.Errorf("%q gives %s, want %s", value, got, want)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/autoscaler"
+)
+
+// autoscalerConfig is the ConfigMap that tunes the autoscaler.
+const autoscalerConfig = "config-autoscaler"
+
+// scaler asks the autoscaler, in the words of a revision's reconciler.
+type scaler struct {
+	doorbell
+	loop   *autoscaler.Loop
+	config atomic.Pointer[autoscaler.Config]
+}
+
+func newScaler(log *slog.Logger) *scaler {
+	s := &scaler{}
+	config := autoscaler.DefaultConfig()
+	s.config.Store(&config)
+	s.loop = autoscaler.New(s.ring, log)
+	return s
+}
+
+// scale tells the autoscaler what was seen of rev, and returns what it wants.
+func (s *scaler) scale(ctx context.Context, rev *servingv1.Revision, seen observation, to routing, deadline time.Duration) scale {
+	concurrency := int64(servingv1.DefaultContainerConcurrency)
+	if c := rev.Spec.ContainerConcurrency; c != nil {
+		concurrency = *c
+	}
+	spec, err := s.config.Load().Spec(rev.Annotations, concurrency)
+	if err != nil {
+		// Admission refuses these. What was right in them counts.
+		log.FromContext(ctx).Info("ignoring autoscaling annotations", "error", err.Error())
+	}
+	spec.ActivationDeadline = deadline
+	want, reason := s.loop.Track(client.ObjectKeyFromObject(rev), autoscaler.Revision{
+		Spec:      spec,
+		Reachable: to.reachable(),
+		// A revision that has been ready once still has its resources when
+		// its container fails.
+		Started: rev.Status.IsTrue(servingv1.RevisionResourcesAvailable),
+		Ready:   seen.answering,
+		Pods:    int32(len(seen.alive)), //nolint:gosec // a node holds some hundred pods
+	})
+	initial := max(spec.InitialScale, spec.MinScale)
+	if want > 0 {
+		initial = min(initial, want) // max-scale bounds it too
+	}
+	return scale{want, reason, initial}
+}
+
+// tuning hands config-autoscaler to the autoscaler whenever it changes.
+type tuning struct {
+	client client.Client
+	scaler *scaler
+}
+
+func (t *tuning) register(mgr manager.Manager) error {
+	return builder.ControllerManagedBy(mgr).Named("tuning").For(&corev1.ConfigMap{}).Complete(reconcile.Func(t.Reconcile))
+}
+
+// Reconcile implements reconcile.Reconciler. A ConfigMap that is wrong leaves
+// things as they are; one that is gone means the defaults.
+func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	var cm corev1.ConfigMap
+	if err := t.client.Get(ctx, req.NamespacedName, &cm); client.IgnoreNotFound(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("reading %s: %w", req.Name, err)
+	}
+	config, err := autoscaler.ParseConfig(cm.Data)
+	if err != nil {
+		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading %s: %w", req.Name, err))
+	}
+	t.scaler.config.Store(&config)
+	var list servingv1.RevisionList
+	if err := t.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return reconcile.Result{}, fmt.Errorf("listing revisions: %w", err)
+	}
+	for i := range list.Items {
+		t.scaler.ring(client.ObjectKeyFromObject(&list.Items[i]))
+	}
+	return reconcile.Result{}, nil
+}
