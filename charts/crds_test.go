@@ -27,19 +27,21 @@ func TestCRDsAreAccepted(t *testing.T) {
 	}
 }
 
-// TestServerRefuses shows what the schemas say of every mistake that Decode
-// refuses. Annotations are not theirs to judge (templates/admission.yaml).
+// TestServerRefuses shows what the schemas and the admission policy say of
+// every mistake that Decode refuses.
 func TestServerRefuses(t *testing.T) {
 	service := kinds(t)["Service"]
 	bad, err := txtar.ParseFile("../serving/api/v1/testdata/refused.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
+	policy := policy(t)
 	var all strings.Builder
 	for _, f := range bad.Files {
-		_, said := service.create(t, f.Data)
+		obj, said := service.create(t, f.Data)
+		said = append(said, judge(t, policy, obj)...)
 		if len(said) == 0 {
-			said = []string{"left to the admission policy"}
+			t.Errorf("%s is accepted", f.Name)
 		}
 		for _, s := range said {
 			fmt.Fprintf(&all, "%s: %s\n", f.Name, s)
@@ -53,13 +55,14 @@ func TestServerAcceptsExamples(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no examples found", err)
 	}
-	service := kinds(t)["Service"]
+	service, policy := kinds(t)["Service"], policy(t)
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, said := service.create(t, data); said != nil {
+		obj, said := service.create(t, data)
+		if said = append(said, judge(t, policy, obj)...); said != nil {
 			t.Errorf("%s: %q", file, said)
 		}
 	}

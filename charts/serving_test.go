@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"helm.sh/helm/v3/pkg/lint/support"
 
 	"github.com/kind-in-a-box/devbox/charts"
+	"github.com/kind-in-a-box/devbox/serving/autoscaler"
 )
 
 var update = flag.Bool("update", false, "write what is into the golden files")
@@ -47,6 +49,22 @@ func TestServingRefusesValues(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("with %v: got error %v, want one that names %s", values, err, field)
 		}
+	}
+}
+
+// TestAutoscalerDefaults: the ConfigMap says what the autoscaler does without
+// one.
+func TestAutoscalerDefaults(t *testing.T) {
+	data := map[string]string{}
+	for key, value := range load(t).Values["autoscaler"].(map[string]any) {
+		data[key] = value.(string)
+	}
+	got, err := autoscaler.ParseConfig(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := autoscaler.DefaultConfig(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

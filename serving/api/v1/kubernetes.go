@@ -125,7 +125,7 @@ func (p *Probe) Kubernetes(port int32) *corev1.Probe {
 // number is a probe's port as a number: what is none is the container's own.
 func number(p intstr.IntOrString, own int32) intstr.IntOrString {
 	if n := p.IntValue(); n != 0 {
-		return intstr.FromInt32(int32(n)) //nolint:gosec // validation keeps ports below 65536
+		return intstr.FromInt32(int32(n))
 	}
 	return intstr.FromInt32(own)
 }

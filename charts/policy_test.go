@@ -1,0 +1,108 @@
+package charts_test
+
+import (
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/environment"
+	"sigs.k8s.io/yaml"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// policy is the chart's admission policy, compiled as an API server does it.
+func policy(t *testing.T) validating.Validator {
+	t.Helper()
+	var p admissionregistrationv1.ValidatingAdmissionPolicy
+	for doc := range strings.SplitSeq(render(t, nil), "---\n") {
+		if strings.Contains(doc, "kind: ValidatingAdmissionPolicy\n") {
+			if err := yaml.UnmarshalStrict([]byte(doc), &p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
+	var variables []cel.NamedExpressionAccessor
+	for _, v := range p.Spec.Variables {
+		variables = append(variables, &validating.Variable{Name: v.Name, Expression: v.Expression})
+	}
+	compiler.CompileAndStoreVariables(variables, options, environment.NewExpressions)
+	rules := make([]cel.ExpressionAccessor, len(p.Spec.Validations))
+	messages := make([]cel.ExpressionAccessor, len(p.Spec.Validations))
+	for i, v := range p.Spec.Validations {
+		rules[i] = &validating.ValidationCondition{Expression: v.Expression, Message: v.Message, Reason: v.Reason}
+		if v.MessageExpression != "" {
+			messages[i] = &validating.MessageExpressionCondition{MessageExpression: v.MessageExpression}
+		}
+	}
+	return validating.NewValidator(
+		compiler.CompileCondition(rules, options, environment.NewExpressions), nil,
+		compiler.CompileCondition(nil, options, environment.NewExpressions),
+		compiler.CompileCondition(messages, cel.OptionalVariableDeclarations{}, environment.NewExpressions),
+		p.Spec.FailurePolicy, nil)
+}
+
+// judge is what the policy has against a new object.
+func judge(t *testing.T, p validating.Validator, obj map[string]any) []string {
+	t.Helper()
+	u := &unstructured.Unstructured{Object: obj}
+	kind := u.GroupVersionKind()
+	resource := schema.GroupVersionResource{Group: kind.Group, Version: kind.Version, Resource: strings.ToLower(kind.Kind) + "s"}
+	attributes := &admission.VersionedAttributes{
+		Attributes: admission.NewAttributesRecord(u, nil, kind, u.GetNamespace(), u.GetName(), resource, "",
+			admission.Create, nil, false, nil),
+		VersionedObject: admission.NewLazyObject(u), VersionedKind: kind,
+	}
+	var said []string
+	for _, d := range p.Validate(t.Context(), resource, attributes, nil, nil, celconfig.RuntimeCELCostBudget, nil).Decisions {
+		if d.Action != validating.ActionAdmit {
+			said = append(said, d.Message)
+		}
+	}
+	return said
+}
+
+func TestPolicy(t *testing.T) {
+	p := policy(t)
+	for _, c := range []struct{ name, object, want string }{
+		{"a service without annotations", `{kind: Service, metadata: {name: a}, spec: {template: {spec: {}}}}`, ""},
+		{"every annotation at its edge", `{kind: Service, metadata: {name: a}, spec: {template: {metadata: {annotations: {
+			autoscaling.knative.dev/class: kpa.autoscaling.knative.dev,
+			autoscaling.knative.dev/min-scale: "2", autoscaling.knative.dev/maxScale: "2",
+			autoscaling.knative.dev/initial-scale: "0", autoscaling.knative.dev/activation-scale: "2",
+			autoscaling.knative.dev/target: "0.01", autoscaling.knative.dev/targetUtilizationPercentage: "100",
+			autoscaling.knative.dev/target-burst-capacity: "-1", autoscaling.knative.dev/window: 1h,
+			autoscaling.knative.dev/panic-window-percentage: "1", autoscaling.knative.dev/panic-threshold-percentage: "1000.0",
+			autoscaling.knative.dev/scale-down-delay: "0", autoscaling.knative.dev/scale-to-zero-pod-retention-period: 1m30s,
+			autoscaling.knative.dev/metric-aggregation-algorithm: weighted-exponential,
+			serving.knative.dev/progress-deadline: 2m}}}}}`, ""},
+		{"a revision's own annotations", `{kind: Revision, metadata: {annotations: {autoscaling.knative.dev/min-scale: "1"}}, spec: {}}`, ""},
+		{"a revision's wrong annotation", `{kind: Revision, metadata: {annotations: {autoscaling.knative.dev/window: 1s}}, spec: {}}`,
+			"metadata.annotations: window must be"},
+		{"a route's annotation", `{kind: Route, metadata: {annotations: {autoscaling.knative.dev/window: 1m}}, spec: {}}`,
+			"metadata.annotations: autoscaling annotations belong under spec.template.metadata.annotations"},
+		{"an older spelling", `{kind: Configuration, metadata: {name: a}, spec: {template: {metadata: {annotations: {autoscaling.knative.dev/minScale: "3", autoscaling.knative.dev/max-scale: "2"}}}}}`,
+			"min-scale must be at most max-scale"},
+	} {
+		var obj map[string]any
+		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(c.object, "\t", " ")), &obj); err != nil {
+			t.Fatal(err)
+		}
+		obj["apiVersion"] = servingv1.GroupVersion.String()
+		got := strings.Join(judge(t, p, obj), "\n")
+		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
