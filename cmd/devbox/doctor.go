@@ -22,7 +22,7 @@ Nothing is changed. It looks with the same flags as ` + "`devbox up`" + `.`,
 			return d.printFindings(findings)
 		},
 	}, "text or json")
-	options.add(cmd.Flags())
+	options.add(cmd)
 	return cmd
 }
 

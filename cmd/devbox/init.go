@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -54,13 +53,9 @@ there is never overwritten.`,
 
 // write gives a target its manifest, and prints the file's path.
 func (d *devbox) write(target watcher.Target) error {
-	if target.ManifestPath != "" {
-		return classify(codeUsage, fmt.Errorf("%s is there already", target.ManifestPath), "")
-	}
-	path := filepath.Join(target.Dir, "service.yaml")
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := os.OpenFile(target.ManifestPath, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return classify(codeUsage, fmt.Errorf("%s is there already", path), "")
+		return classify(codeUsage, fmt.Errorf("%s is there already", target.ManifestPath), "")
 	}
 	if err != nil {
 		return fmt.Errorf("writing a manifest: %w", err)
@@ -69,6 +64,6 @@ func (d *devbox) write(target watcher.Target) error {
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("writing a manifest: %w", err)
 	}
-	_, err = fmt.Fprintln(d.stdout, path)
+	_, err = fmt.Fprintln(d.stdout, target.ManifestPath)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
@@ -21,11 +22,12 @@ func newBoxOptions() *boxOptions {
 }
 
 // add gives a command the flags, each with its variable.
-func (o *boxOptions) add(flags *pflag.FlagSet) {
+func (o *boxOptions) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&o.images, "images", "", "take the images from this OCI layout, with no network")
-	flags.Var(choice{&o.engine, []string{"auto", "kind"}}, "engine", "what runs the box")
+	choose(cmd, choice{&o.engine, []string{"auto", "kind"}}, "engine", "", "what runs the box")
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
-	for _, name := range []string{"images", "engine", "port"} {
+	for _, name := range []string{"images", "port"} {
 		envName(flags, name)
 	}
 }

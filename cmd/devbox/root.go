@@ -149,6 +149,17 @@ func (c choice) Set(value string) error {
 	return nil
 }
 
+// choose gives a command a flag that takes one of some words, with its
+// variable and its completion.
+func choose(cmd *cobra.Command, c choice, name, letter, help string) {
+	cmd.Flags().VarP(c, name, letter, help)
+	envName(cmd.Flags(), name)
+	complete := cobra.FixedCompletions(c.of, cobra.ShellCompDirectiveNoFileComp)
+	if err := cmd.RegisterFlagCompletionFunc(name, complete); err != nil {
+		panic(err) // the flag was added three lines up
+	}
+}
+
 // How a command reports: for people, or for programs.
 const (
 	textFormat = "text"
@@ -158,8 +169,7 @@ const (
 // reports gives a command the flag -o.
 func (d *devbox) reports(cmd *cobra.Command, help string) *cobra.Command {
 	d.output = textFormat
-	cmd.Flags().VarP(choice{&d.output, []string{textFormat, jsonFormat}}, "output", "o", help)
-	envName(cmd.Flags(), "output")
+	choose(cmd, choice{&d.output, []string{textFormat, jsonFormat}}, "output", "o", help)
 	return cmd
 }
 

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/watcher"
+	"github.com/kind-in-a-box/devbox/watcher/build"
 )
 
 func (d *devbox) upCommand() *cobra.Command {
@@ -20,9 +23,9 @@ func (d *devbox) upCommand() *cobra.Command {
 make every saved file a new revision, until Ctrl-C. The box goes on running then;
 ` + "`devbox up`" + ` again finds it, and ` + "`devbox down`" + ` removes it.
 
-A directory holds a main package and, if it differs from the default Service, a
+A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
-of them below a directory; without a directory, for those with a service.yaml.
+main packages below here that have a service.yaml, and so does no directory.
 
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello
@@ -37,7 +40,7 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			return d.ending(d.up(cmd.Context(), config, dirs, detach), reader.Show)
 		},
 	}, "text, or json for one event a line")
-	options.add(cmd.Flags())
+	options.add(cmd)
 	cmd.Flags().BoolVar(&detach, "detach", false, "return when the services are live, and do not watch")
 	envName(cmd.Flags(), "detach")
 	return cmd
@@ -77,7 +80,19 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 		config.Events.Emit(event.Event{Kind: event.Note, Message: "the box goes on running", Hint: d.command("down") + " removes it"})
 		return nil
 	}
-	return classify(codeRollout, d.cut(ctx, err), d.command("status"))
+	return d.ofService(d.cut(ctx, err))
+}
+
+// ofService puts an error of the loop into its class. What a compiler or a
+// log said is on the screen already, as an event.
+func (d *devbox) ofService(err error) error {
+	if broken, ok := errors.AsType[*build.CompileError](err); ok {
+		return &problem{code: codeBuild, cause: fmt.Errorf("%s does not compile", broken.Target), next: "mend it, then the same command again"}
+	}
+	if _, ok := errors.AsType[*watcher.FailedError](err); ok {
+		return &problem{code: codeRollout, cause: err, next: d.command("logs")}
+	}
+	return classify(codeCluster, err, d.command("status"))
 }
 
 // cut is err, or, where a person has cut the work short, what to do about it.
