@@ -98,6 +98,7 @@ func TestServerKeepsRevisions(t *testing.T) {
 	service := func(name, image string) []byte {
 		return object("Service", "{name: hello}", "{template: {metadata: {"+name+"}, spec: {containers: [{image: "+image+"}]}}}")
 	}
+	all := kinds(t)
 	for _, c := range []struct {
 		name, kind string
 		old, now   []byte
@@ -112,7 +113,7 @@ func TestServerKeepsRevisions(t *testing.T) {
 		{"name from now on", "Service", service("", "x"), service("name: hello-v1", "z"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k := kinds(t)[c.kind]
+			k := all[c.kind]
 			old, said := k.create(t, c.old)
 			if said != nil {
 				t.Fatal(said)

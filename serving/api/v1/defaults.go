@@ -22,7 +22,7 @@ func (s *Service) SetDefaults() {
 	if len(s.Spec.Traffic) == 0 {
 		s.Spec.Traffic = []TrafficTarget{{Percent: new(int64(100))}}
 	}
-	s.Spec.RouteSpec.SetDefaults()
+	s.Spec.setTrafficDefaults()
 }
 
 // SetDefaults fills in every absent field that has a meaning.
@@ -32,10 +32,10 @@ func (c *Configuration) SetDefaults() { c.Spec.Template.Spec.SetDefaults() }
 func (r *Revision) SetDefaults() { r.Spec.SetDefaults() }
 
 // SetDefaults fills in every absent field that has a meaning.
-func (r *Route) SetDefaults() { r.Spec.SetDefaults() }
+func (r *Route) SetDefaults() { r.Spec.setTrafficDefaults() }
 
-// SetDefaults fills in every absent field that has a meaning.
-func (r *RouteSpec) SetDefaults() {
+// setTrafficDefaults makes a target without a revision follow the latest.
+func (r *RouteSpec) setTrafficDefaults() {
 	for i := range r.Traffic {
 		t := &r.Traffic[i]
 		if t.LatestRevision == nil {
@@ -58,10 +58,10 @@ func (r *RevisionSpec) SetDefaults() {
 	if r.IdleTimeoutSeconds == nil {
 		r.IdleTimeoutSeconds = new(int64(DefaultIdleTimeoutSeconds))
 	}
-	r.PodSpec.setDefaults()
+	r.setPodDefaults()
 }
 
-func (p *PodSpec) setDefaults() {
+func (p *PodSpec) setPodDefaults() {
 	if p.EnableServiceLinks == nil {
 		p.EnableServiceLinks = new(false)
 	}

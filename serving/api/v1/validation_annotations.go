@@ -18,11 +18,11 @@ var autoscalingRules = map[string]func(string) string{
 	"max-scale":                          whole(0),
 	"initial-scale":                      whole(0),
 	"activation-scale":                   whole(2),
-	"target":                             number64(0.01, math.MaxFloat64),
-	"target-utilization-percentage":      number64(1, 100),
+	"target":                             decimal(0.01, math.MaxFloat64),
+	"target-utilization-percentage":      decimal(1, 100),
 	"target-burst-capacity":              burst,
-	"panic-window-percentage":            number64(1, 100),
-	"panic-threshold-percentage":         number64(110, 1000),
+	"panic-window-percentage":            decimal(1, 100),
+	"panic-threshold-percentage":         decimal(110, 1000),
 	"window":                             span(6*time.Second, time.Hour),
 	"scale-down-delay":                   span(0, time.Hour),
 	"scale-to-zero-pod-retention-period": span(0, time.Hour),
@@ -95,23 +95,24 @@ func whole(low int64) func(string) string {
 	}
 }
 
-func number64(low, high float64) func(string) string {
+func decimal(low, high float64) func(string) string {
 	return func(s string) string {
-		if f, err := strconv.ParseFloat(s, 64); err != nil || !(f >= low && f <= high) {
-			if high == math.MaxFloat64 {
-				return fmt.Sprintf("must be a number, at least %v", low)
-			}
+		switch f, err := strconv.ParseFloat(s, 64); {
+		case err == nil && f >= low && f <= high: // false for NaN
+			return ""
+		case high == math.MaxFloat64:
+			return fmt.Sprintf("must be a number, at least %v", low)
+		default:
 			return fmt.Sprintf("must be a number from %v to %v", low, high)
 		}
-		return ""
 	}
 }
 
 func burst(s string) string {
-	if f, err := strconv.ParseFloat(s, 64); err != nil || (f != -1 && !(f >= 0)) {
-		return "must be -1 for no limit, 0 for none, or a number above it"
+	if f, err := strconv.ParseFloat(s, 64); err == nil && (f == -1 || f >= 0) {
+		return ""
 	}
-	return ""
+	return "must be -1 for no limit, 0 for none, or a number above it"
 }
 
 func span(low, high time.Duration) func(string) string {
