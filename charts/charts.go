@@ -24,7 +24,8 @@ var Serving embed.FS
 // CRDs are the serving stack's four kinds as the chart installs them. They
 // are plain YAML under templates/crds: Helm upgrades what is a template and
 // never what lies in crds/, and an API server without Helm, the embedded
-// engine's or a test's, reads them from here.
+// engine's or a test's, reads them from here. They outlive the release
+// (helm.sh/resource-policy: keep), since with a kind go all its objects.
 func CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	files, err := fs.Glob(Serving, "serving/templates/crds/*.yaml")
 	if err != nil {
