@@ -41,6 +41,13 @@ func load(dir string) (*config, error) {
 	return cfg, nil
 }
 
+// ConfigFile is the .ko.yaml that Build goes by for a folder, or would if it
+// were there.
+func ConfigFile(dir string) (string, error) {
+	root, err := configRoot(dir)
+	return filepath.Join(root, ".ko.yaml"), err
+}
+
 // configRoot is the nearest folder from dir upwards that holds a .ko.yaml,
 // and the module's root if there is none.
 func configRoot(dir string) (string, error) {

@@ -42,7 +42,8 @@ type Reason struct {
 
 // Target is what a Graph is made for.
 type Target struct {
-	Name       string // the service's
+	Key        string // what Affected calls it
+	Name       string // what its reasons call it
 	Dir        string // the main package's folder
 	ImportPath string
 	Manifest   string // service.yaml, whether it is there or not
@@ -166,7 +167,7 @@ func (g *Graph) Watch() (dirs, trees []string) {
 
 // Effect is what a set of changed files means for one target.
 type Effect struct {
-	Target  string
+	Target  string   // its key
 	Reasons []Reason // in the order of the files
 }
 
@@ -180,7 +181,7 @@ func (e Effect) Has(kinds ...Kind) bool {
 func Affected(graphs []*Graph, files []string) []Effect {
 	var effects []Effect
 	for _, g := range graphs {
-		e := Effect{Target: g.target.Name}
+		e := Effect{Target: g.target.Key}
 		for _, f := range files {
 			if r, ok := g.Concerns(f); ok {
 				e.Reasons = append(e.Reasons, r)

@@ -35,7 +35,7 @@ func listing() Listing {
 
 func hello() *Graph {
 	return New(Target{
-		Name: "hello", Dir: "/app/cmd/hello", ImportPath: "example.com/app/cmd/hello",
+		Key: "hello", Name: "hello", Dir: "/app/cmd/hello", ImportPath: "example.com/app/cmd/hello",
 		Manifest: "/app/cmd/hello/service.yaml", KoConfig: "/app/.ko.yaml",
 	}, listing())
 }
@@ -105,7 +105,7 @@ func TestWatch(t *testing.T) {
 
 func TestAffected(t *testing.T) {
 	own := &Module{Path: "example.com/app", Main: true, Dir: "/app"}
-	other := New(Target{Name: "other", Dir: "/app/cmd/other", ImportPath: "example.com/app/cmd/other", Manifest: "/app/cmd/other/service.yaml"},
+	other := New(Target{Key: "other", Name: "other", Dir: "/app/cmd/other", ImportPath: "example.com/app/cmd/other", Manifest: "/app/cmd/other/service.yaml"},
 		Listing{Packages: []Package{{ImportPath: "example.com/app/cmd/other", Dir: "/app/cmd/other", Module: own, GoFiles: []string{"main.go"}}}})
 	graphs := []*Graph{hello(), other}
 	for files, want := range map[string]string{

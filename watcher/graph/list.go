@@ -59,7 +59,7 @@ func List(ctx context.Context, dir, importPath string, flags, env []string) (Lis
 	if err != nil {
 		return Listing{}, fmt.Errorf("listing the packages of %s: %w", importPath, err)
 	}
-	packages, err := Decode(out)
+	packages, err := decode(out)
 	if err != nil {
 		return Listing{}, fmt.Errorf("listing the packages of %s: %w", importPath, err)
 	}
@@ -74,8 +74,18 @@ func List(ctx context.Context, dir, importPath string, flags, env []string) (Lis
 	return Listing{Packages: packages, Workspace: workspace}, nil
 }
 
-// Decode reads the output of `go list -json`.
-func Decode(out []byte) ([]Package, error) {
+// Find asks the go command for the packages that a pattern names, without
+// what they import.
+func Find(ctx context.Context, dir, pattern string) ([]Package, error) {
+	out, err := run(ctx, dir, nil, "list", "-e", "-json=ImportPath,Dir,Name,Error,GoFiles", "--", pattern)
+	if err != nil {
+		return nil, err
+	}
+	return decode(out)
+}
+
+// decode reads the output of `go list -json`.
+func decode(out []byte) ([]Package, error) {
 	var packages []Package
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p Package

@@ -149,7 +149,7 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%v: the limit %s is reached", e.Err, e.Sysctl)
+	return fmt.Sprintf("%v: the limit %s is reached; raise it with `%s`", e.Err, e.Sysctl, e.Hint())
 }
 
 func (e *LimitError) Unwrap() error { return e.Err }

@@ -1,0 +1,72 @@
+package watcher
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func save(t *testing.T, path, content string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOnlyContentsCount(t *testing.T) {
+	main := filepath.Join(t.TempDir(), "main.go")
+	c := contents{}
+	const first = "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println() }\n"
+	for _, step := range []struct {
+		what    string
+		content string
+		want    []edit
+	}{
+		{"not there", "", nil},
+		{"made", first, []edit{{file: main, new: true, reshaped: true}}},
+		{"touched", first, nil},
+		{"edited", "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Print() }\n", []edit{{file: main, line: 5}}},
+		{"a line more", "package main\n\nimport \"fmt\"\n\n// main\nfunc main() { fmt.Print() }\n", []edit{{file: main, line: 5}}},
+		{"an import more", "package main\n\nimport (\n\t\"fmt\"\n\t_ \"net\"\n)\n", []edit{{file: main, line: 3, reshaped: true}}},
+		{"imports in another order", "package main\n\nimport (\n\t_ \"net\"\n\t\"fmt\"\n)\n", []edit{{file: main, line: 4}}},
+		{"constrained", "//go:build linux\npackage main\n\nimport (\n\t_ \"net\"\n\t\"fmt\"\n)\n", []edit{{file: main, line: 1, reshaped: true}}},
+		{"broken", "pack", []edit{{file: main, line: 1, reshaped: true}}},
+		{"gone", "", []edit{{file: main, reshaped: true}}},
+		{"still gone", "", nil},
+	} {
+		if step.content == "" {
+			_ = os.Remove(main)
+		} else {
+			save(t, main, step.content)
+		}
+		got := c.update([]string{main})
+		if len(got) != len(step.want) || len(got) == 1 && got[0] != step.want[0] {
+			t.Errorf("%s: %+v, want %+v", step.what, got, step.want)
+		}
+	}
+}
+
+func TestLearnSaysWhatABuildMayHaveMissed(t *testing.T) {
+	dir := t.TempDir()
+	began := time.Now()
+	older, newer, known := save(t, filepath.Join(dir, "older.go"), "a"), save(t, filepath.Join(dir, "newer.go"), "b"), save(t, filepath.Join(dir, "known.go"), "c")
+	for file, at := range map[string]time.Time{older: began.Add(-time.Second), newer: began.Add(time.Second), known: began.Add(time.Second)} {
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := contents{}
+	c.update([]string{known})
+	got := c.learn([]string{older, newer, known, filepath.Join(dir, "absent.go")}, began)
+	if len(got) != 1 || got[0] != newer {
+		t.Errorf("missed: %v, want %s", got, newer)
+	}
+	if edits := c.update([]string{older, newer, known}); len(edits) != 0 {
+		t.Errorf("learned files count as changed: %v", edits)
+	}
+}

@@ -1,0 +1,57 @@
+package deploy
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	logLines   = 10
+	logTimeout = 2 * time.Second
+)
+
+// log is the last lines of the user's container that is in trouble, or of the
+// first. None is better than a wait for it.
+func (w *wait) log(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	for _, pod := range standing(w.now.pods) {
+		all := containers(pod)
+		if len(all) == 0 {
+			continue
+		}
+		c := all[0]
+		for _, other := range all {
+			if ended(other) != nil {
+				c = other
+				break
+			}
+		}
+		// A container that was started again has nothing to say yet, or not
+		// what ended the one before.
+		again := c.State.Terminated == nil && c.LastTerminationState.Terminated != nil
+		if lines := w.tail(ctx, pod, c.Name, again); len(lines) > 0 {
+			return lines
+		}
+		return w.tail(ctx, pod, c.Name, !again)
+	}
+	return nil
+}
+
+func (w *wait) tail(ctx context.Context, pod corev1.Pod, container string, previous bool) []string {
+	lines := int64(logLines)
+	data, err := w.pods.Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: container, TailLines: &lines, Previous: previous,
+	}).DoRaw(ctx)
+	if err != nil {
+		return nil
+	}
+	text := strings.TrimSpace(string(data))
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}

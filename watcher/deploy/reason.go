@@ -1,0 +1,154 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// failure says why a revision will not answer, if it is so. The pod is looked
+// at first, because it knows first and best.
+//
+//	ready                              what its pods went through is past
+//	a container has ended              how it did
+//	a condition of it is false         the condition's words
+//	there is none, nor will there be   the Service's words
+func failure(now state, generation int64) (reason string, failed bool) {
+	rev, s := now.revision, now.service
+	switch {
+	case rev != nil && rev.Status.IsTrue(servingv1.ConditionReady):
+		return "", false
+	case rev != nil:
+		for _, pod := range standing(now.pods) {
+			for _, c := range containers(pod) {
+				if t := ended(c); t != nil {
+					return fmt.Sprintf("container %s %s", c.Name, ending(t)), true
+				}
+			}
+		}
+		return refusal(&rev.Status.Status, servingv1.RevisionContainerHealthy, servingv1.RevisionResourcesAvailable, servingv1.ConditionReady)
+	case s != nil && s.Status.ObservedGeneration >= generation:
+		return refusal(&s.Status.Status, servingv1.ServiceConfigurationsReady)
+	}
+	return "", false
+}
+
+// refusal is what the first false condition says.
+func refusal(s *servingv1.Status, conditions ...servingv1.ConditionType) (words string, refused bool) {
+	for _, t := range conditions {
+		if s.IsFalse(t) {
+			c := s.Condition(t)
+			return cmp.Or(c.Message, c.Reason), true
+		}
+	}
+	return "", false
+}
+
+// delay says what a revision that has not failed is waiting for.
+func delay(now state, r *Rollout) string {
+	if now.revision == nil {
+		if now.service != nil {
+			if c := now.service.Status.Condition(servingv1.ConditionReady); c != nil && c.Message != "" {
+				return "there is no revision yet: " + c.Message
+			}
+		}
+		return "there is no revision yet"
+	}
+	pods := standing(now.pods)
+	if len(pods) == 0 {
+		if c := now.revision.Status.Condition(servingv1.RevisionResourcesAvailable); c != nil && c.Message != "" {
+			return "there is no pod yet: " + c.Message
+		}
+		return "there is no pod yet"
+	}
+	if now.revision.Status.IsTrue(servingv1.ConditionReady) {
+		return "it is ready, and the gateway does not send requests to it yet"
+	}
+	pod := pods[0]
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return "no node takes its pod: " + cmp.Or(c.Message, c.Reason)
+		}
+	}
+	for _, c := range append(containers(pod), queueContainer(pod)...) {
+		if w := c.State.Waiting; w != nil {
+			return fmt.Sprintf("container %s is waiting: %s", c.Name, join(w.Reason, w.Message))
+		}
+	}
+	if len(containers(pod)) == 0 {
+		return "its containers are being created"
+	}
+	if r.probed {
+		return "it does not pass its readiness probe"
+	}
+	return fmt.Sprintf("it does not listen on port %d, which $PORT names", r.port)
+}
+
+// standing are the pods that are not on their way out.
+func standing(pods []corev1.Pod) []corev1.Pod {
+	var kept []corev1.Pod
+	for _, p := range pods {
+		if p.DeletionTimestamp == nil {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// containers are the states of the user's containers, those that run first
+// before those that run on.
+func containers(pod corev1.Pod) []corev1.ContainerStatus {
+	var all []corev1.ContainerStatus
+	for _, c := range pod.Status.InitContainerStatuses {
+		if t := c.State.Terminated; t == nil || t.ExitCode != 0 {
+			all = append(all, c) // one that ended well has done its part
+		}
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name != servingv1.QueueContainer {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func queueContainer(pod corev1.Pod) []corev1.ContainerStatus {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == servingv1.QueueContainer {
+			return []corev1.ContainerStatus{c}
+		}
+	}
+	return nil
+}
+
+// ended is how a container last ended, or nil if it never did.
+func ended(c corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+	if c.State.Terminated != nil {
+		return c.State.Terminated
+	}
+	return c.LastTerminationState.Terminated
+}
+
+func ending(t *corev1.ContainerStateTerminated) string {
+	words := fmt.Sprintf("exited with code %d", t.ExitCode)
+	if t.Signal != 0 {
+		words = fmt.Sprintf("was ended by signal %d", t.Signal)
+	}
+	if t.Reason != "" && t.Reason != "Error" && t.Reason != "Completed" {
+		words += " (" + t.Reason + ")"
+	}
+	if t.Message != "" {
+		words += ": " + t.Message
+	}
+	return words
+}
+
+func join(reason, message string) string {
+	if message == "" {
+		return reason
+	}
+	return reason + ": " + message
+}

@@ -1,0 +1,212 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// probeEvery is the time between two questions to the gateway.
+const probeEvery = 10 * time.Millisecond
+
+// Headers that the activator answers to and with.
+const (
+	probeHeader    = "K-Network-Probe"
+	revisionHeader = "Knative-Serving-Revision"
+)
+
+// ErrSuperseded says that somebody else changed the Service, and another
+// revision is its newest now.
+var ErrSuperseded = errors.New("somebody else changed the Service")
+
+// Stage is what Wait tells of.
+type Stage string
+
+const (
+	Created Stage = "created" // there is a revision
+	Slow    Stage = "slow"    // it does not answer yet: Reason says why
+	Failed  Stage = "failed"  // it will not answer, if nothing changes: Reason says why
+	Live    Stage = "live"    // it answers
+)
+
+// Report is one stage of a Rollout.
+type Report struct {
+	Stage    Stage
+	Revision string
+	Reason   string
+	Log      []string // the container's last lines
+	// Pod and Switch, when live, are how long it took from Apply until the
+	// revision's pod answered, and from then until the gateway used it.
+	Pod, Switch time.Duration
+}
+
+// Wait tells of the revision that an Apply makes until it is live, and
+// returns then, or when ctx ends. A failure does not end it, because a
+// container that crashed is started again and may come up after all.
+func (d *Deployer) Wait(ctx context.Context, r *Rollout, tell func(Report)) error {
+	if !d.cache.WaitForCacheSync(ctx) { // until Run has got that far
+		return context.Cause(ctx)
+	}
+	w := &wait{Deployer: d, Rollout: r, tell: tell}
+	slow := time.NewTicker(d.slow)
+	defer slow.Stop()
+	var probe <-chan time.Time
+	for {
+		bell := d.bell()
+		if err := w.look(ctx); err != nil {
+			return err
+		}
+		if w.live {
+			return nil
+		}
+		if w.revision != "" && r.follows && probe == nil {
+			ticker := time.NewTicker(probeEvery)
+			defer ticker.Stop()
+			probe = ticker.C
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-bell:
+		case <-probe:
+			if d.answering(ctx, r.host) == w.revision {
+				w.goLive(time.Now())
+				return nil
+			}
+		case <-slow.C:
+			w.sluggish(ctx)
+		}
+	}
+}
+
+// wait is what one Wait has seen so far.
+type wait struct {
+	*Deployer
+	*Rollout
+	tell func(Report)
+
+	revision string
+	pod      time.Time // when its pod answered
+	failed   bool
+	live     bool
+	slowSaid string
+	now      state
+}
+
+// state is what the cache holds of a Rollout.
+type state struct {
+	service  *servingv1.Service
+	revision *servingv1.Revision
+	pods     []corev1.Pod
+}
+
+// look reads the cache and tells what is new.
+func (w *wait) look(ctx context.Context) error {
+	now, err := w.observe(ctx)
+	if err != nil {
+		return err
+	}
+	w.now = now
+	switch {
+	case w.revision == "" && now.revision != nil:
+		w.revision = now.revision.Name
+		w.tell(Report{Stage: Created, Revision: w.revision})
+	case w.revision != "" && now.service != nil && now.service.Status.LatestCreatedRevisionName != w.revision:
+		return fmt.Errorf("waiting for %s: %w", w.revision, ErrSuperseded)
+	}
+	if now.revision != nil && w.pod.IsZero() && now.revision.Status.IsTrue(servingv1.ConditionReady) {
+		w.pod = time.Now()
+	}
+	if !w.follows && now.revision != nil && now.revision.IsReady() {
+		w.goLive(time.Now())
+		return nil
+	}
+	if reason, failed := failure(now, w.service.Generation); failed && !w.failed {
+		w.failed = true
+		w.tell(Report{Stage: Failed, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
+	}
+	return nil
+}
+
+// observe reads the Service, its newest revision, if that is ours, and the
+// revision's pods.
+func (w *wait) observe(ctx context.Context) (state, error) {
+	var now state
+	var s servingv1.Service
+	switch err := w.cache.Get(ctx, client.ObjectKeyFromObject(w.service), &s); {
+	case apierrors.IsNotFound(err):
+		return now, nil // the cache has not heard of it yet
+	case err != nil:
+		return now, fmt.Errorf("reading the Service %s: %w", w.service.Name, err)
+	}
+	now.service = &s
+	name := s.Status.LatestCreatedRevisionName
+	if w.revision != "" {
+		name = w.revision
+	}
+	if name == "" {
+		return now, nil
+	}
+	var rev servingv1.Revision
+	switch err := w.cache.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &rev); {
+	case apierrors.IsNotFound(err):
+		return now, nil
+	case err != nil:
+		return now, fmt.Errorf("reading the Revision %s: %w", name, err)
+	}
+	if rev.Annotations[TemplateAnnotation] != w.template {
+		return now, nil // the one before ours
+	}
+	now.revision = &rev
+	var pods corev1.PodList
+	if err := w.cache.List(ctx, &pods, client.InNamespace(s.Namespace), client.MatchingLabels{servingv1.RevisionLabel: name}); err != nil {
+		return now, fmt.Errorf("listing the pods of %s: %w", name, err)
+	}
+	now.pods = pods.Items
+	return now, nil
+}
+
+// answering asks the gateway which revision answers for a host; empty if none.
+func (d *Deployer) answering(ctx context.Context, host string) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.gateway, http.NoBody)
+	if err != nil {
+		return ""
+	}
+	req.Host = host
+	req.Header.Set(probeHeader, "activator")
+	resp, err := d.http.Do(req)
+	if err != nil {
+		return "" // the gateway knows no such host yet, or is not there
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	return resp.Header.Get(revisionHeader)
+}
+
+func (w *wait) goLive(at time.Time) {
+	w.live = true
+	if w.pod.IsZero() {
+		w.pod = at // the gateway's word came before the cache's
+	}
+	w.tell(Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)})
+}
+
+// sluggish tells why it takes so long, once for each reason.
+func (w *wait) sluggish(ctx context.Context) {
+	reason := delay(w.now, w.Rollout)
+	if w.failed || reason == w.slowSaid {
+		return
+	}
+	w.slowSaid = reason
+	w.tell(Report{Stage: Slow, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
+}

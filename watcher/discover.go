@@ -1,0 +1,198 @@
+package watcher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/graph"
+)
+
+// manifestName is the file beside main.go that describes the Service.
+const manifestName = "service.yaml"
+
+// recursive ends a pattern that names all folders below one.
+const recursive = "..."
+
+// Discover finds the targets that the arguments of a command name: folders of
+// main packages, patterns such as ./..., or, without any, ./... again. A
+// folder that is named is a target whether or not it has a service.yaml; of
+// what a pattern finds only the main packages with one are, or the only main
+// package there is.
+func Discover(ctx context.Context, dirs []string) ([]Target, error) {
+	if len(dirs) == 0 {
+		dirs = []string{"./" + recursive}
+	}
+	found := map[string]Target{} // by folder: two arguments may name one
+	for _, arg := range dirs {
+		find := named
+		if strings.HasSuffix(filepath.ToSlash(arg), recursive) {
+			find = matched
+		}
+		targets, err := find(ctx, arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range targets {
+			found[t.Dir] = t
+		}
+	}
+	var targets []Target
+	for _, t := range found {
+		targets = append(targets, t)
+	}
+	slices.SortFunc(targets, func(a, b Target) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Dir, b.Dir))
+	})
+	for i := 1; i < len(targets); i++ {
+		if a, b := targets[i-1], targets[i]; a.Name == b.Name && a.Namespace == b.Namespace {
+			return nil, fmt.Errorf("%s and %s are both the service %s in namespace %s: give one of them another name in its %s",
+				short(a.Dir), short(b.Dir), a.Name, a.Namespace, manifestName)
+		}
+	}
+	return targets, nil
+}
+
+// named is the target of a folder.
+func named(ctx context.Context, dir string) ([]Target, error) {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: there is no such directory", dir)
+	case err != nil:
+		return nil, fmt.Errorf("looking at a directory: %w", err)
+	case !info.IsDir():
+		return nil, fmt.Errorf("%s is a file: name the directory of a main package", dir)
+	}
+	packages, err := graph.Find(ctx, dir, ".")
+	if err != nil {
+		return nil, fmt.Errorf("reading the package in %s: %w", dir, err)
+	}
+	p := packages[0]
+	const what = "name the directory of a main package, or ./... for all below here that have a " + manifestName
+	switch {
+	case p.Name == "main":
+	case p.Name == "" && len(p.GoFiles) == 0 && p.Error != nil:
+		return nil, fmt.Errorf("%s is no main package: %s; %s", dir, p.Error.Err, what)
+	default:
+		return nil, fmt.Errorf("%s is no main package but package %s: %s", dir, p.Name, what)
+	}
+	t, err := newTarget(p)
+	return []Target{t}, err
+}
+
+// matched are the targets that a pattern finds.
+func matched(ctx context.Context, pattern string) ([]Target, error) {
+	root := cmp.Or(strings.TrimSuffix(pattern, recursive), ".")
+	packages, err := graph.Find(ctx, root, "./"+recursive)
+	if err != nil {
+		return nil, fmt.Errorf("reading the packages of %s: %w", pattern, err)
+	}
+	mains := slices.DeleteFunc(packages, func(p graph.Package) bool { return p.Name != "main" })
+	described := slices.DeleteFunc(slices.Clone(mains), func(p graph.Package) bool {
+		_, err := os.Stat(filepath.Join(p.Dir, manifestName))
+		return err != nil
+	})
+	switch {
+	case len(described) > 0:
+		mains = described
+	case len(mains) == 0:
+		return nil, fmt.Errorf("%s: there is no main package", pattern)
+	case len(mains) > 1:
+		var dirs []string
+		for _, p := range mains {
+			dirs = append(dirs, short(p.Dir))
+		}
+		return nil, fmt.Errorf("%s: none of the main packages has a %s: name those that are services (%s)", pattern, manifestName, strings.Join(dirs, " "))
+	}
+	var targets []Target
+	for _, p := range mains {
+		t, err := newTarget(p)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, t)
+	}
+	return targets, nil
+}
+
+func newTarget(p graph.Package) (Target, error) {
+	t := Target{Dir: p.Dir, ImportPath: p.ImportPath, ManifestPath: filepath.Join(p.Dir, manifestName)}
+	s, err := t.readManifest()
+	if err != nil {
+		return Target{}, err
+	}
+	t.Name, t.Namespace, t.Service = s.Name, s.Namespace, s
+	return t, nil
+}
+
+// readManifest is the Service that service.yaml describes, or the default one.
+func (t Target) readManifest() (*servingv1.Service, error) {
+	data, err := os.ReadFile(t.ManifestPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return defaultService(t), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a manifest: %w", err)
+	}
+	s, err := servingv1.Decode(short(t.ManifestPath), data)
+	if err != nil {
+		return nil, err
+	}
+	s.Namespace = cmp.Or(s.Namespace, metav1.NamespaceDefault)
+	return s, nil
+}
+
+// defaultService runs the program and says nothing else.
+func defaultService(t Target) *servingv1.Service {
+	s := &servingv1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: servingv1.GroupVersion.String(), Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Name: serviceName(filepath.Base(t.Dir)), Namespace: metav1.NamespaceDefault},
+	}
+	s.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "ko://" + t.ImportPath}}
+	return s
+}
+
+// serviceName makes a name that DNS and Kubernetes take out of a folder's.
+func serviceName(folder string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, folder)
+	name = strings.Trim(name, "-")
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		name = strings.TrimSuffix("app-"+name, "-")
+	}
+	return strings.TrimRight(name[:min(len(name), validation.DNS1035LabelMaxLength)], "-")
+}
+
+// short is a path as a person in the working directory would write it.
+func short(path string) string {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return path
+	}
+	return relative(here, path)
+}
+
+// relative is path as seen from dir when it lies in it, else path.
+func relative(dir, path string) string {
+	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}

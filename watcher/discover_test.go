@@ -1,0 +1,136 @@
+package watcher
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	program  = "package main\n\nfunc main() {}\n"
+	describe = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: %s\n  namespace: %s\nspec:\n  template:\n    spec:\n      containers:\n      - env:\n        - {name: TARGET, value: World}\n"
+)
+
+// project makes a module in a temporary folder and goes there.
+func project(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(root, "go.mod"), "module example.com/project\n\ngo 1.26\n")
+	for name, content := range files {
+		save(t, filepath.Join(root, name), content)
+	}
+	t.Chdir(root)
+	return root
+}
+
+func TestDiscover(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		args  []string
+		want  string // targets, or the error
+	}{
+		"named, without a manifest": {
+			files: map[string]string{"cmd/My_App/main.go": program}, args: []string{"./cmd/My_App"},
+			want: "my-app in default: example.com/project/cmd/My_App",
+		},
+		"named, with a manifest": {
+			files: map[string]string{"app/main.go": program, "app/service.yaml": fmt.Sprintf(describe, "hello", "team")}, args: []string{"app"},
+			want: "hello in team: example.com/project/app",
+		},
+		"named twice": {
+			files: map[string]string{"app/main.go": program}, args: []string{"app", "./app/"},
+			want: "app in default: example.com/project/app",
+		},
+		"all that have a manifest": {
+			files: map[string]string{
+				"a/main.go": program, "a/service.yaml": fmt.Sprintf(describe, "a", "default"),
+				"b/main.go": program, "b/service.yaml": fmt.Sprintf(describe, "b", "default"),
+				"tool/main.go": program, "lib/lib.go": "package lib\n",
+			},
+			want: "a in default: example.com/project/a; b in default: example.com/project/b",
+		},
+		"the only one there is": {
+			files: map[string]string{"main.go": program, "lib/lib.go": "package lib\n"}, args: []string{"./..."},
+			want: "app-001 in default: example.com/project", // the folder of a test
+		},
+		"below a folder": {
+			files: map[string]string{"x/a/main.go": program, "b/main.go": program}, args: []string{"x/..."},
+			want: "a in default: example.com/project/x/a",
+		},
+		"one that does not compile": {
+			files: map[string]string{"app/main.go": "package main\n\nfunc main() { not go }\n"}, args: []string{"app"},
+			want: "app in default: example.com/project/app",
+		},
+		"which of them": {
+			files: map[string]string{"a/main.go": program, "b/main.go": program},
+			want:  "./...: none of the main packages has a service.yaml: name those that are services (a b)",
+		},
+		"none":      {want: "./...: there is no main package"},
+		"no folder": {args: []string{"nowhere"}, want: "nowhere: there is no such directory"},
+		"a file":    {files: map[string]string{"main.go": program}, args: []string{"main.go"}, want: "main.go is a file: name the directory of a main package"},
+		"a library": {
+			files: map[string]string{"lib/lib.go": "package lib\n"}, args: []string{"lib"},
+			want: "lib is no main package but package lib: name the directory of a main package, or ./... for all below here that have a service.yaml",
+		},
+		"no Go": {
+			files: map[string]string{"docs/README.md": ""}, args: []string{"docs"},
+			want: "docs is no main package: no Go files in ",
+		},
+		"one name twice": {
+			files: map[string]string{"a/app/main.go": program, "b/app/main.go": program}, args: []string{"a/app", "b/app"},
+			want: "a/app and b/app are both the service app in namespace default: give one of them another name in its service.yaml",
+		},
+		"one name in two namespaces": {
+			files: map[string]string{
+				"a/main.go": program, "a/service.yaml": fmt.Sprintf(describe, "app", "one"),
+				"b/main.go": program, "b/service.yaml": fmt.Sprintf(describe, "app", "two"),
+			},
+			want: "app in one: example.com/project/a; app in two: example.com/project/b",
+		},
+		"a manifest with a mistake": {
+			files: map[string]string{"app/main.go": program, "app/service.yaml": strings.Replace(fmt.Sprintf(describe, "app", "default"), "env:", "environment:", 1)},
+			want:  "app/service.yaml:10: ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			project(t, c.files)
+			targets, err := Discover(t.Context(), c.args)
+			var got []string
+			for _, target := range targets {
+				got = append(got, fmt.Sprintf("%s in %s: %s", target.Name, target.Namespace, target.ImportPath))
+			}
+			said := strings.Join(got, "; ")
+			if err != nil {
+				said = err.Error()
+			}
+			if !strings.HasPrefix(said, c.want) || err == nil && said != c.want {
+				t.Errorf("got  %s\nwant %s", said, c.want)
+			}
+		})
+	}
+}
+
+func TestAFolderInNoModule(t *testing.T) {
+	dir := t.TempDir()
+	save(t, filepath.Join(dir, "main.go"), program)
+	t.Chdir(dir)
+	if _, err := Discover(t.Context(), []string{"."}); err == nil || !strings.Contains(err.Error(), "go.mod") {
+		t.Errorf("error = %v, want word of go.mod", err)
+	}
+}
+
+func TestServiceName(t *testing.T) {
+	for folder, want := range map[string]string{
+		"hello": "hello", "My_App": "my-app", "--x--": "x", "001": "app-001", "日本": "app", "": "app",
+		strings.Repeat("a", 70):        strings.Repeat("a", 63),
+		strings.Repeat("a", 62) + ".b": strings.Repeat("a", 62),
+	} {
+		if got := serviceName(folder); got != want {
+			t.Errorf("%q becomes %q, want %q", folder, got, want)
+		}
+	}
+}

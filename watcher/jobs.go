@@ -1,0 +1,202 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
+)
+
+// do runs work in a goroutine and what it returns in the loop's.
+func (l *loop) do(ctx context.Context, work func() func(context.Context)) {
+	l.jobs.Go(func() { l.report(ctx, work()) })
+}
+
+// report has something done in the loop's goroutine.
+func (l *loop) report(ctx context.Context, news func(context.Context)) {
+	if news == nil {
+		return
+	}
+	select {
+	case l.news <- news:
+	case <-ctx.Done():
+	}
+}
+
+// startBuild builds what is pending.
+func (l *loop) startBuild(ctx context.Context, t *target) {
+	t.work, t.pending, t.stage = t.pending, nil, building
+	t.began = time.Now()
+	l.building++
+	if t.work.list {
+		l.startList(ctx, t)
+	}
+	l.events.Emit(event.Event{Kind: event.BuildStarted, Service: t.Name, Files: t.work.files})
+	buildCtx, cancel := context.WithCancelCause(ctx)
+	t.cancel = func() { cancel(errNewer) }
+	l.do(ctx, func() func(context.Context) {
+		defer cancel(nil)
+		img, err := l.builder.Build(buildCtx, t.Dir, t.ImportPath)
+		return func(ctx context.Context) { l.built(ctx, t, img, err) }
+	})
+}
+
+// built takes the end of a build. One that was overtaken by a newer edit is
+// as if it had not been, whatever came of it.
+func (l *loop) built(ctx context.Context, t *target, img v1.Image, err error) {
+	t.stage, t.built = idle, time.Now()
+	l.building--
+	if t.pending != nil && t.pending.build {
+		t.pending = t.work.add(t.pending)
+		return
+	}
+	if err != nil {
+		l.notBuilt(t, err)
+		return
+	}
+	if t.pending != nil { // the manifest, which goes with this image
+		t.work, t.pending = t.work.add(t.pending), nil
+	}
+	l.startShip(ctx, t, img)
+}
+
+func (l *loop) notBuilt(t *target, err error) {
+	t.settle(err)
+	var compile *build.CompileError
+	if !errors.As(err, &compile) {
+		l.warn(t, err, "the next save tries again")
+		return
+	}
+	e := event.Event{Kind: event.BuildFailed, Service: t.Name, Error: compile.Output, Files: t.work.files, Duration: t.built.Sub(t.began)}
+	if t.image == "" {
+		e.Hint = "the service waits for a save that compiles"
+	}
+	l.events.Emit(e)
+}
+
+// startShip pushes an image, or takes the one that is there if it is nil, and
+// applies the manifest with it.
+func (l *loop) startShip(ctx context.Context, t *target, img v1.Image) {
+	t.stage = shipping
+	manifest, ref := t.Service, t.image
+	l.do(ctx, func() func(context.Context) {
+		if img != nil {
+			var err error
+			if ref, err = build.Push(ctx, l.cfg.Registry, t.Name, img); err != nil {
+				return func(context.Context) { l.notShipped(t, err) }
+			}
+			pushed := time.Now()
+			l.report(ctx, func(context.Context) { l.pushed(t, ref, pushed) })
+		}
+		rollout, err := l.deployer.Apply(ctx, manifest, t.ImportPath, ref)
+		if err != nil {
+			return func(context.Context) { l.notShipped(t, err) }
+		}
+		return func(ctx context.Context) { l.shipped(ctx, t, rollout) }
+	})
+}
+
+func (l *loop) pushed(t *target, ref string, at time.Time) {
+	t.image, t.pushed = ref, at
+	l.events.Emit(event.Event{
+		Kind: event.BuildDone, Service: t.Name, Image: ref, Duration: at.Sub(t.began),
+		Phases: []event.Phase{{Name: "build", Duration: t.built.Sub(t.began)}, {Name: "push", Duration: at.Sub(t.built)}},
+	})
+}
+
+func (l *loop) notShipped(t *target, err error) {
+	t.stage = idle
+	t.settle(err)
+	l.warn(t, err, "the next save tries again")
+}
+
+// shipped follows the revision that an apply makes, and no longer the one
+// before it.
+func (l *loop) shipped(ctx context.Context, t *target, rollout *deploy.Rollout) {
+	t.stage = idle
+	l.supersede(t)
+	followCtx, cancel := context.WithCancel(ctx)
+	f := &follow{cancel: cancel, work: t.work, image: t.image, phases: times{t.began, t.built, t.pushed}}
+	t.follow = f
+	l.do(ctx, func() func(context.Context) {
+		defer cancel()
+		err := l.deployer.Wait(followCtx, rollout, func(r deploy.Report) {
+			l.report(ctx, func(context.Context) { l.progress(t, f, r) })
+		})
+		return func(context.Context) { l.followed(t, f, err) }
+	})
+}
+
+// supersede ceases to follow a revision that a newer one replaces.
+func (l *loop) supersede(t *target) {
+	if t.follow == nil {
+		return
+	}
+	t.follow.cancel()
+	if f := t.follow; !f.live && f.revision != "" {
+		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: f.revision + " is superseded before it answered"})
+	}
+	t.follow = nil
+}
+
+// progress tells of a followed revision.
+func (l *loop) progress(t *target, f *follow, r deploy.Report) {
+	if t.follow != f {
+		return
+	}
+	f.revision = r.Revision
+	e := event.Event{Service: t.Name, Revision: r.Revision, Log: r.Log, Host: l.deployer.Host(t.Service), Image: f.image}
+	switch r.Stage {
+	case deploy.Created:
+		e.Kind = event.RevisionNew
+	case deploy.Slow:
+		e.Kind, e.Message = event.RevisionSlow, r.Reason
+	case deploy.Failed:
+		e.Kind, e.Error = event.RevisionFailed, r.Reason
+		t.settle(&FailedError{Service: t.Name, Revision: r.Revision, Reason: r.Reason})
+	case deploy.Live:
+		f.live = true
+		e.Kind, e.URL, e.Files = event.RevisionLive, l.cfg.Gateway, f.work.files
+		e.Phases = f.split(r)
+		for _, p := range e.Phases {
+			e.Duration += p.Duration
+		}
+		t.settle(nil)
+	}
+	l.events.Emit(e)
+}
+
+// split is where the time of an edit went, from the save until it was live.
+func (f *follow) split(r deploy.Report) []event.Phase {
+	var phases []event.Phase
+	add := func(name string, d time.Duration) { phases = append(phases, event.Phase{Name: name, Duration: d}) }
+	if !f.work.first {
+		add("notice", f.phases.began.Sub(f.work.since))
+	}
+	if !f.phases.built.IsZero() {
+		add("build", f.phases.built.Sub(f.phases.began))
+		add("push", f.phases.pushed.Sub(f.phases.built))
+	}
+	add("pod", r.Pod)
+	add("switch", r.Switch)
+	return phases
+}
+
+// followed takes the end of following a revision.
+func (l *loop) followed(t *target, f *follow, err error) {
+	if t.follow != f || err == nil {
+		return
+	}
+	if errors.Is(err, deploy.ErrSuperseded) {
+		t.settle(err)
+		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: err.Error()})
+		return
+	}
+	t.settle(err)
+	l.warn(t, err, "")
+}

@@ -1,0 +1,127 @@
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/graph"
+	"github.com/kind-in-a-box/devbox/watcher/notify"
+)
+
+// startList asks what a target is made from.
+func (l *loop) startList(ctx context.Context, t *target) {
+	if l.cfg.Once {
+		return
+	}
+	if t.listAgain = t.listing; t.listing {
+		return
+	}
+	t.listing = true
+	began := t.began
+	l.do(ctx, func() func(context.Context) {
+		g, err := l.list(ctx, t.Target)
+		return func(ctx context.Context) { l.listed(ctx, t, g, err, began) }
+	})
+}
+
+func (l *loop) list(ctx context.Context, t Target) (*graph.Graph, error) {
+	flags, env, err := l.builder.ListFlags(t.Dir, t.ImportPath)
+	if err != nil {
+		return nil, err
+	}
+	listing, err := graph.List(ctx, t.Dir, t.ImportPath, flags, env)
+	if err != nil {
+		return nil, err
+	}
+	koConfig, err := build.ConfigFile(t.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return graph.New(graph.Target{
+		Key: t.Namespace + "/" + t.Name, Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath, KoConfig: koConfig,
+	}, listing), nil
+}
+
+// listed watches what a target is made from now. Where that is not known,
+// because go.mod cannot be read, say, it stays what it was; the build that
+// runs beside it says what is wrong.
+func (l *loop) listed(ctx context.Context, t *target, g *graph.Graph, err error, began time.Time) {
+	t.listing = false
+	if t.listAgain {
+		l.startList(ctx, t)
+	}
+	if err != nil {
+		if t.graph != nil {
+			return
+		}
+		g = graph.New(graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})
+	}
+	t.graph = g
+	if err := l.watch(); err != nil {
+		l.fatal = err
+		return
+	}
+	// What was written since the build began may be in it or not.
+	if newer := l.contents.learn(present(g), began); len(newer) > 0 {
+		var edits []edit
+		for _, file := range newer {
+			edits = append(edits, edit{file: file})
+		}
+		l.edited(edits, time.Now())
+	}
+}
+
+// watch watches what all targets are made from.
+func (l *loop) watch() error {
+	graphs := l.graphs()
+	set := notify.Set{Relevant: func(file string) bool {
+		for _, g := range graphs {
+			if _, ok := g.Concerns(file); ok {
+				return true
+			}
+		}
+		return false
+	}}
+	for _, g := range graphs {
+		dirs, trees := g.Watch()
+		set.Dirs, set.Trees = append(set.Dirs, dirs...), append(set.Trees, trees...)
+	}
+	if err := l.files.Watch(set); err != nil {
+		return fmt.Errorf("watching the source: %w", err)
+	}
+	return nil
+}
+
+// present are the files in the folders of a graph that concern its target.
+func present(g *graph.Graph) []string {
+	files := g.Files()
+	keep := func(file string) {
+		if _, ok := g.Concerns(file); ok {
+			files = append(files, file)
+		}
+	}
+	dirs, trees := g.Watch()
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // it is not there, or not yet
+		}
+		for _, e := range entries {
+			keep(filepath.Join(dir, e.Name()))
+		}
+	}
+	for _, tree := range trees {
+		_ = filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				keep(path)
+			}
+			return nil // a tree that is not there has no files
+		})
+	}
+	return files
+}

@@ -1,0 +1,260 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
+	"github.com/kind-in-a-box/devbox/watcher/graph"
+	"github.com/kind-in-a-box/devbox/watcher/notify"
+)
+
+// errNewer is why a build is cancelled.
+var errNewer = errors.New("there is a newer edit")
+
+// loop is the state of Run. Only its own goroutine touches it.
+type loop struct {
+	cfg      Config
+	workDir  string
+	builder  *build.Builder
+	deployer *deploy.Deployer
+	files    *notify.Watcher
+	events   event.Sink
+
+	targets  []*target
+	contents contents
+	slots    int // builds that may run at a time
+	building int
+	watching bool // the screen has been told so
+
+	batches chan notify.Batch
+	news    chan func(context.Context) // what a goroutine reports, done in the loop's own
+	jobs    sync.WaitGroup
+	fatal   error
+}
+
+func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer, files *notify.Watcher) *loop {
+	l := &loop{
+		cfg: cfg, workDir: workDir, builder: b, deployer: d, files: files, events: cfg.Events,
+		contents: contents{},
+		// The compiler uses all processors by itself; linking uses one.
+		slots:   max(1, min(4, runtime.GOMAXPROCS(0))),
+		batches: make(chan notify.Batch),
+		news:    make(chan func(context.Context)),
+	}
+	now := time.Now()
+	for _, t := range cfg.Targets {
+		l.targets = append(l.targets, &target{Target: t, pending: &request{since: now, build: true, list: true, first: true}})
+	}
+	return l
+}
+
+// run is the loop: something happened, so decide for every target.
+func (l *loop) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer l.jobs.Wait()
+	defer cancel()
+	for {
+		l.act(ctx)
+		if l.fatal != nil {
+			return l.fatal
+		}
+		if l.allSettled() {
+			if l.cfg.Once {
+				return l.outcome()
+			}
+			l.tellWatching()
+		}
+		select {
+		case <-ctx.Done():
+			if l.cfg.Once {
+				return context.Cause(ctx)
+			}
+			return nil
+		case b := <-l.batches:
+			l.changed(b)
+		case report := <-l.news:
+			report(ctx)
+		}
+	}
+}
+
+// act does for every target what is decided.
+func (l *loop) act(ctx context.Context) {
+	for _, t := range l.targets {
+		switch what, _ := t.decide(l.building < l.slots); what {
+		case start:
+			l.startBuild(ctx, t)
+		case ship:
+			t.work, t.pending = t.pending, nil
+			t.began, t.built, t.pushed = time.Now(), time.Time{}, time.Time{}
+			l.startShip(ctx, t, nil)
+		case restart:
+			t.cancel()
+		}
+	}
+}
+
+// changed takes a batch: what really differs becomes requests.
+func (l *loop) changed(b notify.Batch) {
+	files := b.Files
+	if b.Rescan {
+		files = append(files, l.everything()...)
+	}
+	l.edited(l.contents.update(files), b.First)
+}
+
+// edited makes requests of edits.
+func (l *loop) edited(edits []edit, since time.Time) {
+	byFile := map[string]edit{}
+	var files []string
+	for _, e := range edits {
+		byFile[e.file] = e
+		files = append(files, e.file)
+	}
+	for _, effect := range graph.Affected(l.graphs(), files) {
+		t := l.target(effect.Target)
+		if t.gone = !hasSource(t.Dir); t.gone {
+			l.events.Emit(event.Event{
+				Kind: event.Warning, Service: t.Name,
+				Message: fmt.Sprintf("%s holds no Go files any more: the last revision goes on serving", relative(l.workDir, t.Dir)),
+				Hint:    "delete the service with kubectl if it is not to come back",
+			})
+			continue
+		}
+		r := &request{since: since}
+		for _, reason := range effect.Reasons {
+			e := byFile[reason.File]
+			r.files = append(r.files, l.place(e))
+			r.build = r.build || reason.Kind != graph.Manifest
+			r.list = r.list || reason.Kind == graph.Modules || reason.Kind == graph.Config || reason.Kind == graph.Source && e.reshaped
+		}
+		l.events.Emit(event.Event{Kind: event.Changed, Service: t.Name, Files: r.files, Message: effect.Reasons[0].Words})
+		if effect.Has(graph.Manifest) && !l.reload(t) && !r.build {
+			continue
+		}
+		t.pending = t.pending.add(r)
+	}
+}
+
+// reload reads a target's manifest again and says whether it is of use.
+func (l *loop) reload(t *target) bool {
+	s, err := t.readManifest()
+	if err == nil && (s.Name != t.Name || s.Namespace != t.Namespace) {
+		err = fmt.Errorf("%s now names the service %s in namespace %s: that takes another `devbox up`",
+			relative(l.workDir, t.ManifestPath), s.Name, s.Namespace)
+	}
+	if err != nil {
+		l.warn(t, err, "the manifest before it stays in force until this is mended")
+		return false
+	}
+	t.Service = s
+	return true
+}
+
+// everything are the files that there are now or were when last looked at.
+func (l *loop) everything() []string {
+	var files []string
+	for file := range l.contents {
+		files = append(files, file)
+	}
+	for _, g := range l.graphs() {
+		files = append(files, present(g)...)
+	}
+	return files
+}
+
+func (l *loop) graphs() []*graph.Graph {
+	var graphs []*graph.Graph
+	for _, t := range l.targets {
+		if t.graph != nil {
+			graphs = append(graphs, t.graph)
+		}
+	}
+	return graphs
+}
+
+// target is the target that a graph is named after.
+func (l *loop) target(key string) *target {
+	for _, t := range l.targets {
+		if t.key() == key {
+			return t
+		}
+	}
+	return nil
+}
+
+func (t *target) key() string { return t.Namespace + "/" + t.Name }
+
+// place is an edit as the screen shows it.
+func (l *loop) place(e edit) string {
+	name := relative(l.workDir, e.file)
+	if e.line == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s:%d", name, e.line)
+}
+
+func (l *loop) warn(t *target, err error, hint string) {
+	l.events.Emit(event.Event{Kind: event.Warning, Service: t.Name, Message: err.Error(), Hint: hint})
+}
+
+// settle notes how the first build or revision of a target ended.
+func (t *target) settle(err error) {
+	if !t.settled {
+		t.settled, t.outcome = true, err
+	}
+}
+
+func (l *loop) allSettled() bool {
+	for _, t := range l.targets {
+		if !t.settled {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *loop) outcome() error {
+	var errs []error
+	for _, t := range l.targets {
+		errs = append(errs, t.outcome)
+	}
+	return errors.Join(errs...)
+}
+
+func (l *loop) tellWatching() {
+	if l.watching {
+		return
+	}
+	l.watching = true
+	what := "1 service"
+	if n := len(l.targets); n != 1 {
+		what = fmt.Sprintf("%d services", n)
+	}
+	l.events.Emit(event.Event{
+		Kind:    event.Watching,
+		Message: "watching " + what + "; save a file to make a new revision; Ctrl-C leaves the box running",
+	})
+}
+
+func hasSource(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
+			return true
+		}
+	}
+	return false
+}

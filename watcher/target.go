@@ -1,0 +1,117 @@
+package watcher
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/kind-in-a-box/devbox/watcher/graph"
+)
+
+// stage is what is being done for a target.
+type stage int
+
+const (
+	idle     stage = iota // nothing, though its last revision may be followed
+	building              // ko builds; a newer edit cancels it
+	shipping              // the image is pushed and applied; nothing cancels it
+)
+
+// request is what was saved and not yet built.
+type request struct {
+	since time.Time // when the newest of it was noticed
+	files []string  // as the screen shows them
+	build bool      // there is something to compile; else the manifest alone changed
+	list  bool      // what the target is made from may have changed
+	first bool      // it is not an edit: the target has yet to be built once
+}
+
+// add makes one request of two, the later one with what the earlier asked for.
+func (r *request) add(later *request) *request {
+	if r == nil {
+		return later
+	}
+	sum := *later
+	for _, f := range r.files {
+		if !slices.Contains(sum.files, f) {
+			sum.files = append(sum.files, f)
+		}
+	}
+	sum.build = r.build || later.build
+	sum.list = r.list || later.list
+	sum.first = r.first
+	return &sum
+}
+
+// target is a Target and what the loop knows of it.
+type target struct {
+	Target
+	graph *graph.Graph // nil until it is listed for the first time
+
+	stage   stage
+	pending *request           // waits to be built
+	work    *request           // is being built or shipped
+	began   time.Time          // when the last build began
+	built   time.Time          // when it ended
+	pushed  time.Time          // when its image was in the registry
+	cancel  context.CancelFunc // of the build
+	image   string             // in the registry; empty until one was pushed
+
+	listing   bool // the go command is asked what it is made from
+	listAgain bool
+	follow    *follow // its newest revision
+	gone      bool    // its source is not there
+	outcome   error   // of the first build or revision that came to an end
+	settled   bool    // there was such an end
+}
+
+// follow is one revision on its way to be live.
+type follow struct {
+	cancel   context.CancelFunc
+	work     *request
+	phases   times
+	image    string
+	revision string
+	live     bool
+}
+
+// times are when the steps of an edit ended.
+type times struct{ began, built, pushed time.Time }
+
+// action is what the loop does for a target next.
+type action string
+
+const (
+	nothing action = "nothing"
+	hold    action = "hold"    // there is something to do, and it is not the time
+	restart action = "restart" // cancel the build, which is of older files
+	start   action = "build"
+	ship    action = "ship" // apply the manifest with the image there is
+)
+
+// decide says what is next for a target, and why.
+//
+//	           nothing pending   to build                 manifest alone
+//	idle       nothing           build, if a slot is free ship, if there is an image; else as to build
+//	building   nothing           restart                  hold: shipped with what is built
+//	shipping   nothing           hold                     hold
+func (t *target) decide(slotFree bool) (action, string) {
+	switch p := t.pending; {
+	case p == nil:
+		return nothing, "nothing has changed"
+	case t.gone:
+		return hold, "its source is not there"
+	case t.stage == shipping:
+		return hold, "the image before it is on its way"
+	case t.stage == building && p.build:
+		return restart, "there is a newer edit"
+	case t.stage == building:
+		return hold, "the manifest goes with what is being built"
+	case !p.build && t.image != "":
+		return ship, "the manifest alone has changed"
+	case !slotFree:
+		return hold, "other services are being built"
+	default:
+		return start, "files have changed"
+	}
+}

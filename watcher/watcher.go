@@ -1,0 +1,101 @@
+// Package watcher is the edit road: a saved file becomes a new revision that
+// answers.
+//
+//	notify    which files changed, when they have settled
+//	  |
+//	contents  whether they really did
+//	  |
+//	graph     which services that concerns, and why
+//	  |
+//	build     the image ----------- does not compile: the last good goes on
+//	  |
+//	deploy    the revision -------- crashes: the last good goes on
+//	  |
+//	live in N ms
+//
+// Run is a loop in one goroutine: it alone knows the state, what it decides
+// it decides with a reason, and the work is done by goroutines that report
+// back to it. It says what happens as events and prints nothing.
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/kind-in-a-box/devbox/internal/event"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
+	"github.com/kind-in-a-box/devbox/watcher/notify"
+)
+
+// Target is one service to be: a main package and how to run it.
+type Target struct {
+	Name         string
+	Namespace    string
+	Dir          string // the main package's folder, absolute
+	ImportPath   string
+	ManifestPath string // service.yaml in Dir, whether it is there or not
+	Service      *servingv1.Service
+}
+
+// Config is what Run needs.
+type Config struct {
+	Targets  []Target
+	Registry string // as in localhost:5001
+	REST     *rest.Config
+	Gateway  string // as in http://127.0.0.1:8080
+	Domain   string
+	Once     bool // return when every target is live or has failed, and watch nothing
+	Events   event.Sink
+}
+
+// Run builds and deploys the targets, and again whenever a file that concerns
+// them changes, until ctx ends. What goes wrong with a target is an event and
+// not an error, unless Once is set: then it is both, and the error wraps a
+// *build.CompileError or a *FailedError where that is the reason.
+func Run(ctx context.Context, cfg Config) error {
+	workDir, err := filepath.Abs(".")
+	if err != nil {
+		return fmt.Errorf("finding the working directory: %w", err)
+	}
+	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain})
+	if err != nil {
+		return err
+	}
+	files, err := notify.New(notify.Options{})
+	if err != nil {
+		return err
+	}
+	l := newLoop(cfg, workDir, build.New(build.Options{WorkDir: workDir}), deployer, files)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return deployer.Run(ctx) })
+	group.Go(func() error { return files.Run(ctx, l.batches) })
+	group.Go(func() error {
+		defer cancel()
+		return l.run(ctx)
+	})
+	return group.Wait()
+}
+
+// FailedError says that a revision came to nothing.
+type FailedError struct {
+	Service  string
+	Revision string
+	Reason   string
+}
+
+func (e *FailedError) Error() string {
+	name := e.Revision
+	if name == "" {
+		name = e.Service
+	}
+	return fmt.Sprintf("%s failed: %s", name, e.Reason)
+}
