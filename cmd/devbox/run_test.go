@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/watcher"
+	"github.com/kind-in-a-box/devbox/watcher/build"
 )
 
 // TestCtrlCBeforeTheBoxIsUp interrupts `devbox up` while it waits for docker.
@@ -89,6 +91,19 @@ func TestExit(t *testing.T) {
 		{
 			"no box", t.Context(), classify(codeCluster, bootstrap.ErrNoBox, "devbox up"), codeCluster,
 			"devbox: there is no such box\n   next: devbox up\n",
+		},
+		{
+			"no service compiles", t.Context(),
+			(&devbox{name: "devbox"}).ofService(errors.Join(&build.CompileError{Target: "example.com/a", Output: "a.go:1:1: no"})), codeBuild,
+			"devbox: example.com/a does not compile\n   next: mend it, then the same command again\n",
+		},
+		{
+			"two services are not live", t.Context(),
+			(&devbox{name: "b"}).ofService(errors.Join(
+				&watcher.FailedError{Service: "a", Revision: "a-00001", Reason: "exit code 1"},
+				&watcher.FailedError{Service: "b", Reason: "no pod"},
+			)), codeRollout,
+			"devbox: 2 services are not live\n   a-00001 failed: exit code 1\n   b failed: no pod\n   next: devbox logs --name b\n",
 		},
 		{"interrupted", interruptedContext, errors.New("signal: killed"), codeInterrupted, "devbox: interrupted\n"},
 		{"interrupted, well ended", interruptedContext, nil, codeOK, ""},

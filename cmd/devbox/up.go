@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,22 +78,40 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 		Events:   config.Events,
 	})
 	if interrupted(ctx) && !detach {
-		config.Events.Emit(event.Event{Kind: event.Note, Message: "the box goes on running", Hint: d.command("down") + " removes it"})
+		config.Events.Emit(event.Event{Kind: event.Note, Message: "the box goes on running; `" + d.command("down") + "` removes it"})
 		return nil
 	}
 	return d.ofService(d.cut(ctx, err))
 }
 
-// ofService puts an error of the loop into its class. What a compiler or a
+// ofService puts the end of a loop that watches nothing into its class: the
+// first reason decides, and each service has its line. What a compiler or a
 // log said is on the screen already, as an event.
 func (d *devbox) ofService(err error) error {
-	if broken, ok := errors.AsType[*build.CompileError](err); ok {
-		return &problem{code: codeBuild, cause: fmt.Errorf("%s does not compile", broken.Target), next: "mend it, then the same command again"}
+	p := &problem{code: codeCluster, cause: err, next: d.command("status")}
+	if _, ok := errors.AsType[*build.CompileError](err); ok {
+		p.code, p.next = codeBuild, "mend it, then the same command again"
+	} else if _, ok := errors.AsType[*watcher.FailedError](err); ok {
+		p.code, p.next = codeRollout, d.command("logs")
+	} else {
+		return classify(codeCluster, err, p.next)
 	}
-	if _, ok := errors.AsType[*watcher.FailedError](err); ok {
-		return &problem{code: codeRollout, cause: err, next: d.command("logs")}
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(several.Unwrap()) == 1 {
+		p.cause = errors.New(headline(err))
+		return p
 	}
-	return classify(codeCluster, err, d.command("status"))
+	p.cause = fmt.Errorf("%d services are not live", len(several.Unwrap()))
+	for _, one := range several.Unwrap() {
+		p.evidence = append(p.evidence, headline(one))
+	}
+	return p
+}
+
+// headline is an error's first line.
+func headline(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.TrimSuffix(line, ":")
 }
 
 // cut is err, or, where a person has cut the work short, what to do about it.

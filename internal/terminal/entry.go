@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type entry struct {
 	text    string        // what happened, in one line
 	aside   string        // said with less weight after text
 	took    time.Duration // shown where it is not 0
+	goesOn  bool          // what it speaks of is not at an end, though the entry stays
 	details []string      // lines below, verbatim: a compiler's words, a log's end
 	results []string      // lines for stdout
 }
@@ -39,8 +41,7 @@ type story struct {
 }
 
 type serviceStory struct {
-	files []string      // what the change in hand changed
-	built time.Duration // how long its build took
+	built time.Duration // how long the build in hand took
 	live  string        // the last revision that went live
 }
 
@@ -63,16 +64,20 @@ func (s *story) tell(e event.Event) (said entry, ok bool) {
 		return entry{mark: done, key: "step " + e.Step, name: e.Step, text: e.Message, took: e.Duration}, true
 	case event.StepFailed:
 		// The command ends with the whole error; here is only where.
-		return entry{mark: failed, key: "step " + e.Step, name: e.Step, text: "failed", took: e.Duration}, true
+		said = entry{mark: failed, key: "step " + e.Step, name: e.Step, text: "failed", took: e.Duration}
+		if e.Error == "interrupted" {
+			said.text = e.Error
+		}
+		return said, true
 	case event.BoxReady:
 		s.gateway = strings.TrimSuffix(e.URL, "/")
 		return entry{}, false
 	case event.Watching:
 		return entry{mark: noted, text: e.Message}, true
 	case event.Warning:
-		return entry{mark: warned, name: e.Service, text: e.Message, details: next(e.Hint)}, true
+		return entry{mark: warned, key: "service " + e.Service, name: e.Service, text: first(e.Message), details: append(lines(rest(e.Message)), advice(e.Hint)...)}, true
 	case event.Note:
-		return entry{mark: noted, name: e.Service, text: e.Message, details: next(e.Hint)}, true
+		return entry{mark: noted, name: e.Service, text: e.Message, goesOn: true, details: advice(e.Hint)}, true
 	default:
 		return s.tellService(e)
 	}
@@ -84,7 +89,6 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 	said = entry{mark: running, key: "service " + e.Service, name: e.Service}
 	switch e.Kind {
 	case event.Changed:
-		service.files = e.Files
 		said.text = "changed " + files(e.Files)
 	case event.BuildStarted:
 		said.text = "building"
@@ -94,11 +98,11 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 	case event.BuildFailed:
 		said.mark = failed
 		said.text = "does not compile" + service.serving()
-		said.details = append(lines(e.Error), next(e.Hint)...)
+		said.details = append(lines(e.Error), advice(e.Hint)...)
 	case event.RevisionNew:
 		said.text = "starting " + e.Revision
 	case event.RevisionSlow:
-		said.mark = warned
+		said.mark, said.goesOn = warned, true
 		said.text = e.Revision + " does not answer yet: " + first(e.Message)
 		said.details = evidence("", e)
 	case event.RevisionFailed:
@@ -123,27 +127,29 @@ func (s *story) tellLive(said entry, service *serviceStory, e event.Event) entry
 			said.text = "built " + duration(service.built) + ", " + said.text
 		}
 		said.took = e.Duration
-		said.results = s.address(e)
+		said.results = s.address(e.Host)
 	} else {
 		said.name = ""
 		said.text = e.Revision + " live in " + duration(e.Duration)
-		said.aside = strings.TrimSpace(phases(e.Phases) + "  " + files(service.files))
+		said.aside = strings.TrimSpace(phases(e.Phases) + "  " + files(e.Files))
 	}
-	service.live, service.files, service.built = e.Revision, nil, 0
+	service.live, service.built = e.Revision, 0
 	return said
 }
 
 // address says how to ask for a service: through the gateway by its host, and
-// by the name that a browser finds without any set-up.
-func (s *story) address(e event.Event) []string {
-	var said []string
-	if e.Host != "" && s.gateway != "" {
-		said = append(said, fmt.Sprintf("curl -H 'Host: %s' %s", e.Host, s.gateway))
+// by the name in localhost that each service has too and that browsers take
+// to this machine without any set-up.
+func (s *story) address(host string) []string {
+	gateway, err := url.Parse(s.gateway)
+	labels := strings.SplitN(host, ".", 3) // service, namespace, domain
+	if err != nil || s.gateway == "" || len(labels) < 3 {
+		return nil
 	}
-	if e.URL != "" {
-		said = append(said, "or open "+e.URL)
+	return []string{
+		fmt.Sprintf("curl -H 'Host: %s' %s", host, s.gateway),
+		fmt.Sprintf("or open http://%s.%s.localhost:%s", labels[0], labels[1], gateway.Port()),
 	}
-	return said
 }
 
 // serving says which revision is not touched by a failure.
@@ -155,21 +161,21 @@ func (s *serviceStory) serving() string {
 }
 
 // evidence is what belongs under a revision's trouble: the rest of the error,
-// the last lines of its log, and what to do next.
+// the last lines of its log, and what to do about it.
 func evidence(more string, e event.Event) []string {
 	said := lines(more)
 	for _, line := range e.Log {
 		said = append(said, "| "+line)
 	}
-	return append(said, next(e.Hint)...)
+	return append(said, advice(e.Hint)...)
 }
 
-// next says what to do about it.
-func next(hint string) []string {
+// advice says what to do about it, if there is anything.
+func advice(hint string) []string {
 	if hint == "" {
 		return nil
 	}
-	return []string{"next: " + hint}
+	return []string{"hint: " + hint}
 }
 
 // files names what changed: the first file, and how many others.

@@ -99,7 +99,7 @@ func (l *Live) Show(e event.Event) {
 		l.write(nil)
 		return
 	}
-	if said.mark != warned { // a slow revision still runs
+	if !said.goesOn {
 		l.rows = slices.DeleteFunc(l.rows, func(r *row) bool { return r.key == said.key })
 	}
 	if len(said.results) == 0 {
