@@ -1,0 +1,163 @@
+package deploy
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+func revision(mark func(*servingv1.RevisionStatus)) *servingv1.Revision {
+	r := &servingv1.Revision{}
+	r.Status.InitializeConditions()
+	if mark != nil {
+		mark(&r.Status)
+	}
+	return r
+}
+
+func service(observed int64, mark func(*servingv1.ServiceStatus)) *servingv1.Service {
+	s := &servingv1.Service{}
+	s.Status.InitializeConditions()
+	s.Status.ObservedGeneration = observed
+	if mark != nil {
+		mark(&s.Status)
+	}
+	return s
+}
+
+func pod(statuses ...corev1.ContainerStatus) []corev1.Pod {
+	queue := corev1.ContainerStatus{Name: servingv1.QueueContainer, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	return []corev1.Pod{{Status: corev1.PodStatus{ContainerStatuses: append([]corev1.ContainerStatus{queue}, statuses...)}}}
+}
+
+func user(s corev1.ContainerState) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: servingv1.UserContainer, State: s}
+}
+
+var (
+	running  = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	panicked = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error"}}
+)
+
+func TestFailure(t *testing.T) {
+	leaving := pod(user(panicked))
+	leaving[0].DeletionTimestamp = &metav1.Time{}
+	again := user(running)
+	again.LastTerminationState = panicked
+	for name, c := range map[string]struct {
+		state state
+		want  string // empty: it has not failed
+	}{
+		"nothing yet":           {state{}, ""},
+		"on its way":            {state{service: service(1, nil), revision: revision(nil), pods: pod(user(running))}, ""},
+		"ended":                 {state{revision: revision(nil), pods: pod(user(panicked))}, "container user-container exited with code 2"},
+		"ended and begun again": {state{revision: revision(nil), pods: pod(again)}, "container user-container exited with code 2"},
+		"ended, but leaving":    {state{revision: revision(nil), pods: leaving}, ""},
+		"ended long ago":        {state{revision: revision(func(s *servingv1.RevisionStatus) { s.MarkContainerHealthyTrue(); s.MarkResourcesAvailableTrue() }), pods: pod(again)}, ""},
+		"no memory": {
+			state{revision: revision(nil), pods: pod(user(corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}}))},
+			"container user-container exited with code 137 (OOMKilled)",
+		},
+		"the revision says so": {
+			state{revision: revision(func(s *servingv1.RevisionStatus) { s.MarkContainerHealthyFalse("ExitCode1", "it crashed") })},
+			"it crashed",
+		},
+		"given up": {
+			state{revision: revision(func(s *servingv1.RevisionStatus) {
+				s.MarkResourcesAvailableFalse("ProgressDeadlineExceeded", "Initial scale was never achieved")
+			})},
+			"Initial scale was never achieved",
+		},
+		"no revision, nor will there be": {
+			state{service: service(3, func(s *servingv1.ServiceStatus) { s.MarkConfigurationNotOwned("hello") })},
+			`There is an existing Configuration "hello" that we do not own.`,
+		},
+		"the Service speaks of what was before": {
+			state{service: service(2, func(s *servingv1.ServiceStatus) { s.MarkConfigurationNotOwned("hello") })},
+			"",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, failed := failure(c.state, 3); got != c.want || failed != (c.want != "") {
+				t.Errorf("failure = %q, %v; want %q", got, failed, c.want)
+			}
+		})
+	}
+}
+
+func TestDelay(t *testing.T) {
+	unscheduled := []corev1.Pod{{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available: insufficient cpu"},
+	}}}}
+	pulling := user(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such host"}})
+	for name, c := range map[string]struct {
+		state   state
+		rollout Rollout
+		want    string
+	}{
+		"no revision": {state{}, Rollout{}, "there is no revision yet"},
+		"no pod": {
+			state{revision: revision(func(s *servingv1.RevisionStatus) { s.MarkResourcesAvailableUnknown("Deploying", "quota exceeded") })},
+			Rollout{}, "there is no pod yet: quota exceeded",
+		},
+		"no node":     {state{revision: revision(nil), pods: unscheduled}, Rollout{}, "no node takes its pod: 0/1 nodes are available: insufficient cpu"},
+		"no kubelet":  {state{revision: revision(nil), pods: []corev1.Pod{{}}}, Rollout{}, "its containers are being created"},
+		"no image":    {state{revision: revision(nil), pods: pod(pulling)}, Rollout{}, "container user-container is waiting: ImagePullBackOff: no such host"},
+		"no listener": {state{revision: revision(nil), pods: pod(user(running))}, Rollout{port: 8080}, "it does not listen on port 8080, which $PORT names"},
+		"not ready":   {state{revision: revision(nil), pods: pod(user(running))}, Rollout{port: 8080, probed: true}, "it does not pass its readiness probe"},
+		"not switched": {
+			state{revision: revision(func(s *servingv1.RevisionStatus) { s.MarkContainerHealthyTrue(); s.MarkResourcesAvailableTrue() }), pods: pod(user(running))},
+			Rollout{}, "it is ready, and the gateway does not send requests to it yet",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := delay(c.state, &c.rollout); got != c.want {
+				t.Errorf("delay = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestContainerOfTheProgram(t *testing.T) {
+	for name, c := range map[string]struct {
+		images []string
+		want   int // -1: none
+	}{
+		"the only one":             {[]string{"example.com/old:v1"}, 0},
+		"left to us":               {[]string{"envoy:v1", ""}, 1},
+		"any of ko":                {[]string{"envoy:v1", "ko://./cmd/app"}, 1},
+		"named":                    {[]string{"", "ko://example.com/app"}, 1},
+		"several, and none for us": {[]string{"a", "b"}, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &servingv1.PodSpec{}
+			for _, i := range c.images {
+				p.Containers = append(p.Containers, servingv1.Container{Image: i})
+			}
+			got := container(p, "example.com/app")
+			if c.want < 0 && got != nil || c.want >= 0 && got != &p.Containers[c.want] {
+				t.Errorf("container = %+v, want number %d of %q", got, c.want, c.images)
+			}
+		})
+	}
+}
+
+func TestFollowsLatest(t *testing.T) {
+	share := func(n int64) *int64 { return &n }
+	for name, c := range map[string]struct {
+		traffic []servingv1.TrafficTarget
+		want    bool
+	}{
+		"nothing said": {nil, true},
+		"all":          {[]servingv1.TrafficTarget{{Percent: share(100)}}, true},
+		"canary":       {[]servingv1.TrafficTarget{{Percent: share(10)}, {RevisionName: "app-00001", Percent: share(90)}}, false},
+		"tag only":     {[]servingv1.TrafficTarget{{Tag: "next"}, {RevisionName: "app-00001", Percent: share(100)}}, false},
+	} {
+		if got := followsLatest(c.traffic); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
