@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/kind-in-a-box/devbox/serving/autoscaler"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 )
@@ -66,6 +67,7 @@ type Controller struct {
 	manager manager.Manager
 	answers *answers
 	scaler  *scaler
+	loop    *autoscaler.Loop
 }
 
 var _ stream.Receiver = (*Controller)(nil)
@@ -93,7 +95,9 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
-	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(cfg.Log)}
+	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler()}
+	c.loop = autoscaler.New(c.scaler.ring, cfg.Log)
+	c.scaler.decider = c.loop
 	if err := c.register(cfg); err != nil {
 		return nil, fmt.Errorf("registering the reconcilers: %w", err)
 	}
@@ -129,7 +133,7 @@ func (c *Controller) register(cfg Config) error {
 		routing.register(mgr),
 		(&tuning{mgr.GetClient(), c.scaler}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
-		mgr.Add(manager.RunnableFunc(c.scaler.loop.Run)),
+		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("caches", c.synced),
 	)
@@ -147,12 +151,12 @@ func (c *Controller) Run(ctx context.Context) error {
 // Receive implements stream.Receiver.
 func (c *Controller) Receive(source string, m stream.Message) {
 	c.answers.receive(m)
-	c.scaler.loop.Receive(source, m)
+	c.loop.Receive(source, m)
 }
 
 // Gone implements stream.Receiver. A pod that answered goes on answering
 // while no activator watches it; only what was counted is void.
-func (c *Controller) Gone(source string) { c.scaler.loop.Gone(source) }
+func (c *Controller) Gone(source string) { c.loop.Gone(source) }
 
 // synced is whether the controller has seen the cluster.
 func (c *Controller) synced(req *http.Request) error {

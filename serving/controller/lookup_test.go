@@ -2,7 +2,7 @@ package controller
 
 import (
 	"context"
-	"log"
+	stdlog "log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -25,7 +25,7 @@ import (
 // The registry is known to the node as localhost:5001 and to the controller
 // by another name.
 func TestDigests(t *testing.T) {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(new(strings.Builder), "", 0))))
+	server := httptest.NewServer(registry.New(registry.Logger(stdlog.New(new(strings.Builder), "", 0))))
 	defer server.Close()
 	at, err := url.Parse(server.URL)
 	if err != nil {

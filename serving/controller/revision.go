@@ -90,7 +90,7 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 
 // forget drops what is remembered of a revision that is gone.
 func (r *revisions) forget(_ context.Context, e event.DeleteEvent, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	r.scaler.loop.Forget(client.ObjectKeyFromObject(e.Object))
+	r.scaler.Forget(client.ObjectKeyFromObject(e.Object))
 	r.fleet.failures.DeleteEntry(string(e.Object.GetUID()))
 	r.digests.forget(e.Object.GetUID())
 }

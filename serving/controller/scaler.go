@@ -3,11 +3,11 @@ package controller
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -21,18 +21,23 @@ import (
 // autoscalerConfig is the ConfigMap that tunes the autoscaler.
 const autoscalerConfig = "config-autoscaler"
 
+// decider decides how many pods a revision should have.
+type decider interface {
+	Track(types.NamespacedName, autoscaler.Revision) (want int32, reason string)
+	Forget(types.NamespacedName)
+}
+
 // scaler asks the autoscaler, in the words of a revision's reconciler.
 type scaler struct {
-	doorbell
-	loop   *autoscaler.Loop
+	doorbell // rings when the autoscaler changes its mind
+	decider
 	config atomic.Pointer[autoscaler.Config]
 }
 
-func newScaler(log *slog.Logger) *scaler {
+func newScaler() *scaler {
 	s := &scaler{}
 	config := autoscaler.DefaultConfig()
 	s.config.Store(&config)
-	s.loop = autoscaler.New(s.ring, log)
 	return s
 }
 
@@ -48,7 +53,7 @@ func (s *scaler) scale(ctx context.Context, rev *servingv1.Revision, seen observ
 		log.FromContext(ctx).Info("ignoring autoscaling annotations", "error", err.Error())
 	}
 	spec.ActivationDeadline = deadline
-	want, reason := s.loop.Track(client.ObjectKeyFromObject(rev), autoscaler.Revision{
+	want, reason := s.Track(client.ObjectKeyFromObject(rev), autoscaler.Revision{
 		Spec:      spec,
 		Reachable: to.reachable(),
 		// A revision that has been ready once still has its resources when
