@@ -39,7 +39,7 @@ there is never overwritten.`,
 			}
 			targets, err := watcher.Discover(cmd.Context(), []string{dir})
 			if err != nil {
-				return classify(codeUsage, err, "")
+				return ofInput(err)
 			}
 			for _, target := range targets {
 				if err := d.write(target); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"strings"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
@@ -70,6 +71,15 @@ func classify(code int, err error, next string) error {
 		return &problem{code: codeFailure, cause: err}
 	}
 	return &problem{code: code, cause: err, next: next}
+}
+
+// ofInput puts what is wrong with directories and manifests into its class;
+// without the go command nobody can tell.
+func ofInput(err error) error {
+	if errors.Is(err, exec.ErrNotFound) {
+		return &problem{code: codePrerequisite, cause: err, next: "install Go, or put the go command on the PATH"}
+	}
+	return classify(codeUsage, err, "")
 }
 
 // prerequisite says one finding as the cause, and several as the evidence.

@@ -53,7 +53,7 @@ A second Ctrl-C does not wait for what is being stopped.`,
 func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string, detach bool) error {
 	targets, err := watcher.Discover(ctx, dirs)
 	if err != nil {
-		return classify(codeUsage, err, "devbox up --help")
+		return ofInput(err)
 	}
 	end, err := session(d.name)
 	if err != nil {
