@@ -31,7 +31,12 @@ func TestEditLosesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBox(t)
+			served := make(chan struct{})
 			user := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case served <- struct{}{}:
+				default:
+				}
 				_, _ = io.Copy(w, r.Body)
 				fmt.Fprint(w, "ok")
 			})
@@ -41,6 +46,9 @@ func TestEditLosesNothing(t *testing.T) {
 			var leaving sync.WaitGroup
 			const edits = 8
 			for i := 1; i <= edits; i++ {
+				for range 20 { // each revision is under load when it is replaced
+					<-served
+				}
 				revision := fmt.Sprintf("hello-%05d", i)
 				p := b.pod(fmt.Sprint("p", i), revision, user)
 				b.answers(revision, 1)

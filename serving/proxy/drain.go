@@ -17,9 +17,11 @@ const drainPoll = 5 * time.Millisecond
 //
 //   - answers probes with "no" (its owner asks Draining),
 //   - serves every request that still comes, on old connections and new ones,
-//   - asks with Connection: close for each connection it answers on to be
-//     given up, and closes none by itself: closing one that is idle could meet
-//     a request on its way,
+//   - asks with Connection: close for each HTTP/1.1 connection it answers on to
+//     be given up, and closes none by itself: closing one that is idle could
+//     meet a request on its way,
+//   - leaves HTTP/2 connections alone: the GOAWAY that asks the same of them
+//     disowns the requests that are on their way,
 //   - leaves when nothing is in flight and nothing has come for a quiet period.
 //
 // The zero Drain is ready for use.
@@ -39,7 +41,7 @@ func (d *Drain) Handler(next http.Handler) http.Handler {
 		}()
 		// An upgrade's Connection header is spoken for; its connection will
 		// not carry a second request anyway.
-		if d.draining.Load() && r.Header["Upgrade"] == nil {
+		if d.draining.Load() && r.ProtoMajor == 1 && r.Header["Upgrade"] == nil {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)

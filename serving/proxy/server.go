@@ -32,6 +32,8 @@ const (
 	// maxStreams is for a gateway that carries all its requests over one
 	// HTTP/2 connection.
 	maxStreams = 1000
+	// farewellTime is for connections to be closed that carry nothing.
+	farewellTime = 250 * time.Millisecond
 )
 
 // Serve answers until ctx ends, then drains and returns. It has no idle
@@ -67,13 +69,27 @@ func (s Server) Serve(ctx context.Context) error {
 func (s Server) leave(ctx context.Context, server *http.Server) {
 	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	defer cancel()
-	if s.Drain != nil {
-		s.Drain.Begin()
-		if err := s.Drain.Wait(ctx, s.Quiet); err != nil {
-			s.Log.Warn("requests are still in flight after the time to drain", "limit", s.Limit)
+	if s.Drain == nil {
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close() // what is left is cut
 		}
+		return
 	}
-	if err := server.Shutdown(ctx); err != nil {
-		_ = server.Close() // nothing more can be done for the connections it closes
+	s.Drain.Begin()
+	err := s.Drain.Wait(ctx, s.Quiet)
+	// Shutdown waits for requests, but up to 5 s as well for connections that
+	// have never carried one. It gets time for its farewells only, and who is
+	// waited for is who the Drain knows of.
+	farewell, cancel := context.WithTimeout(ctx, farewellTime)
+	defer cancel()
+	if server.Shutdown(farewell) == nil {
+		return
 	}
+	if err == nil {
+		err = s.Drain.Wait(ctx, 0)
+	}
+	if err != nil {
+		s.Log.Warn("requests are cut that are still in flight after the time to drain", "limit", s.Limit)
+	}
+	_ = server.Close() // nothing more can be done for the connections it closes
 }
