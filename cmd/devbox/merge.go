@@ -170,7 +170,7 @@ func replace(file string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
-	defer os.Remove(temporary.Name()) // where the rename has not taken it away
+	defer func() { _ = os.Remove(temporary.Name()) }() // gone already if all went well
 	_, err = temporary.Write(content)
 	if err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)

@@ -44,7 +44,7 @@ func session(box string) (end func(), err error) {
 			return nil, unwritable(err)
 		}
 		return func() {
-			os.Remove(path) // while it is locked, so that nobody locks a file that is gone
+			_ = os.Remove(path) // while it is locked, so that nobody locks a file that is gone
 			file.Close()
 		}, nil
 	}

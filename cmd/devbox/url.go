@@ -6,8 +6,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// address is a line of `devbox url`.
+type address struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	URL       string `json:"url"`  // for a browser on this machine
+	Host      string `json:"host"` // for the gateway, as the Host header
+	Gateway   string `json:"gateway"`
+}
+
 func (d *devbox) urlCommand() *cobra.Command {
-	return &cobra.Command{
+	return d.reports(&cobra.Command{
 		Use:   "url [service]",
 		Short: "Print where a service, or every service, answers",
 		Long: `Print where a service, or every service, answers, a URL a line. How to ask by
@@ -26,11 +35,22 @@ the host that the service has in its own status goes to stderr.`,
 			if err != nil {
 				return err
 			}
-			for _, service := range services {
-				fmt.Fprintln(d.stdout, c.url(&service))
-				fmt.Fprintf(d.stderr, "   curl -H 'Host: %s' %s\n", c.host(&service), c.box.Gateway())
+			addresses := []address{}
+			for _, s := range services {
+				addresses = append(addresses, address{s.Name, s.Namespace, c.url(&s), c.host(&s), c.box.Gateway()})
 			}
-			return nil
+			return d.printAddresses(addresses)
 		},
+	}, "text or json")
+}
+
+func (d *devbox) printAddresses(addresses []address) error {
+	if d.output == jsonFormat {
+		return d.printJSON(addresses)
 	}
+	for _, a := range addresses {
+		fmt.Fprintln(d.stdout, a.URL)
+		fmt.Fprintf(d.stderr, "   curl -H 'Host: %s' %s\n", a.Host, a.Gateway)
+	}
+	return nil
 }
