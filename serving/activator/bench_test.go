@@ -92,8 +92,9 @@ func BenchmarkTake(b *testing.B) {
 		for pb.Next() {
 			road, _ := box.activator.roads.find(host)
 			rev := road.pick()
-			rev.count.Begin(time.Now())
-			p, err := rev.take(b.Context())
+			now := time.Now()
+			rev.count.Begin(now)
+			p, err := rev.take(b.Context(), now)
 			if err != nil {
 				b.Fatal(err)
 			}

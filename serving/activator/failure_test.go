@@ -2,6 +2,7 @@ package activator
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -67,7 +68,6 @@ func TestEditLosesNothing(t *testing.T) {
 			if len(bad) > 0 {
 				t.Errorf("%d of %d requests failed, first: %s", len(bad), total, bad[0])
 			}
-			t.Logf("%d requests over %d edits", total, edits)
 		})
 	}
 }
@@ -227,6 +227,26 @@ func TestTimeouts(t *testing.T) {
 	b.pod("p", "hello-00001", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-silent }), func(c *podConfig) { c.queue.Timeout = time.Second })
 	if got := b.get(c, "/"); got != "504 request timeout" {
 		t.Errorf("from a container that is silent: got %q", got)
+	}
+}
+
+// TestPodThatOnlyAnswersProbes has a container with a readiness probe on one
+// port that is happy, and nobody on the port for requests.
+func TestPodThatOnlyAnswersProbes(t *testing.T) {
+	b := newBox(t)
+	b.revision("hello-00001", func(r *servingv1.Revision) { r.Spec.TimeoutSeconds = ptr(int64(1)) })
+	b.route(to("hello-00001", 100))
+	other := listen(t)
+	defer other.Close()
+	b.pod("p", "hello-00001", says("never"), func(c *podConfig) {
+		c.lateUser = true
+		probe := fmt.Sprintf(`{"tcpSocket":{"port":%d}}`, other.Addr().(*net.TCPAddr).Port)
+		if err := json.Unmarshal([]byte(probe), &c.queue.Probe); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got := b.get(newClient(t, false), "/"); got != "504 no pod of revision default/hello-00001 took the request in 1s" {
+		t.Errorf("got %q", got)
 	}
 }
 

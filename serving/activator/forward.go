@@ -97,7 +97,8 @@ type trip struct {
 	context.Context
 	host     string
 	revision *revision
-	pod      *pod // nil while it has none
+	entered  time.Time // when it came to the revision
+	pod      *pod      // nil while it has none
 	arrived  time.Time
 	held     time.Duration
 	cancel   context.CancelCauseFunc
@@ -141,7 +142,7 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 }
 
 func (t *trip) enter(r *revision, now time.Time) {
-	t.revision = r
+	t.revision, t.entered = r, now
 	r.count.Begin(now)
 }
 
@@ -162,7 +163,7 @@ func (t *trip) alight() {
 func (t *trip) board(roads *roads) error {
 	began := time.Now()
 	for {
-		pod, err := t.revision.take(t)
+		pod, err := t.revision.take(t, t.entered)
 		if err == nil {
 			t.pod = pod
 			t.held += time.Since(began)
@@ -204,10 +205,11 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 		if err := t.board(f.roads); err != nil {
 			return nil, err
 		}
+		timeout, h2c := t.revision.manner()
 		req.URL.Host = t.pod.address
 		req.Header[proxy.Namespace] = []string{t.revision.key.Namespace}
 		req.Header[proxy.Revision] = []string{t.revision.key.Name}
-		resp, err := f.send(t, req)
+		resp, err := f.send(t, req, timeout, h2c)
 		if !refused(t, resp, err) {
 			return resp, err
 		}
@@ -220,6 +222,9 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 			resp.Body.Close()
 		}
 		t.alight()
+		if time.Since(t.entered) > timeout {
+			return nil, errHeldTooLong // its pods answer probes and refuse requests
+		}
 		trailer := req.Trailer
 		req = req.Clone(req.Context()) // the transport may still look at the old one
 		req.Trailer = trailer          // whose values are yet to come
@@ -227,8 +232,7 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // send is one try, cancelled when the response does not begin in time.
-func (f *forwarder) send(t *trip, req *http.Request) (*http.Response, error) {
-	timeout, h2c := t.revision.manner()
+func (f *forwarder) send(t *trip, req *http.Request, timeout time.Duration, h2c bool) (*http.Response, error) {
 	transport := f.http1
 	if h2c {
 		transport = f.h2c

@@ -64,8 +64,9 @@ type pod struct {
 type waiter struct{ pod chan *pod }
 
 // take returns a pod that has room, with the request counted on it. While
-// there is none it waits, first come first served, for the revision's time.
-func (r *revision) take(ctx context.Context) (*pod, error) {
+// there is none it waits, first come first served, until the revision's time
+// is over for a request that came at since.
+func (r *revision) take(ctx context.Context, since time.Time) (*pod, error) {
 	r.mu.Lock()
 	if r.waiting.Len() == 0 {
 		if p := choose(r.open, r.spec.limit, &r.turn); p != nil {
@@ -87,13 +88,13 @@ func (r *revision) take(ctx context.Context) (*pod, error) {
 	if r.waiting.Len() == 1 && len(r.open) == 0 {
 		r.tellHeld() // somebody has to start a pod: every millisecond counts
 	}
-	timeout := r.spec.timeout
+	left := r.spec.timeout - time.Since(since)
 	r.mu.Unlock()
-	return r.wait(ctx, w, place, timeout)
+	return r.wait(ctx, w, place, left)
 }
 
-func (r *revision) wait(ctx context.Context, w waiter, place *list.Element, timeout time.Duration) (*pod, error) {
-	timer := time.NewTimer(timeout)
+func (r *revision) wait(ctx context.Context, w waiter, place *list.Element, left time.Duration) (*pod, error) {
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	var err error
 	select {

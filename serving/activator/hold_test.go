@@ -76,7 +76,7 @@ func takeInBackground(ctx context.Context, r *revision) func() taken {
 	result.Store(&taken{})
 	began := time.Now()
 	go func() {
-		p, err := r.take(ctx)
+		p, err := r.take(ctx, time.Now())
 		result.Store(&taken{p, err, time.Since(began)})
 	}()
 	synctest.Wait()
@@ -169,10 +169,10 @@ func TestQueueIsBounded(t *testing.T) {
 		r, _, _ := newRevision(0)
 		ctx, cancel := context.WithCancel(t.Context())
 		for range maxHeld {
-			go func() { _, _ = r.take(ctx) }()
+			go func() { _, _ = r.take(ctx, time.Now()) }()
 		}
 		synctest.Wait()
-		if _, err := r.take(ctx); !errors.Is(err, proxy.ErrFull) {
+		if _, err := r.take(ctx, time.Now()); !errors.Is(err, proxy.ErrFull) {
 			t.Errorf("got %v", err)
 		}
 		cancel()
@@ -204,7 +204,7 @@ func TestPodComesAndGoes(t *testing.T) {
 		r.opened(pods[1])
 		told.expect(t, "pod p true", "pod q true")
 
-		inFlight, err := r.take(t.Context())
+		inFlight, err := r.take(t.Context(), time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

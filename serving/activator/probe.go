@@ -33,6 +33,11 @@ func (p *prober) run(ctx context.Context, pod *pod) {
 		case <-ctx.Done():
 			return
 		}
+		// A pod that says yes to probes and no to requests must not make the
+		// two chase each other.
+		if !proxy.Sleep(ctx, proxy.ProbeAfter(0)) {
+			return
+		}
 	}
 }
 

@@ -256,8 +256,8 @@ func says(text string) http.Handler {
 }
 
 // load sends requests from n clients, each one after the other, until stop is
-// called, which returns how many there were and those that were not answered
-// with 200.
+// called, which returns how many there were, those that were not answered
+// with 200, and logs the slowest.
 func (b *box) load(n int, make func(i int) *http.Request) (stop func() (total int, bad []string)) {
 	c := newClient(b.t, false)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -266,10 +266,12 @@ func (b *box) load(n int, make func(i int) *http.Request) (stop func() (total in
 		mu      sync.Mutex
 		total   int
 		bad     []string
+		slowest time.Duration
 	)
 	for range n {
 		clients.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
+				began := time.Now()
 				resp, err := c.Do(make(i))
 				result := ""
 				if err != nil {
@@ -279,6 +281,7 @@ func (b *box) load(n int, make func(i int) *http.Request) (stop func() (total in
 				}
 				mu.Lock()
 				total++
+				slowest = max(slowest, time.Since(began))
 				if !strings.HasPrefix(result, "200 ") {
 					bad = append(bad, result)
 				}
@@ -289,6 +292,7 @@ func (b *box) load(n int, make func(i int) *http.Request) (stop func() (total in
 	return func() (int, []string) {
 		cancel()
 		clients.Wait()
+		b.t.Logf("%d requests, the slowest took %s", total, slowest)
 		return total, bad
 	}
 }

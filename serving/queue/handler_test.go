@@ -204,14 +204,14 @@ func TestContainerThatDoesNotListen(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	s, url := start(t, Config{Labels: Labels{Namespace: "default", Revision: "r"}, UserAddress: userServer(t, func(w http.ResponseWriter, r *http.Request) {
+	s, _ := start(t, Config{Labels: Labels{Namespace: "default", Revision: "r"}, UserAddress: userServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/bad" {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	})})
-	get(t, url)
-	get(t, url)
-	get(t, url+"/bad")
+	for _, path := range []string{"/", "/", "/bad"} {
+		s.handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+	}
 	metrics := httptest.NewRecorder()
 	s.metrics.usermetrics(s.waiting).ServeHTTP(metrics, nil)
 	s.metrics.autometrics().ServeHTTP(metrics, nil)
