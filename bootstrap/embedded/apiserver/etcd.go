@@ -1,0 +1,100 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
+)
+
+// etcd is a running etcd of one member.
+type etcd struct {
+	member   *embed.Etcd
+	server   *grpc.Server
+	serving  sync.WaitGroup
+	sockets  string // a directory
+	endpoint string // as etcd's clients call it
+}
+
+// startEtcd runs etcd behind a unix socket that no other user can open. The
+// socket lies in a directory of its own, for its path must be short.
+func startEtcd(ctx context.Context, o Options) (_ *etcd, err error) {
+	e := &etcd{}
+	if e.sockets, err = os.MkdirTemp("", "devbox-etcd-"); err != nil {
+		return nil, fmt.Errorf("making etcd's socket directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.stop())
+		}
+	}()
+	if e.member, err = embed.StartEtcd(etcdConfig(o)); err != nil {
+		return nil, fmt.Errorf("starting etcd: %w", err)
+	}
+	select {
+	case <-e.member.Server.ReadyNotify():
+	case err := <-e.member.Err():
+		return nil, fmt.Errorf("starting etcd: %w", err)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("starting etcd: %w", context.Cause(ctx))
+	}
+	if err := e.serve(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func etcdConfig(o Options) *embed.Config {
+	c := embed.NewConfig()
+	c.Name = "devbox"
+	c.Dir = filepath.Join(o.Dir, "etcd")
+	// Nobody listens: there are no peers, and clients come by serve.
+	c.ListenPeerUrls, c.ListenClientUrls = nil, nil
+	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	c.UnsafeNoFsync = o.NoSync
+	// The only member need not wait for others before it leads.
+	c.TickMs, c.ElectionMs = 20, 100
+	// Fewer entries between two snapshots are less memory.
+	c.SnapshotCount, c.SnapshotCatchUpEntries = 5000, 500
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapcore.NewCore(
+		zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(o.Log), zap.WarnLevel)))
+	return c
+}
+
+// serve listens in place of embed, whose own server waits at its end for
+// every client to leave. One of kube-apiserver's never does.
+func (e *etcd) serve() error {
+	address := url.URL{Scheme: "unix", Path: filepath.Join(e.sockets, "client")}
+	listener, err := net.Listen(address.Scheme, address.Path)
+	if err != nil {
+		return fmt.Errorf("listening for etcd: %w", err)
+	}
+	e.endpoint = address.String()
+	e.server = v3rpc.Server(e.member.Server, nil, nil)
+	e.serving.Go(func() { _ = e.server.Serve(listener) }) // until stop
+	return nil
+}
+
+func (e *etcd) stop() error {
+	if e.server != nil {
+		e.server.Stop()
+		e.serving.Wait()
+	}
+	if e.member != nil {
+		e.member.Close()
+	}
+	if err := os.RemoveAll(e.sockets); err != nil {
+		return fmt.Errorf("removing etcd's socket directory: %w", err)
+	}
+	return nil
+}

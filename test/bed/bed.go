@@ -1,0 +1,221 @@
+// Package bed gives tests a real Kubernetes API server in their own process,
+// with the kinds of the serving stack installed.
+//
+//	func TestMain(m *testing.M) { bed.Main(m) }
+//
+//	func TestSomething(t *testing.T) {
+//		b := bed.Start(t)
+//		namespace := b.Namespace(t)
+//		err := b.Client().Create(t.Context(), ...)
+//	}
+//
+// A test binary has one server, started by the first test that asks for it;
+// a test has a namespace of its own. Owned objects and namespaces are deleted
+// as in a cluster; nothing runs a Pod, so a test writes its status.
+package bed
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/apiserver"
+	"github.com/kind-in-a-box/devbox/charts"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// startTimeout bounds the start of a server, on however busy a machine.
+const startTimeout = 2 * time.Minute
+
+// Bed is the API server of this test binary.
+type Bed struct {
+	server *apiserver.Server
+	client client.Client
+}
+
+// the is this process' Bed. Main ends it.
+var the struct {
+	mu   sync.Mutex
+	ctx  context.Context // set by Main; the process' own, so not handed on
+	dir  string
+	bed  *Bed
+	fail error // why it does not start; it is not tried again
+}
+
+// Main runs the tests of m and then stops the server, if one was started.
+// TestMain calls it.
+func Main(m *testing.M) {
+	ctx, cancel := context.WithCancel(context.Background())
+	the.ctx = ctx
+	m.Run() // which keeps the exit code for when TestMain returns
+	cancel()
+	the.mu.Lock()
+	defer the.mu.Unlock()
+	if the.bed != nil {
+		_ = the.bed.server.Wait() // the tests have passed or failed already
+	}
+	_ = os.RemoveAll(the.dir)
+}
+
+// Start returns the Bed, and starts it when it is the first to ask.
+func Start(t testing.TB) *Bed {
+	t.Helper()
+	the.mu.Lock()
+	defer the.mu.Unlock()
+	if the.ctx == nil {
+		t.Fatal("no bed without bed.Main: add func TestMain(m *testing.M) { bed.Main(m) }")
+	}
+	if the.bed == nil && the.fail == nil {
+		began := time.Now()
+		the.bed, the.fail = start()
+		t.Logf("the API server was ready after %v", time.Since(began).Round(time.Millisecond))
+	}
+	if the.fail != nil {
+		t.Fatalf("starting the test bed: %v", the.fail)
+	}
+	return the.bed
+}
+
+func start() (*Bed, error) {
+	dir, err := os.MkdirTemp("", "devbox-bed-")
+	if err != nil {
+		return nil, err
+	}
+	the.dir = dir
+	server, err := apiserver.Start(the.ctx, apiserver.Options{Dir: dir, NoSync: true, NoOpenAPI: true})
+	if err != nil {
+		return nil, err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(server.RESTConfig(), client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	crds, err := charts.CRDs()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(the.ctx, startTimeout)
+	defer cancel()
+	return &Bed{server, c}, install(ctx, c, crds)
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, servingv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("making a scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// REST is how an administrator talks to the server.
+func (b *Bed) REST() *rest.Config { return b.server.RESTConfig() }
+
+// Client reads and writes without a cache. It knows Kubernetes' own kinds,
+// CustomResourceDefinitions and those of the serving stack.
+func (b *Bed) Client() client.Client { return b.client }
+
+// Scheme is the scheme of Client.
+func (b *Bed) Scheme() *runtime.Scheme { return b.client.Scheme() }
+
+// Kubeconfig is the path of a file for kubectl, for a look into a test that
+// is being debugged.
+func (b *Bed) Kubeconfig() string { return b.server.Kubeconfig() }
+
+// Namespace makes a namespace for t and deletes it when t ends, without
+// waiting for what is in it. A manager under test should watch only this one.
+func (b *Bed) Namespace(t testing.TB) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: label(t.Name()) + "-"}}
+	if err := b.client.Create(t.Context(), namespace); err != nil {
+		t.Fatalf("making a namespace: %v", err)
+	}
+	t.Cleanup(func() {
+		// t's own context has ended already.
+		if err := b.client.Delete(context.WithoutCancel(t.Context()), namespace); err != nil {
+			t.Errorf("deleting the namespace: %v", err)
+		}
+	})
+	return namespace.Name
+}
+
+// label makes a test's name one that a namespace may have.
+func label(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, name)
+	return strings.Trim(name[:min(len(name), 50)], "-")
+}
+
+// Install adds kinds to the server for all tests and returns when they are
+// served. Kinds that are there already are left as they are.
+func (b *Bed) Install(t testing.TB, crds ...*apiextensionsv1.CustomResourceDefinition) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	if err := install(ctx, b.client, crds); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// install creates crds and waits until each of their versions can be listed.
+func install(ctx context.Context, c client.Client, crds []*apiextensionsv1.CustomResourceDefinition) error {
+	for _, crd := range crds {
+		if err := c.Create(ctx, crd.DeepCopy()); client.IgnoreAlreadyExists(err) != nil {
+			return fmt.Errorf("installing %s: %w", crd.Name, err)
+		}
+	}
+	for _, crd := range crds {
+		for _, version := range crd.Spec.Versions {
+			if err := served(ctx, c, crd, version.Name); err != nil {
+				return fmt.Errorf("waiting for %s: %w", crd.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// served asks for the kind until there is an answer.
+func served(ctx context.Context, c client.Client, crd *apiextensionsv1.CustomResourceDefinition, version string) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.APIVersion = crd.Spec.Group + "/" + version
+	list.Kind = crd.Spec.Names.Kind + "List"
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		err := c.List(ctx, list)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-poll.C:
+		}
+	}
+}
