@@ -145,7 +145,7 @@ func (u *up) awaitReady(ctx context.Context) error {
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}
 	url := fmt.Sprintf("https://127.0.0.1:%d/readyz", u.box.APIPort)
-	if err := poll(ctx, 50*time.Millisecond, func(ctx context.Context) error { return expect(ctx, &client, url, http.StatusOK) }); err != nil {
+	if err := poll(ctx, 100*time.Millisecond, func(ctx context.Context) error { return expect(ctx, &client, url, http.StatusOK) }); err != nil {
 		return fmt.Errorf("waiting for the API server: %w", err)
 	}
 	return nil

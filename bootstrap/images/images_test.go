@@ -139,7 +139,7 @@ func TestIncompleteLayouts(t *testing.T) {
 type node struct{ dir string }
 
 func (n node) Exec(_ context.Context, stdin io.Reader, _ io.Writer, command ...string) error {
-	if got := strings.Join(command, " "); got != "ctr --namespace=k8s.io images import -" {
+	if got := strings.Join(command, " "); got != "ctr --namespace=k8s.io images import --local -" {
 		return errors.New("unknown command " + got)
 	}
 	for archive := tar.NewReader(stdin); ; {

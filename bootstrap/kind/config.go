@@ -106,6 +106,6 @@ func setup(hostPort int) string {
 mkdir -p /etc/containerd/certs.d/localhost:%[1]d
 printf 'server = "%[2]s"\n[host."%[2]s"]\n  capabilities = ["pull", "resolve"]\n' >/etc/containerd/certs.d/localhost:%[1]d/hosts.toml
 install -d -o %[4]d -g %[4]d -m 0755 %[3]s
-until ctr version >/dev/null 2>&1; do sleep 0.05; done
+until [ -S /run/containerd/containerd.sock ] && ctr version >/dev/null 2>&1; do sleep 0.1; done
 `, hostPort, mirror, RegistryDir, registryUser)
 }

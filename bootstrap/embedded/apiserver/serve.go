@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -29,7 +30,9 @@ type serving struct {
 
 // serve runs kube-apiserver on listener until ctx ends.
 func serve(ctx context.Context, o Options, etcd string, listener net.Listener, creds *credentials) (*serving, error) {
-	logTo(o.Log)
+	if err := logTo(o.Log); err != nil {
+		return nil, err
+	}
 	completed, err := configure(etcd, listener, creds).Complete(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("completing the API server's options: %w", err)
@@ -92,12 +95,20 @@ func configure(etcd string, listener net.Listener, creds *credentials) *options.
 	return s
 }
 
-// logTo sends the log of Kubernetes' libraries to w. They write a line to the
-// outputs of its own severity and of all below, so one output is enough.
-func logTo(w io.Writer) {
-	klog.LogToStderr(false)
+// logTo sends the log of Kubernetes' libraries to w and nowhere else. They
+// write a line to the outputs of its own severity and of all below, so one
+// output is enough.
+func logTo(w io.Writer) error {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL"} {
+		if err := flags.Set(name, value); err != nil {
+			return fmt.Errorf("setting Kubernetes' log: %w", err)
+		}
+	}
 	klog.SetOutput(io.Discard)
 	klog.SetOutputBySeverity("INFO", w)
+	return nil
 }
 
 // ready returns when the API server says that it is.
