@@ -272,6 +272,7 @@ func TestFrozenPod(t *testing.T) {
 	if got := b.get(newClient(t, false), "/"); got != "504 the pod gave no answer in time" {
 		t.Errorf("got %q", got)
 	}
+	b.answers("hello-00001", 0) // nothing more is given to it
 }
 
 func TestGarbage(t *testing.T) {

@@ -211,6 +211,9 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 		req.Header[proxy.Revision] = []string{t.revision.key.Name}
 		resp, err := f.send(t, req, timeout, h2c)
 		if !refused(t, resp, err) {
+			if errors.Is(context.Cause(t), errSilent) {
+				t.revision.doubt(t.pod) // frozen, perhaps: it takes requests when it answers again
+			}
 			return resp, err
 		}
 		f.log.Debug("a pod refused a request", "pod", t.pod.name, "error", err)
