@@ -138,7 +138,7 @@ func (l *loop) supersede(t *target) {
 		return
 	}
 	t.follow.cancel()
-	if f := t.follow; !f.live && f.revision != "" {
+	if f := t.follow; !f.ended && f.revision != "" {
 		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: f.revision + " is superseded before it answered"})
 	}
 	t.follow = nil
@@ -157,10 +157,11 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Slow:
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
 	case deploy.Failed:
+		f.ended = true
 		e.Kind, e.Error = event.RevisionFailed, r.Reason
 		t.settle(&FailedError{Service: t.Name, Revision: r.Revision, Reason: r.Reason})
 	case deploy.Live:
-		f.live = true
+		f.ended = true
 		e.Kind, e.URL, e.Files = event.RevisionLive, l.cfg.Gateway, f.work.files
 		e.Phases = f.split(r)
 		for _, p := range e.Phases {

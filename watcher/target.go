@@ -72,7 +72,7 @@ type follow struct {
 	phases   times
 	image    string
 	revision string
-	live     bool
+	ended    bool // it is live or has failed
 }
 
 // times are when the steps of an edit ended.

@@ -1,0 +1,369 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/kind-in-a-box/devbox/internal/event"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/registry"
+	"github.com/kind-in-a-box/devbox/test/bed"
+	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/internal/standin"
+)
+
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // ko logs each build
+	ctrllog.SetLogger(logr.Discard())
+	bed.Main(m)
+}
+
+// place is where loops run: a box and its registry.
+type place struct {
+	t         *testing.T
+	rest      *rest.Config
+	box       *standin.Box
+	registry  string
+	namespace string
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	b := bed.Start(t)
+	p := &place{t: t, rest: b.REST(), namespace: b.Namespace(t)}
+	p.box = standin.Start(t, p.rest, p.namespace)
+	handler, err := registry.New(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := httptest.NewServer(handler)
+	t.Cleanup(images.Close)
+	p.registry = strings.TrimPrefix(images.URL, "http://")
+	return p
+}
+
+// session is a running loop.
+type session struct {
+	*place
+	stop func() error
+
+	mu     sync.Mutex
+	events []event.Event
+	news   chan struct{}
+}
+
+// begin discovers the targets of the working directory and runs the loop.
+func (p *place) begin(once bool, args ...string) *session {
+	p.t.Helper()
+	targets, err := Discover(p.t.Context(), args)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for i := range targets {
+		targets[i].Namespace, targets[i].Service.Namespace = p.namespace, p.namespace
+	}
+	s := &session{place: p, news: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, Config{
+			Targets: targets, Registry: p.registry, REST: p.rest,
+			Gateway: p.box.URL, Domain: standin.Domain, Once: once, Events: s.take,
+		})
+	}()
+	s.stop = sync.OnceValue(func() error {
+		if !once {
+			cancel()
+		}
+		return <-done
+	})
+	p.t.Cleanup(func() { cancel(); _ = s.stop() })
+	return s
+}
+
+func (s *session) take(e event.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, e)
+	close(s.news)
+	s.news = make(chan struct{})
+}
+
+// wait is the first event of a kind after a mark, which it moves on.
+func (s *session) wait(mark *int, kind event.Kind) event.Event {
+	s.t.Helper()
+	late := time.After(time.Minute)
+	for {
+		s.mu.Lock()
+		events, news := s.events, s.news
+		s.mu.Unlock()
+		for ; *mark < len(events); *mark++ {
+			if events[*mark].Kind == kind {
+				*mark++
+				return events[*mark-1]
+			}
+		}
+		select {
+		case <-news:
+		case <-late:
+			s.t.Fatalf("no %s; there was %s", kind, s.told())
+		}
+	}
+}
+
+// told is what was said, one line an event.
+func (s *session) told() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	for _, e := range s.events {
+		fmt.Fprintf(&b, "\n%s %s %s %s %s %v", e.Kind, e.Service, e.Revision, e.Message, e.Error, e.Files)
+	}
+	return b.String()
+}
+
+func (s *session) count(kind event.Kind) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, e := range s.events {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *session) answers(service, want string) {
+	s.t.Helper()
+	if got := s.box.Answer(s.namespace, service); got != want {
+		s.t.Errorf("%s answers %q, want %q%s", service, got, want, s.told())
+	}
+}
+
+// says is a program that prints a word and, where it is set, $TARGET.
+func says(word string) string {
+	return fmt.Sprintf("package main\n\nimport \"os\"\n\nfunc main() {\n\tos.Stdout.WriteString(%q + os.Getenv(\"TARGET\"))\n}\n", word)
+}
+
+// TestADay is a day at work on one service.
+func TestADay(t *testing.T) {
+	root := project(t, map[string]string{"hello/main.go": says("one")})
+	main, manifest := filepath.Join(root, "hello", "main.go"), filepath.Join(root, "hello", "service.yaml")
+	s, mark := newPlace(t).begin(false, "hello"), 0
+
+	live := s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "one")
+	if live.Revision != "hello-00001" || live.Host != "hello."+s.namespace+".example.com" || names(live.Phases) != "build push pod switch" {
+		t.Errorf("the first revision: %+v", live)
+	}
+	s.wait(&mark, event.Watching)
+
+	save(t, main, says("two"))
+	live = s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "two")
+	if live.Revision != "hello-00002" || fmt.Sprint(live.Files) != "[hello/main.go:6]" || names(live.Phases) != "notice build push pod switch" {
+		t.Errorf("an edit: %+v", live)
+	}
+
+	// Neither a touch nor another file builds; what is saved after them does.
+	builds := s.count(event.BuildStarted)
+	save(t, main, says("two"))
+	save(t, filepath.Join(root, "hello", "README.md"), "read me")
+	save(t, filepath.Join(root, "hello", "main_test.go"), "package main\n")
+	save(t, main, "package main\n\nfunc main() { nowhere() }\n")
+	failed := s.wait(&mark, event.BuildFailed)
+	if want := "hello/main.go:3:15: undefined: nowhere"; failed.Error != want {
+		t.Errorf("the compiler's words are %q, want %q", failed.Error, want)
+	}
+	if n := s.count(event.BuildStarted) - builds; n != 1 {
+		t.Errorf("%d builds, want 1%s", n, s.told())
+	}
+	s.answers("hello", "two")
+
+	save(t, main, says("three"))
+	s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "three")
+
+	save(t, main, strings.Replace(says("x"), "os.Stdout", "panic(\"on purpose\")\n\tos.Stdout", 1))
+	crashed := s.wait(&mark, event.RevisionFailed)
+	if !strings.Contains(crashed.Error, "exited with code 2") || !strings.Contains(crashed.Error, "on purpose") {
+		t.Errorf("the crash: %+v", crashed)
+	}
+	s.answers("hello", "three")
+
+	// Back to what was good: the same image, another revision.
+	save(t, main, says("three"))
+	if live = s.wait(&mark, event.RevisionLive); live.Revision != "hello-00005" {
+		t.Errorf("after the crash: %+v", live)
+	}
+
+	builds = s.count(event.BuildStarted)
+	save(t, manifest, strings.Replace(fmt.Sprintf(describe, "hello", s.namespace), "World", "Mars", 1))
+	if live = s.wait(&mark, event.RevisionLive); names(live.Phases) != "notice pod switch" {
+		t.Errorf("a manifest alone: %+v", live)
+	}
+	s.answers("hello", "threeMars")
+	save(t, manifest, "kind: Nonsense\n")
+	s.wait(&mark, event.Warning)
+	save(t, manifest, strings.Replace(fmt.Sprintf(describe, "hello", s.namespace), "World", "Venus", 1))
+	s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "threeVenus")
+	if n := s.count(event.BuildStarted) - builds; n != 0 {
+		t.Errorf("%d builds for the manifest alone, want none", n)
+	}
+
+	// A package is imported before it is written.
+	save(t, main, strings.Replace(strings.Replace(says("four"), `"os"`, "(\n\t\"os\"\n\t\"example.com/project/word\"\n)", 1), `"four"`, "word.Word", 1))
+	s.wait(&mark, event.BuildFailed)
+	save(t, filepath.Join(root, "word", "word.go"), "package word\n\nconst Word = \"four\"\n")
+	s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "fourVenus")
+	save(t, filepath.Join(root, "word", "word.go"), "package word\n\nconst Word = \"five\"\n")
+	s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "fiveVenus")
+
+	if err := os.Rename(filepath.Join(root, "hello"), filepath.Join(root, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if gone := s.wait(&mark, event.Warning); !strings.Contains(gone.Message, "holds no Go files any more") {
+		t.Errorf("a folder that went: %+v", gone)
+	}
+	if err := os.Rename(filepath.Join(root, "away"), filepath.Join(root, "hello")); err != nil {
+		t.Fatal(err)
+	}
+	save(t, main, says("six"))
+	s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "sixVenus")
+	if err := s.stop(); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+// TestASharedPackage concerns those that import it and no other.
+func TestASharedPackage(t *testing.T) {
+	uses := "package main\n\nimport \"example.com/project/word\"\n\nfunc main() { print(word.Word) }\n"
+	root := project(t, map[string]string{
+		"a/main.go": uses, "b/main.go": uses, "c/main.go": says("alone"), "word/word.go": "package word\n\nconst Word = \"one\"\n",
+	})
+	s, mark := newPlace(t).begin(false, "a", "b", "c"), 0
+	s.wait(&mark, event.Watching)
+	save(t, filepath.Join(root, "word", "word.go"), "package word\n\nconst Word = \"two\"\n")
+	got := []string{s.wait(&mark, event.RevisionLive).Revision, s.wait(&mark, event.RevisionLive).Revision}
+	slices.Sort(got)
+	if fmt.Sprint(got) != "[a-00002 b-00002]" {
+		t.Errorf("new are %v%s", got, s.told())
+	}
+	s.answers("a", "two")
+	s.answers("b", "two")
+	s.answers("c", "alone")
+	if n := s.count(event.BuildStarted); n != 5 {
+		t.Errorf("%d builds, want 5%s", n, s.told())
+	}
+}
+
+// TestSavesInARow end with the last one live, whatever became of the others.
+func TestSavesInARow(t *testing.T) {
+	root := project(t, map[string]string{"hello/main.go": says("0")})
+	s, mark := newPlace(t).begin(false, "hello"), 0
+	s.wait(&mark, event.Watching)
+	for i := 1; i <= 5; i++ {
+		save(t, filepath.Join(root, "hello", "main.go"), says(fmt.Sprint(i)))
+		s.wait(&mark, event.Changed)
+	}
+	for s.box.Answer(s.namespace, "hello") != "5" {
+		s.wait(&mark, event.RevisionLive)
+	}
+	if n := s.count(event.BuildFailed) + s.count(event.Warning); n != 0 {
+		t.Errorf("an overtaken build counts as a failure%s", s.told())
+	}
+}
+
+func TestOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		main  string
+		check func(error) bool
+	}{
+		"live": {says("one"), func(err error) bool { return err == nil }},
+		"does not compile": {"package main\n\nfunc main() { nowhere() }\n", func(err error) bool {
+			var compile *build.CompileError
+			return errors.As(err, &compile)
+		}},
+		"crashes": {"package main\n\nfunc main() { panic(1) }\n", func(err error) bool {
+			var failed *FailedError
+			return errors.As(err, &failed) && failed.Revision == "hello-00001"
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			project(t, map[string]string{"hello/main.go": c.main})
+			if err := newPlace(t).begin(true, "hello").stop(); !c.check(err) {
+				t.Errorf("Run = %v", err)
+			}
+		})
+	}
+}
+
+// TestWhatIsThereIsLeftAlone: a second up finds the revision there already, and asks for no other.
+func TestWhatIsThereIsLeftAlone(t *testing.T) {
+	project(t, map[string]string{"hello/main.go": says("one")})
+	s := newPlace(t).begin(true, "hello")
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	// A person's own label and the status are none of our fields.
+	ctx := t.Context()
+	service := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}
+	if err := s.box.Client.Get(ctx, client.ObjectKeyFromObject(service), service); err != nil {
+		t.Fatal(err)
+	}
+	service.Labels = map[string]string{"mine": "yes"}
+	if err := s.box.Client.Update(ctx, service); err != nil {
+		t.Fatal(err)
+	}
+	generation := service.Generation
+	again := s.begin(true, "hello")
+	if err := again.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.box.Client.Get(ctx, client.ObjectKeyFromObject(service), service); err != nil {
+		t.Fatal(err)
+	}
+	if service.Generation != generation || service.Labels["mine"] != "yes" {
+		t.Errorf("generation %d, labels %v; want %d and the person's own", service.Generation, service.Labels, generation)
+	}
+	mark := 0
+	if live := again.wait(&mark, event.RevisionLive); live.Revision != "hello-00001" {
+		t.Errorf("live is %s", live.Revision)
+	}
+	var pods corev1.PodList
+	if err := s.box.Client.List(ctx, &pods, client.InNamespace(s.namespace)); err != nil || len(pods.Items) != 1 {
+		t.Errorf("%d pods, %v", len(pods.Items), err)
+	}
+}
+
+func names(phases []event.Phase) string {
+	var all []string
+	for _, p := range phases {
+		all = append(all, p.Name)
+	}
+	return strings.Join(all, " ")
+}
