@@ -16,6 +16,7 @@ package bed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -191,8 +192,18 @@ func install(ctx context.Context, c client.Client, crds []*apiextensionsv1.Custo
 		}
 	}
 	for _, crd := range crds {
+		// Whoever asks for a kind before it is established is told to come
+		// back in a second.
+		if err := poll(ctx, func() error { return established(ctx, c, crd.Name) }); err != nil {
+			return fmt.Errorf("waiting for %s: %w", crd.Name, err)
+		}
+	}
+	for _, crd := range crds {
 		for _, version := range crd.Spec.Versions {
-			if err := served(ctx, c, crd, version.Name); err != nil {
+			list := &metav1.PartialObjectMetadataList{}
+			list.APIVersion = crd.Spec.Group + "/" + version.Name
+			list.Kind = crd.Spec.Names.Kind + "List"
+			if err := poll(ctx, func() error { return c.List(ctx, list) }); err != nil {
 				return fmt.Errorf("waiting for %s: %w", crd.Name, err)
 			}
 		}
@@ -200,22 +211,33 @@ func install(ctx context.Context, c client.Client, crds []*apiextensionsv1.Custo
 	return nil
 }
 
-// served asks for the kind until there is an answer.
-func served(ctx context.Context, c client.Client, crd *apiextensionsv1.CustomResourceDefinition, version string) error {
-	list := &metav1.PartialObjectMetadataList{}
-	list.APIVersion = crd.Spec.Group + "/" + version
-	list.Kind = crd.Spec.Names.Kind + "List"
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
+// established is nil when the API server has taken the kind called name.
+func established(ctx context.Context, c client.Client, name string) error {
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := c.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
+		return err
+	}
+	for _, condition := range crd.Status.Conditions {
+		if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
+			return nil
+		}
+	}
+	return errors.New("not established")
+}
+
+// poll asks until there is no error, and returns the last one when ctx ends.
+func poll(ctx context.Context, ask func() error) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
 	for {
-		err := c.List(ctx, list)
+		err := ask()
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
-		case <-poll.C:
+		case <-ticker.C:
 		}
 	}
 }
