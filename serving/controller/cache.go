@@ -51,6 +51,26 @@ func cacheOptions(withIngress bool) cache.Options {
 	}
 }
 
+// glance is how one reconciler reads what another one writes: the cache's own
+// object as it is now, to be read and not changed. A newer one brings the
+// reconciler back by its watch; to wait for it here would put the other's
+// write on the edit road.
+var glance glancing
+
+type glancing struct{}
+
+// ApplyToGet implements client.GetOption.
+func (glancing) ApplyToGet(o *client.GetOptions) {
+	client.UnsafeDisableDeepCopy.ApplyToGet(o)
+	client.DisableReadYourWritesConsistency.ApplyToGet(o)
+}
+
+// ApplyToList implements client.ListOption.
+func (glancing) ApplyToList(o *client.ListOptions) {
+	client.UnsafeDisableDeepCopy.ApplyToList(o)
+	client.DisableReadYourWritesConsistency.ApplyToList(o)
+}
+
 func labelled(key string) labels.Selector {
 	r, err := labels.NewRequirement(key, selection.Exists, nil)
 	if err != nil {

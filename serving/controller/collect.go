@@ -53,7 +53,7 @@ func surplus(c *servingv1.Configuration, revisions []servingv1.Revision) []*serv
 func revisionsOf(ctx context.Context, c client.Reader, config *servingv1.Configuration) ([]servingv1.Revision, error) {
 	var list servingv1.RevisionList
 	err := c.List(ctx, &list, client.InNamespace(config.Namespace),
-		client.MatchingLabels{servingv1.ConfigurationLabel: config.Name}, client.UnsafeDisableDeepCopy)
+		client.MatchingLabels{servingv1.ConfigurationLabel: config.Name}, glance)
 	if err != nil {
 		return nil, fmt.Errorf("listing the revisions of %s: %w", config.Name, err)
 	}

@@ -45,9 +45,12 @@ func (r *configurations) Reconcile(ctx context.Context, c *servingv1.Configurati
 
 	created, err := r.stamp(ctx, c)
 	if err != nil {
-		c.Status.MarkRevisionCreationFailed(err.Error())
-		if errors.Is(err, errNameTaken) {
+		switch {
+		case errors.Is(err, errNameTaken):
+			c.Status.MarkRevisionCreationFailed(err.Error())
 			err = nil // until the template changes
+		case apierrors.IsInvalid(err), apierrors.IsForbidden(err):
+			c.Status.MarkRevisionCreationFailed(err.Error())
 		}
 		return reconcile.Result{}, errors.Join(err, r.patchStatus(ctx, before, c))
 	}

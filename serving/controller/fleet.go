@@ -126,7 +126,7 @@ func (f *fleet) node(ctx context.Context, rev *servingv1.Revision) (string, erro
 		return "", nil
 	}
 	var nodes corev1.NodeList
-	if err := f.client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+	if err := f.client.List(ctx, &nodes, glance); err != nil {
 		return "", fmt.Errorf("listing nodes: %w", err)
 	}
 	name := ""

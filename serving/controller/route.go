@@ -167,7 +167,7 @@ func (r *routes) routesOfRevision(ctx context.Context, obj client.Object) []reco
 
 func (r *routes) routesNaming(ctx context.Context, namespace string, names func(servingv1.TrafficTarget) bool) []reconcile.Request {
 	var list servingv1.RouteList
-	if err := r.client.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.client.List(ctx, &list, client.InNamespace(namespace), glance); err != nil {
 		return nil // the cache has stopped, and the controller with it
 	}
 	var found []string

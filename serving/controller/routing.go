@@ -39,7 +39,7 @@ func (r *revisions) routing(ctx context.Context, rev *servingv1.Revision) (routi
 	}
 	var c servingv1.Configuration
 	key := types.NamespacedName{Namespace: rev.Namespace, Name: rev.Labels[servingv1.ConfigurationLabel]}
-	switch err := r.client.Get(ctx, key, &c); {
+	switch err := r.client.Get(ctx, key, &c, glance); {
 	case client.IgnoreNotFound(err) != nil:
 		return routing{}, fmt.Errorf("reading configuration %s: %w", key.Name, err)
 	case err == nil && desired.RevisionName(&c) == rev.Name:
@@ -75,7 +75,7 @@ func (r *revisions) mark(ctx context.Context, rev *servingv1.Revision, to routin
 // routesOf names the routes that name rev, sorted.
 func routesOf(ctx context.Context, c client.Reader, rev *servingv1.Revision) ([]string, error) {
 	var list servingv1.RouteList
-	if err := c.List(ctx, &list, client.InNamespace(rev.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := c.List(ctx, &list, client.InNamespace(rev.Namespace), glance); err != nil {
 		return nil, fmt.Errorf("listing routes: %w", err)
 	}
 	var names []string

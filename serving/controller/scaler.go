@@ -92,7 +92,7 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	}
 	t.scaler.config.Store(&config)
 	var list servingv1.RevisionList
-	if err := t.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := t.client.List(ctx, &list, glance); err != nil {
 		return reconcile.Result{}, fmt.Errorf("listing revisions: %w", err)
 	}
 	for i := range list.Items {

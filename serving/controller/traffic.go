@@ -41,7 +41,7 @@ func (r *routes) backends(ctx context.Context, route *servingv1.Route) (backends
 
 func (r *routes) readRevision(ctx context.Context, b backends, key client.ObjectKey) error {
 	var rev servingv1.Revision
-	if err := r.client.Get(ctx, key, &rev); err != nil {
+	if err := r.client.Get(ctx, key, &rev, glance); err != nil {
 		return fmt.Errorf("reading revision %s: %w", key.Name, err)
 	}
 	b.revisions[key.Name] = &rev
@@ -50,7 +50,7 @@ func (r *routes) readRevision(ctx context.Context, b backends, key client.Object
 
 func (r *routes) readConfiguration(ctx context.Context, b backends, key client.ObjectKey) error {
 	var c servingv1.Configuration
-	if err := r.client.Get(ctx, key, &c); err != nil {
+	if err := r.client.Get(ctx, key, &c, glance); err != nil {
 		return fmt.Errorf("reading configuration %s: %w", key.Name, err)
 	}
 	revisions, err := revisionsOf(ctx, r.client, &c)

@@ -1,0 +1,290 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/desired"
+)
+
+const digest1 = "@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+const digest2 = "@sha256:2222222222222222222222222222222222222222222222222222222222222222"
+
+func TestFirstRevision(t *testing.T) {
+	w := newWorld(t)
+	w.node("the-node")
+	w.deploy("hello", "localhost:5001/hello"+digest1, func(s *servingv1.Service) { s.Labels = map[string]string{"team": "blue"} })
+
+	svc := get(w, &servingv1.Service{}, "hello")
+	w.expect("created", svc.Status.LatestCreatedRevisionName, "hello-00001")
+	w.expect("ready revision before a pod answers", svc.Status.LatestReadyRevisionName, "")
+	w.expect("Ready", condition(&svc.Status.Status, servingv1.ConditionReady), "Unknown Deploying")
+	w.expect("traffic", w.traffic("hello"), "[]")
+
+	pods := w.pods("hello-00001")
+	if len(pods) != 1 {
+		t.Fatalf("%d pods, want 1", len(pods))
+	}
+	w.expect("node", pods[0].Spec.NodeName, "the-node")
+	w.expect("image", pods[0].Spec.Containers[0].Image, "localhost:5001/hello"+digest1)
+
+	w.activator("hello-00001")
+	svc = get(w, &servingv1.Service{}, "hello")
+	for _, c := range []servingv1.ConditionType{servingv1.ConditionReady, servingv1.ServiceConfigurationsReady, servingv1.ServiceRoutesReady} {
+		w.expect(string(c), condition(&svc.Status.Status, c), "True")
+	}
+	w.expect("observed generation", svc.Status.ObservedGeneration, svc.Generation)
+	w.expect("URL", svc.Status.URL, "http://hello."+w.namespace+".example.com")
+	w.expect("address", svc.Status.Address.URL, "http://hello."+w.namespace+".svc.cluster.local")
+	w.expect("traffic", w.traffic("hello"), "[hello-00001 100 latest]")
+
+	rev := get(w, &servingv1.Revision{}, "hello-00001")
+	w.expect("routing state", rev.Labels[servingv1.RoutingStateLabel], desired.RoutingActive)
+	w.expect("routes", rev.Annotations[servingv1.RoutesAnnotation], "hello")
+	w.expect("replicas", fmt.Sprint(*rev.Status.ActualReplicas, *rev.Status.DesiredReplicas), "1 1")
+	w.expect("digest", rev.Status.ContainerStatuses, "[{user-container localhost:5001/hello"+digest1+"}]")
+	w.expect("labels of the name in the cluster", get(w, &corev1.Service{}, "hello").Labels["team"], "blue")
+	w.expect("events", w.told(), "[Created Ready]")
+}
+
+// Deleting the Service takes everything with it: each object names the one
+// above as its controller.
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello", "hello-00001")
+	pod := w.pods("hello-00001")[0]
+	for _, c := range []struct {
+		child client.Object
+		owner string
+	}{
+		{get(w, &servingv1.Configuration{}, "hello"), "Service hello"},
+		{get(w, &servingv1.Route{}, "hello"), "Service hello"},
+		{get(w, &corev1.Service{}, "hello"), "Route hello"},
+		{get(w, &servingv1.Revision{}, "hello-00001"), "Configuration hello"},
+		{pod, "Revision hello-00001"},
+	} {
+		owner := metav1.GetControllerOf(c.child)
+		w.expect(fmt.Sprintf("owner of %T", c.child), owner.Kind+" "+owner.Name, c.owner)
+	}
+}
+
+func TestEdit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+
+	w.deploy("hello", "dev.local/hello:2")
+	w.expect("traffic while the new one starts", w.traffic("hello"), "[hello-00001 100 latest]")
+	svc := get(w, &servingv1.Service{}, "hello")
+	w.expect("created", svc.Status.LatestCreatedRevisionName, "hello-00002")
+	w.expect("ready", svc.Status.LatestReadyRevisionName, "hello-00001")
+	w.expect("Ready", condition(&svc.Status.Status, servingv1.ConditionReady), "Unknown Deploying")
+
+	w.activator("hello-00002")
+	w.expect("traffic when it answers", w.traffic("hello"), "[hello-00002 100 latest]")
+	w.expect("Ready", condition(&get(w, &servingv1.Service{}, "hello").Status.Status, servingv1.ConditionReady), "True")
+	w.expect("pods of the old one", len(w.pods("hello-00001")), 0)
+	old := get(w, &servingv1.Revision{}, "hello-00001")
+	w.expect("the old one", old.Labels[servingv1.RoutingStateLabel], desired.RoutingReserve)
+	w.expect("Ready of the old one", condition(&old.Status.Status, servingv1.ConditionReady), "True")
+	w.expect("Active of the old one", old.Status.Condition(servingv1.RevisionActive).Reason, "NoTraffic")
+}
+
+// A revision that was overtaken before it answered has no pods left.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	w.deploy("hello", "dev.local/hello:2")
+	w.expect("pods of the second", len(w.pods("hello-00002")), 1)
+	w.deploy("hello", "dev.local/hello:3")
+	w.expect("pods of the second when the third came", len(w.pods("hello-00002")), 0)
+	w.expect("traffic", w.traffic("hello"), "[hello-00001 100 latest]")
+	w.activator("hello-00003")
+	w.expect("traffic", w.traffic("hello"), "[hello-00003 100 latest]")
+}
+
+func TestGenerations(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	w.deploy("hello", "dev.local/hello:1", func(s *servingv1.Service) { s.Annotations = map[string]string{"note": "a"} })
+	w.expect("after an edit of metadata", get(w, &servingv1.Service{}, "hello").Status.LatestCreatedRevisionName, "hello-00001")
+	w.expect("the note", get(w, &servingv1.Configuration{}, "hello").Annotations["note"], "a")
+	w.deploy("hello", "dev.local/hello:1", func(s *servingv1.Service) { s.Annotations = nil })
+	w.expect("the note after it was taken away", get(w, &servingv1.Configuration{}, "hello").Annotations["note"], "")
+	w.deploy("hello", "dev.local/hello:1", func(s *servingv1.Service) {
+		s.Spec.Template.Annotations = map[string]string{"autoscaling.knative.dev/min-scale": "1"}
+	})
+	w.expect("after an edit of the template", get(w, &servingv1.Service{}, "hello").Status.LatestCreatedRevisionName, "hello-00002")
+	w.expect("generation", get(w, &servingv1.Revision{}, "hello-00002").Labels[servingv1.ConfigurationGenerationLabel], "2")
+}
+
+func TestOwnNamesAndRollback(t *testing.T) {
+	t.Parallel()
+	named := func(name string) func(*servingv1.Service) {
+		return func(s *servingv1.Service) { s.Spec.Template.Name = name }
+	}
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-blue", named("hello-blue"))
+	w.live("hello", "dev.local/hello:2", "hello-green", named("hello-green"))
+	w.expect("pods of blue", len(w.pods("hello-blue")), 0)
+
+	w.deploy("hello", "dev.local/hello:1", named("hello-blue"))
+	w.expect("traffic after the rollback", w.traffic("hello"), "[hello-blue 100 latest]")
+	w.expect("pods of blue after the rollback", len(w.pods("hello-blue")), 1)
+	w.expect("pods of green after the rollback", len(w.pods("hello-green")), 0)
+
+	w.deploy("hello", "dev.local/hello:3", named("hello-green"))
+	config := get(w, &servingv1.Configuration{}, "hello")
+	w.expect("a name used for another template", condition(&config.Status.Status, servingv1.ConditionReady),
+		"False RevisionFailed: Revision creation failed with message: hello-green is the name of a revision made of another template.")
+	w.expect("traffic", w.traffic("hello"), "[hello-blue 100 latest]")
+}
+
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	w.deploy("hello", "dev.local/hello:2")
+	w.told()
+	w.kubelet(w.pods("hello-00002")[0], exited(1, "panic: boom"))
+
+	const words = "ExitCode1: Container failed with: panic: boom"
+	rev := get(w, &servingv1.Revision{}, "hello-00002")
+	w.expect("ContainerHealthy", condition(&rev.Status.Status, servingv1.RevisionContainerHealthy), "False "+words)
+	w.expect("events", w.told(), "[ExitCode1]")
+	svc := get(w, &servingv1.Service{}, "hello")
+	w.expect("Ready", condition(&svc.Status.Status, servingv1.ConditionReady),
+		`False RevisionFailed: Revision "hello-00002" failed with message: Container failed with: panic: boom.`)
+	w.expect("traffic", w.traffic("hello"), "[hello-00001 100 latest]")
+	w.expect("pods that serve", len(w.pods("hello-00001")), 1)
+
+	w.live("hello", "dev.local/hello:3", "hello-00003")
+	w.expect("Ready after the next edit", condition(&get(w, &servingv1.Service{}, "hello").Status.Status, servingv1.ConditionReady), "True")
+	w.expect("pods that crash, after the next edit", len(w.pods("hello-00002")), 0)
+}
+
+func TestFirstImageMissing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.deploy("hello", "dev.local/hello:1")
+	w.kubelet(w.pods("hello-00001")[0], waits("ErrImagePull", "not found"))
+	svc := get(w, &servingv1.Service{}, "hello")
+	w.expect("Ready", condition(&svc.Status.Status, servingv1.ConditionReady),
+		`False RevisionFailed: Revision "hello-00001" failed with message: not found.`)
+	w.expect("routes", condition(&svc.Status.Status, servingv1.ServiceRoutesReady),
+		`False RevisionMissing: Configuration "hello" does not have any ready Revision.`)
+	w.expect("revision", condition(&get(w, &servingv1.Revision{}, "hello-00001").Status.Status, servingv1.ConditionReady), "False ErrImagePull: not found")
+}
+
+func TestToZeroAndBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	w.told()
+	w.wanted.pods["hello-00001"] = 0
+	w.settle()
+	w.expect("pods", len(w.pods("hello-00001")), 0)
+	w.expect("events", w.told(), "[ScaledToZero]")
+	rev := get(w, &servingv1.Revision{}, "hello-00001")
+	w.expect("Active", rev.Status.Condition(servingv1.RevisionActive).Reason, "NoTraffic")
+	w.expect("Ready", condition(&rev.Status.Status, servingv1.ConditionReady), "True")
+	w.expect("traffic", w.traffic("hello"), "[hello-00001 100 latest]")
+
+	w.wanted.pods["hello-00001"] = 3
+	w.settle()
+	w.expect("pods", len(w.pods("hello-00001")), 3)
+	rev = get(w, &servingv1.Revision{}, "hello-00001")
+	w.expect("Active", rev.Status.Condition(servingv1.RevisionActive).Reason, "Queued")
+	w.expect("Ready", condition(&rev.Status.Status, servingv1.ConditionReady), "True")
+	w.activator("hello-00001")
+	rev = get(w, &servingv1.Revision{}, "hello-00001")
+	w.expect("Active", condition(&rev.Status.Status, servingv1.RevisionActive), "True")
+	w.expect("replicas", *rev.Status.ActualReplicas, 3)
+
+	w.wanted.pods["hello-00001"] = 1
+	w.settle()
+	w.expect("pods", len(w.pods("hello-00001")), 1)
+}
+
+// A pod that ends has a successor: at once while another one answers, else
+// after a while that grows, and through the scheduler.
+func TestLostPods(t *testing.T) {
+	w := newWorld(t)
+	w.node("the-node")
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	first := w.pods("hello-00001")[0]
+	w.kubelet(first, failed("OutOfcpu", "the node has no room"))
+	w.expect("status", condition(&get(w, &servingv1.Revision{}, "hello-00001").Status.Status, servingv1.RevisionResourcesAvailable),
+		"False OutOfcpu: the node has no room")
+	w.expect("pods before the wait is over", names(w.pods("hello-00001")), names([]*corev1.Pod{first}))
+
+	w.clock.Step(firstBackOff)
+	w.settle()
+	second := w.pods("hello-00001")
+	if len(second) != 1 || second[0].UID == first.UID {
+		t.Fatalf("pods after the wait: %s", names(second))
+	}
+	w.expect("node of the successor", second[0].Spec.NodeName, "")
+	w.expect("status", condition(&get(w, &servingv1.Revision{}, "hello-00001").Status.Status, servingv1.RevisionResourcesAvailable), "Unknown Deploying")
+
+	w.activator("hello-00001")
+	w.wanted.pods["hello-00001"] = 2
+	w.settle()
+	w.kubelet(w.pods("hello-00001")[0], failed("Evicted", "low on memory"))
+	w.expect("pods after an eviction while another answers", len(w.pods("hello-00001")), 2)
+}
+
+func TestTagsAndSplit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	w.deploy("hello", "dev.local/hello:2", func(s *servingv1.Service) {
+		s.Spec.Traffic = []servingv1.TrafficTarget{
+			{LatestRevision: new(true), Percent: new(int64(80))},
+			{RevisionName: "hello-00001", Percent: new(int64(20)), Tag: "old"},
+		}
+	})
+	w.activator("hello-00002")
+	tag := "http://old-hello." + w.namespace + ".example.com"
+	w.expect("traffic", w.traffic("hello"), "[hello-00002 80 latest hello-00001 20 old "+tag+"]")
+	w.expect("pods of the pinned revision", len(w.pods("hello-00001")), 1)
+	get(w, &corev1.Service{}, "old-hello")
+
+	w.deploy("hello", "dev.local/hello:2", func(s *servingv1.Service) { s.Spec.Traffic = nil })
+	w.expect("traffic", w.traffic("hello"), "[hello-00002 100 latest]")
+	w.expect("pods of the revision that was pinned", len(w.pods("hello-00001")), 0)
+	w.expect("names in the cluster", len(w.list(&corev1.ServiceList{})), 1)
+}
+
+// Somebody else's Service of the route's name stays as it is.
+func TestNameTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	theirs := &corev1.Service{}
+	theirs.Name, theirs.Namespace = "hello", w.namespace
+	theirs.Spec.Ports = []corev1.ServicePort{{Port: 5432}}
+	if err := w.Create(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	w.deploy("hello", "dev.local/hello:1")
+	w.expect("IngressReady", condition(&get(w, &servingv1.Route{}, "hello").Status.Status, servingv1.RouteIngressReady),
+		`False NotOwned: There is an existing placeholder Service "hello" that we do not own.`)
+	w.expect("their service", get(w, &corev1.Service{}, "hello").Spec.Ports[0].Port, 5432)
+}
+
+func names(pods []*corev1.Pod) string {
+	var out []string
+	for _, p := range pods {
+		out = append(out, p.Name)
+	}
+	return strings.Join(out, " ")
+}
