@@ -25,8 +25,8 @@ const (
 	leastDisk     = 2 * gib
 	goodDisk      = 6 * gib
 	goodCores     = 2
-	goodInstances = 256
-	goodWatches   = 65536
+	goodInstances = 128
+	goodWatches   = 16384
 )
 
 // judge says what m and the engine mean for a box.

@@ -65,11 +65,11 @@ func (s *survey) summary() string {
 	var said []string
 	for _, f := range s.findings {
 		switch f.Name {
-		case "docker", "cores", "memory", "port":
+		case "docker", "cores", "memory":
 			said = append(said, f.Message)
 		}
 	}
-	return strings.Join(said, ", ")
+	return strings.Join(append(said, strings.TrimPrefix(s.box.Gateway(), "http://")), ", ")
 }
 
 // look surveys this machine. What cannot be asked because something before it

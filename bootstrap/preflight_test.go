@@ -157,7 +157,7 @@ func TestJudge(t *testing.T) {
 		"little memory":      {with(func(m *machine) { m.memory = 2 * gib }), Warn, "2 GiB free, 3 GiB are better"},
 		"no memory":          {with(func(m *machine) { m.memory = 300 << 20 }), Fail, "300 MiB free, 1 GiB needed"},
 		"disk full":          {with(func(m *machine) { m.disk = 100 << 20 }), Fail, "100 MiB of disk free where docker keeps its files, 2 GiB needed"},
-		"few inotify":        {with(func(m *machine) { m.instances = 128 }), Warn, "inotify is limited to 128 instances"},
+		"few inotify":        {with(func(m *machine) { m.instances = 64 }), Warn, "inotify is limited to 64 instances"},
 		"no inotify is left": {with(func(m *machine) { m.inotify = errors.New("too many open files") }), Fail, "too many open files"},
 		"nothing is known":   {machine{}, OK, "2 cores"},
 	} {

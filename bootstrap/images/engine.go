@@ -39,18 +39,22 @@ func (s Set) ProvideNode(ctx context.Context) (brought bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return true, load(ctx, ref, img)
+	return true, load(ctx, img, ref, s.Images[Node].Name)
 }
 
-// load streams an image to the engine in docker's own form of archive, the
-// one that every version of docker reads.
-func load(ctx context.Context, ref string, img v1.Image) error {
-	tag, err := name.NewTag(ref)
-	if err != nil {
-		return fmt.Errorf("reading image name: %w", err)
+// load streams an image to the engine, which will have it under all those
+// names, in docker's own form of archive: every version of docker reads it.
+func load(ctx context.Context, img v1.Image, names ...string) error {
+	tags := map[name.Tag]v1.Image{}
+	for _, n := range names {
+		tag, err := name.NewTag(n)
+		if err != nil {
+			return fmt.Errorf("reading image name: %w", err)
+		}
+		tags[tag] = img
 	}
-	err = stream(
-		func(w io.Writer) error { return tarball.Write(tag, img, w) },
+	err := stream(
+		func(w io.Writer) error { return tarball.MultiWrite(tags, w) },
 		func(r io.Reader) error { return docker.Run(ctx, r, io.Discard, "load") })
 	if err != nil {
 		return fmt.Errorf("loading the node image into docker: %w", err)

@@ -50,7 +50,7 @@ func FromLayout(dir string) (Set, error) {
 		if err != nil {
 			return Set{}, &LayoutError{Dir: dir, Faults: []string{err.Error()}}
 		}
-		set.Images[role] = Image{Ref: ref, Digest: m.Digest}
+		set.Images[role] = Image{Ref: ref, Name: m.Annotations[RefKey], Digest: m.Digest}
 		set.UpstreamEnvoy = set.UpstreamEnvoy || role == Proxy && m.Annotations[EnvoyKey] == "upstream"
 		set.BuiltinCNI = set.BuiltinCNI || role == Node && m.Annotations[CNIKey] == "builtin"
 	}

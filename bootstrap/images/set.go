@@ -61,6 +61,7 @@ type Set struct {
 // Image is one image of a Set.
 type Image struct {
 	Ref    string  `json:"ref"`             // its name in the engine and in the node
+	Name   string  `json:"name,omitempty"`  // what the layout calls it
 	Digest v1.Hash `json:"digest,omitzero"` // its manifest in the layout
 }
 
