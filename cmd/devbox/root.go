@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/klog/v2"
-	"sigs.k8s.io/controller-runtime/pkg/log"
+	controllerlog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/terminal"
@@ -88,11 +89,13 @@ Every file you save becomes a new revision.
 	return root
 }
 
-// silenceLibraries keeps the log lines of Kubernetes' libraries off the screen:
-// what they warn of comes back as an error too, and devbox says it once.
+// silenceLibraries keeps the log lines of ko and of Kubernetes' libraries off
+// the screen: what they warn of comes back as an error too, and devbox says
+// it once.
 func silenceLibraries() {
+	log.SetOutput(io.Discard)
 	klog.SetLogger(logr.Discard())
-	log.SetLogger(logr.Discard())
+	controllerlog.SetLogger(logr.Discard())
 }
 
 // noArguments refuses arguments where there is nothing they could mean.

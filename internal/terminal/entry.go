@@ -104,11 +104,11 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 	case event.RevisionSlow:
 		said.mark, said.goesOn = warned, true
 		said.text = e.Revision + " does not answer yet: " + first(e.Message)
-		said.details = evidence("", e)
+		said.details = evidence(rest(e.Message), e)
 	case event.RevisionFailed:
 		said.mark = failed
-		said.text = e.Revision + " failed: " + first(e.Error) + service.serving()
-		said.details = evidence(rest(e.Error), e)
+		said.text = e.Revision + " failed" + service.serving()
+		said.details = evidence(e.Error, e)
 	case event.RevisionLive:
 		return s.tellLive(said, service, e), true
 	default:
@@ -160,10 +160,14 @@ func (s *serviceStory) serving() string {
 	return "; " + s.live + " goes on serving"
 }
 
-// evidence is what belongs under a revision's trouble: the rest of the error,
-// the last lines of its log, and what to do about it.
-func evidence(more string, e event.Event) []string {
-	said := lines(more)
+// evidence is what belongs under a revision's trouble: why, the last lines of
+// its log, and what to do about it. Kubernetes takes the log's end into the
+// reason too, so where there is a log, only the reason's first line is said.
+func evidence(why string, e event.Event) []string {
+	said := lines(why)
+	if len(e.Log) > 0 && len(said) > 1 {
+		said = said[:1]
+	}
 	for _, line := range e.Log {
 		said = append(said, "| "+line)
 	}

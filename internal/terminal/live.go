@@ -143,7 +143,7 @@ func (l *Live) finished(said entry) []string {
 	}
 	block := []string{line}
 	for _, detail := range said.details {
-		block = append(block, "   "+clean(detail))
+		block = append(block, strings.TrimRight("   "+clean(detail), " "))
 	}
 	return block
 }
@@ -155,9 +155,7 @@ func (l *Live) write(finished []string) {
 	columns := max(l.width(), 1)
 	var b bytes.Buffer
 	if up := l.height(columns); up > 0 {
-		fmt.Fprintf(&b, "\r\x1b[%dA", up)
-	} else if len(l.rows) > 0 {
-		b.WriteString("\r")
+		fmt.Fprintf(&b, "\x1b[%dA", up)
 	}
 	for _, line := range finished {
 		b.WriteString(line + "\x1b[K\n")
@@ -170,10 +168,10 @@ func (l *Live) write(finished []string) {
 		l.drawn = append(l.drawn, width)
 	}
 	if shrunk > 0 {
-		b.WriteString("\x1b[J") // rows that ended, and an echoed ^C
+		b.WriteString("\x1b[J") // rows that have ended
 	}
 	if b.Len() > 0 {
-		_, _ = l.progress.Write(b.Bytes())
+		_, _ = l.progress.Write(append([]byte("\r"), b.Bytes()...)) // over an echoed ^C
 	}
 }
 
