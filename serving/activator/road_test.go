@@ -171,48 +171,42 @@ func freePorts(t testing.TB, n int) []int {
 	return ports
 }
 
-// answers waits until the activator knows that n pods of a revision answer.
-func (b *box) answers(revision string, n int) {
+// until waits for something to become true.
+func (b *box) until(what string, so func() bool) {
 	b.t.Helper()
-	deadline := time.After(10 * time.Second)
-	for {
-		rev := b.activator.roads.all()[types.NamespacedName{Namespace: "default", Name: revision}]
-		if rev != nil {
-			rev.mu.Lock()
-			open := len(rev.open)
-			rev.mu.Unlock()
-			if open == n {
-				return
-			}
-		}
-		select {
-		case <-deadline:
-			b.t.Fatalf("revision %s has not come to %d answering pods", revision, n)
-		case <-time.After(time.Millisecond):
+	for deadline := time.Now().Add(10 * time.Second); !so(); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Errorf("it has not come to this: %s", what)
+			return
 		}
 	}
 }
 
-// waiting waits until n requests are held for a revision.
-func (b *box) waiting(revision string, n int) {
-	b.t.Helper()
-	deadline := time.After(10 * time.Second)
-	for {
-		rev := b.activator.roads.all()[types.NamespacedName{Namespace: "default", Name: revision}]
-		if rev != nil {
-			rev.mu.Lock()
-			held := rev.waiting.Len()
-			rev.mu.Unlock()
-			if held == n {
-				return
-			}
-		}
-		select {
-		case <-deadline:
-			b.t.Fatalf("no %d requests are held for revision %s", n, revision)
-		case <-time.After(time.Millisecond):
-		}
+// look reads something of a revision, under its lock.
+func (b *box) look(name string, read func(*revision) int) int {
+	rev := b.activator.roads.all()[types.NamespacedName{Namespace: "default", Name: name}]
+	if rev == nil {
+		return 0
 	}
+	rev.mu.Lock()
+	defer rev.mu.Unlock()
+	return read(rev)
+}
+
+// answers waits until the activator knows that n pods of a revision answer.
+func (b *box) answers(name string, n int) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("%d pods of %s answer", n, name), func() bool {
+		return b.look(name, func(r *revision) int { return len(r.open) }) == n
+	})
+}
+
+// waiting waits until n requests are held for a revision.
+func (b *box) waiting(name string, n int) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("%d requests are held for %s", n, name), func() bool {
+		return b.look(name, func(r *revision) int { return r.waiting.Len() }) == n
+	})
 }
 
 // newClient returns a client of one protocol.
