@@ -142,14 +142,18 @@ func (d *deciding) needed() int32 {
 	ready := max(1, float64(d.o.Ready))
 	stable := math.Ceil(d.o.Stable / d.spec.Target)
 	panicky := math.Ceil(d.o.Panic / d.spec.Target)
-	if d.o.InFlight > 0 {
-		// Somebody waits, whatever the averages say.
-		stable = max(1, stable)
+	switch {
+	case stable > 0:
+		d.say("needs %d: %s", pods(stable), d.measured(d.o.Stable, d.spec.StableWindow))
+	case d.o.InFlight > 0:
+		stable = 1 // somebody waits, whatever the averages say
+		d.say("needs 1: %d in flight right now", d.o.InFlight)
+	default:
+		d.say("nothing in %v", d.spec.StableWindow)
 	}
 	d.alarm(panicky/ready >= d.spec.PanicThreshold)
 
 	want := d.limited(stable, ready)
-	d.say("needs %d: %s", pods(stable), d.measured(d.o.Stable, d.spec.StableWindow))
 	if d.s.panicked.IsZero() {
 		return d.rated(pods(stable), want)
 	}

@@ -128,29 +128,27 @@ func (l *Loop) Receive(source string, m stream.Message) {
 	}
 }
 
-// take records m, and decides at once about a revision that has no pods when
-// somebody wants it.
+// take records m, and decides at once where somebody waits: for a held
+// request, or for a revision that was to have no pods.
 func (l *Loop) take(source string, m stream.Message, now time.Time) (key types.NamespacedName, changed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sources[source] = true
 	var d *decider
-	var busy bool
+	var due bool
 	switch {
 	case m.Stats != nil:
 		key = types.NamespacedName{Namespace: m.Stats.Namespace, Name: m.Stats.Revision}
 		d = l.decider(key)
 		d.count(source, m.Stats, now)
-		busy = m.Stats.Concurrency > 0 || m.Stats.Requests > 0 || m.Stats.InFlight > 0
+		due = d.last.Want == 0 && (m.Stats.Concurrency > 0 || m.Stats.Requests > 0 || m.Stats.InFlight > 0)
 	case m.Held != nil:
 		key = types.NamespacedName{Namespace: m.Held.Namespace, Name: m.Held.Revision}
 		d = l.decider(key)
 		d.hold(source, m.Held.Requests, now)
-		busy = m.Held.Requests > 0
-	default:
-		return key, false
+		due = m.Held.Requests > 0
 	}
-	return key, busy && d.tracked && d.last.Want == 0 && l.decide(key, d, now)
+	return key, due && d.tracked && l.decide(key, d, now)
 }
 
 // Gone implements stream.Receiver.

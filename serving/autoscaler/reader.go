@@ -67,12 +67,17 @@ func (r *reader) percent(key string, into *float64, low, high float64) {
 // share reads a percentage, or what upstream once wrote in its place: a
 // share of at most 1.
 func (r *reader) share(key string, into *float64) {
-	share := *into
-	r.number(key, &share, math.SmallestNonzeroFloat64, 100)
-	if share > 1 {
-		share /= 100
+	if text, ok := r.values[key]; ok {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(f > 0 && f <= 100) {
+			r.wrong(key, "must be a number above 0 and at most 100")
+			return
+		}
+		if f > 1 {
+			f /= 100
+		}
+		*into = f
 	}
-	*into = share
 }
 
 func (r *reader) above(key string, into *float64, bound float64) {
