@@ -114,11 +114,7 @@ func (c *Controller) register(cfg Config) error {
 	if cfg.Gateway != "" {
 		routing.gateway = newGateway(cfg.Gateway)
 	}
-	// Only listed, when a pod is placed: its informer starts with the others,
-	// so that the first pod does not wait for it.
-	_, err := mgr.GetCache().GetInformer(context.Background(), &corev1.Node{}, cache.BlockUntilSynced(false))
 	return errors.Join(
-		err,
 		(&services{common}).register(mgr),
 		(&configurations{common}).register(mgr),
 		(&revisions{
@@ -142,6 +138,11 @@ func (c *Controller) register(cfg Config) error {
 // Run reconciles until ctx ends, and returns when every reconcile under way
 // has.
 func (c *Controller) Run(ctx context.Context) error {
+	// Nodes are only listed, when a pod is placed: their informer starts with
+	// the others, so that the first pod does not wait for it.
+	if _, err := c.manager.GetCache().GetInformer(ctx, &corev1.Node{}, cache.BlockUntilSynced(false)); err != nil {
+		return fmt.Errorf("watching nodes: %w", err)
+	}
 	if err := c.manager.Start(ctx); err != nil {
 		return fmt.Errorf("running the controller: %w", err)
 	}

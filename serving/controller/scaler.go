@@ -18,6 +18,10 @@ import (
 	"github.com/kind-in-a-box/devbox/serving/autoscaler"
 )
 
+// activationGrace is how much longer than its deadline a revision that does
+// not start keeps its pods, so that its status has said why by then.
+const activationGrace = 30 * time.Second
+
 // autoscalerConfig is the ConfigMap that tunes the autoscaler.
 const autoscalerConfig = "config-autoscaler"
 
@@ -52,7 +56,7 @@ func (s *scaler) scale(ctx context.Context, rev *servingv1.Revision, seen observ
 		// Admission refuses these. What was right in them counts.
 		log.FromContext(ctx).Info("ignoring autoscaling annotations", "error", err.Error())
 	}
-	spec.ActivationDeadline = deadline
+	spec.ActivationDeadline = deadline + activationGrace
 	want, reason := s.Track(client.ObjectKeyFromObject(rev), autoscaler.Revision{
 		Spec:      spec,
 		Reachable: to.reachable(),
