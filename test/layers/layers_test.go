@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -83,25 +85,33 @@ type pkg struct {
 	GoFiles    []string
 }
 
-func load(t *testing.T) map[string]pkg {
-	t.Helper()
+// packages are all of ours, by their path in the module.
+var packages = sync.OnceValues(func() (map[string]pkg, error) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,Deps,Standard,Name,GoFiles", module+"/...")
 	cmd.Env = append(os.Environ(), "GOOS=linux")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("listing the packages: %v\n%s", err, stderr.String())
+		return nil, fmt.Errorf("listing the packages: %w\n%s", err, stderr.String())
 	}
 	pkgs := map[string]pkg{}
-	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
-			break
+			return pkgs, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, fmt.Errorf("reading the list of packages: %w", err)
 		}
 		pkgs[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+})
+
+func load(t *testing.T) map[string]pkg {
+	t.Helper()
+	pkgs, err := packages()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return pkgs
 }
