@@ -185,9 +185,10 @@ func (d *docker) stop(ctx context.Context) error {
 	return nil
 }
 
-// isDockerd says whether a process is a Docker daemon: a number in a file may
-// by now belong to anybody.
+// isDockerd says whether a process is a living Docker daemon: a number in a
+// file may by now belong to anybody, or to nobody but its parent.
 func isDockerd(pid int) bool {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.TrimSpace(string(name)) == "dockerd"
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // 4711 (dockerd) S 1 ...
+	_, rest, named := strings.Cut(string(stat), "(dockerd) ")
+	return err == nil && named && !strings.HasPrefix(rest, "Z")
 }

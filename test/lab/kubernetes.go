@@ -115,7 +115,7 @@ func (p kubernetesParts) image(ctx context.Context, b *bench, ref string) (v1.Im
 	default:
 		return nil, fmt.Errorf("no recipe for an image of this name")
 	}
-	img, err := treeImage(b, config, t)
+	img, err := treeImage(b, config, t, packed)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func boxLayout(p boxParts) recipe {
 				if err != nil {
 					return fmt.Errorf("adding the %s: %w", image.from.name, err)
 				}
-				descriptor.Annotations = image.annotations
+				descriptor.Annotations, descriptor.ArtifactType = image.annotations, ""
 				index.Manifests = append(index.Manifests, descriptor)
 			}
 			return writeIndex(b.dir, index)

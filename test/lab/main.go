@@ -86,6 +86,9 @@ func build(ctx context.Context, c *cache, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if !b.layout.present() && os.Geteuid() != 0 {
+		return errors.New("the lab makes and enters root file systems, so it must run as root until the layout is there")
+	}
 	d := &docker{cache: c, own: b.own}
 	if err := d.ensure(ctx); err != nil {
 		return err

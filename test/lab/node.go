@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,27 +26,7 @@ func nodeImage(p nodeParts) recipe {
 		text:  []string{p.version},
 		files: []string{"node.go", "store.go", "tree.go", "image.go", "smoke.go"},
 		build: func(ctx context.Context, b *bench) error {
-			programs, err := p.programs(ctx, b)
-			if err != nil {
-				return err
-			}
-			programsTar := filepath.Join(b.scratch, "programs.tar")
-			if err := programs.writeFile(programsTar); err != nil {
-				return err
-			}
-			store, err := imageStore(ctx, b, p.containerd, p.images)
-			if err != nil {
-				return fmt.Errorf("importing the Kubernetes images: %w", err)
-			}
-			storeTar := filepath.Join(b.scratch, "store.tar")
-			if err := store.writeFile(storeTar); err != nil {
-				return err
-			}
-			img, err := newImage(v1.Config{
-				Entrypoint: []string{"/usr/local/bin/entrypoint", "/sbin/init"},
-				Env:        []string{"container=docker"}, // tells systemd where it is
-				StopSignal: "SIGRTMIN+3",                 // ends systemd; SIGTERM would restart it
-			}, p.debian.path("layer.tar"), programsTar, storeTar)
+			img, err := p.image(ctx, b)
 			if err != nil {
 				return err
 			}
@@ -57,6 +36,35 @@ func nodeImage(p nodeParts) recipe {
 			return writeLayout(b.dir, []v1.Image{img}, []map[string]string{nil})
 		},
 	}
+}
+
+// image puts the layers together.
+func (p nodeParts) image(ctx context.Context, b *bench) (v1.Image, error) {
+	debian, err := plain(p.debian.path("layer.tar"))
+	if err != nil {
+		return nil, err
+	}
+	programs, err := p.programs(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	programsLayer, err := treeLayer(b, programs, plain)
+	if err != nil {
+		return nil, err
+	}
+	store, err := imageStore(ctx, b, p.containerd, p.images)
+	if err != nil {
+		return nil, fmt.Errorf("importing the Kubernetes images: %w", err)
+	}
+	storeLayer, err := treeLayer(b, store, plain)
+	if err != nil {
+		return nil, err
+	}
+	return newImage(v1.Config{
+		Entrypoint: []string{"/usr/local/bin/entrypoint", "/sbin/init"},
+		Env:        []string{"container=docker"}, // tells systemd where it is
+		StopSignal: "SIGRTMIN+3",                 // ends systemd; SIGTERM would restart it
+	}, debian, programsLayer, storeLayer)
 }
 
 // programs is the layer with kind's files, Kubernetes, containerd and the

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 )
 
@@ -47,6 +48,12 @@ type artefact struct {
 	recipe
 	key string // the recipe's hash
 	dir string
+}
+
+// present says whether the artefact has been made.
+func (a *artefact) present() bool {
+	_, err := os.Stat(a.dir)
+	return err == nil
 }
 
 // path names a file of the artefact.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -61,14 +62,15 @@ func imageStore(ctx context.Context, b *bench, containerd, images *artefact) (*t
 }
 
 // importImages starts the containerd, imports the archive and stops it again.
-func importImages(ctx context.Context, b *bench, containerd *artefact, config, socket, archive string) error {
+func importImages(ctx context.Context, b *bench, containerd *artefact, config, socket, archive string) (err error) {
 	daemon := b.command(ctx, containerd.path("containerd"), "--config", config)
 	if err := daemon.Start(); err != nil {
 		return err
 	}
 	defer func() {
-		daemon.Process.Signal(syscall.SIGTERM)
-		daemon.Wait()
+		// Ended in order, it has written all of its database.
+		signalled := daemon.Process.Signal(syscall.SIGTERM)
+		err = errors.Join(err, signalled, daemon.Wait())
 	}()
 	ctr := func(args ...string) error {
 		return b.run(b.command(ctx, containerd.path("ctr"), append([]string{"--address", socket, "--namespace", "k8s.io"}, args...)...))
