@@ -17,9 +17,11 @@ import (
 const portTries = 100
 
 // ports settles the box's ports of 127.0.0.1. A box that is there keeps its
-// own for life.
+// own for life, and one that is made anew from half of one as well, unless
+// another is asked for.
 func (s *survey) ports(ctx context.Context, cfg Config) {
-	if s.state != kind.Absent && s.box.Complete {
+	moved := cfg.PortFixed && cfg.Port != s.box.HTTPPort
+	if s.state != kind.Absent && (s.box.Complete || !moved) {
 		s.keptPort(cfg)
 		return
 	}

@@ -1,10 +1,10 @@
 // Package helm sees to it that a Helm release is what a chart and its values
 // say. It is the only importer of the Helm SDK.
 //
-//	Apply: same fingerprint, deployed --> nothing to do
-//	       left half-way              --> drop the record, go on as below
-//	       no release                 --> install, adopting what is there
-//	       otherwise                  --> upgrade
+//	Apply: same fingerprint, all there --> nothing to do
+//	       left half-way               --> drop the record, go on as below
+//	       no release                  --> install, adopting what is there
+//	       otherwise                   --> upgrade
 //
 // Apply does not wait for what it installs to run: who installed it watches
 // what he needs, and Helm looks only every two seconds.
@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
@@ -25,6 +26,7 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/rest"
 )
 
@@ -79,7 +81,7 @@ func (c *Client) Apply(ctx context.Context, r Release) (changed bool, err error)
 	switch {
 	case last == nil:
 		return true, install(ctx, cfg, r, content, labels)
-	case last.Info.Status == release.StatusDeployed && last.Labels[fingerprintLabel] == fingerprint:
+	case last.Info.Status == release.StatusDeployed && last.Labels[fingerprintLabel] == fingerprint && allThere(cfg, last):
 		return false, nil
 	}
 	up := action.NewUpgrade(cfg)
@@ -121,6 +123,15 @@ func usable(cfg *action.Configuration, name string) (*release.Release, error) {
 			return nil, fmt.Errorf("dropping the record of interrupted work: %w", err)
 		}
 	}
+}
+
+// allThere says whether the cluster still has every object of a release.
+func allThere(cfg *action.Configuration, last *release.Release) bool {
+	objects, err := cfg.KubeClient.Build(strings.NewReader(last.Manifest), false)
+	if err != nil {
+		return false // a kind is no longer served
+	}
+	return objects.Visit(func(o *resource.Info, err error) error { return errors.Join(err, o.Get()) }) == nil
 }
 
 // Render returns what `helm template` would: the release's objects, without
