@@ -76,7 +76,7 @@ func plain(b *testing.B, target string) string {
 	listener := listen(b)
 	server := &http.Server{Handler: reverse}
 	go func() { _ = server.Serve(listener) }()
-	b.Cleanup(func() { server.Close() })
+	b.Cleanup(func() { _ = server.Close() })
 	return "http://" + listener.Addr().String()
 }
 

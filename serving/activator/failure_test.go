@@ -58,7 +58,7 @@ func TestEditLosesNothing(t *testing.T) {
 				leaving.Go(func() { // kubelet, which does not wait for the activator
 					gone.term()
 					<-gone.done
-					gone.user.Close()
+					_ = gone.user.Close()
 				})
 				old.leaving()
 				old = p
@@ -173,7 +173,7 @@ func TestPodDiesUnderLoad(t *testing.T) {
 	b.answers("hello-00001", 2)
 	stop := b.load(8, func(int) *http.Request { return b.request(context.Background(), http.MethodGet, "/", nil) })
 	// The container goes without a word, and its pod stays listed.
-	dead.user.Close()
+	_ = dead.user.Close()
 	b.answers("hello-00001", 1)
 	// It is back.
 	dead.user = &http.Server{Addr: dead.user.Addr, Handler: user}
@@ -236,7 +236,7 @@ func TestPodThatOnlyAnswersProbes(t *testing.T) {
 	b.revision("hello-00001", func(r *servingv1.Revision) { r.Spec.TimeoutSeconds = ptr(int64(1)) })
 	b.route(to("hello-00001", 100))
 	other := listen(t)
-	defer other.Close()
+	defer func() { _ = other.Close() }()
 	b.pod("p", "hello-00001", says("never"), func(c *podConfig) {
 		c.lateUser = true
 		probe := fmt.Sprintf(`{"tcpSocket":{"port":%d}}`, other.Addr().(*net.TCPAddr).Port)
@@ -254,7 +254,7 @@ func TestPodThatOnlyAnswersProbes(t *testing.T) {
 func TestFrozenPod(t *testing.T) {
 	b := newBox(t)
 	frozen := listen(t)
-	defer frozen.Close()
+	defer func() { _ = frozen.Close() }()
 	b.revision("hello-00001", func(r *servingv1.Revision) { r.Spec.TimeoutSeconds = ptr(int64(1)) })
 	b.change(func(o *objects) {
 		o.pods = []corev1.Pod{makePod("frozen", "hello-00001", "127.0.0.1", func(p *corev1.Pod) {

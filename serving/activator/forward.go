@@ -91,10 +91,9 @@ func (f *forwarder) answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, proxy.Activator) // a prober that has gone asks again
 }
 
-// trip is one request on its way. It is the request's context as well, so
-// that the reverse proxy carries it along.
+// trip is one request on its way. The request's context carries it through
+// the reverse proxy.
 type trip struct {
-	context.Context
 	host     string
 	revision *revision
 	entered  time.Time // when it came to the revision
@@ -106,14 +105,6 @@ type trip struct {
 }
 
 type tripKey struct{}
-
-// Value implements context.Context.
-func (t *trip) Value(key any) any {
-	if key == (tripKey{}) {
-		return t
-	}
-	return t.Context.Value(key)
-}
 
 func tripOf(r *http.Request) *trip { return r.Context().Value(tripKey{}).(*trip) }
 
@@ -129,7 +120,6 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		t := &trip{
-			Context: ctx,
 			host:    r.Host,
 			arrived: time.Now(),
 			cancel:  cancel,
@@ -137,7 +127,7 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 		}
 		t.enter(road.pick(), t.arrived)
 		defer t.leave()
-		next.ServeHTTP(w, r.WithContext(t))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 	})
 }
 
@@ -160,10 +150,10 @@ func (t *trip) alight() {
 }
 
 // board takes a pod, on another revision if the route moves on meanwhile.
-func (t *trip) board(roads *roads) error {
+func (t *trip) board(ctx context.Context, roads *roads) error {
 	began := time.Now()
 	for {
-		pod, err := t.revision.take(t, t.entered)
+		pod, err := t.revision.take(ctx, t.entered)
 		if err == nil {
 			t.pod = pod
 			t.held += time.Since(began)
@@ -199,10 +189,10 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // roundTrip sends the request to a pod. It tries another one, or waits for
 // one, only when the pod has seen nothing of the request.
 func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
-	t := tripOf(req)
+	ctx, t := req.Context(), tripOf(req)
 	body := keep(req)
 	for {
-		if err := t.board(f.roads); err != nil {
+		if err := t.board(ctx, f.roads); err != nil {
 			return nil, err
 		}
 		timeout, h2c := t.revision.manner()
@@ -210,8 +200,8 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 		req.Header[proxy.Namespace] = []string{t.revision.key.Namespace}
 		req.Header[proxy.Revision] = []string{t.revision.key.Name}
 		resp, err := f.send(t, req, timeout, h2c)
-		if !refused(t, resp, err) {
-			if errors.Is(context.Cause(t), errSilent) {
+		if !refused(ctx, resp, err) {
+			if errors.Is(context.Cause(ctx), errSilent) {
 				t.revision.doubt(t.pod) // frozen, perhaps: it takes requests when it answers again
 			}
 			return resp, err
@@ -229,8 +219,8 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 			return nil, errHeldTooLong // its pods answer probes and refuse requests
 		}
 		trailer := req.Trailer
-		req = req.Clone(req.Context()) // the transport may still look at the old one
-		req.Trailer = trailer          // whose values are yet to come
+		req = req.Clone(ctx)  // the transport may still look at the old one
+		req.Trailer = trailer // whose values are yet to come
 	}
 }
 
@@ -247,10 +237,10 @@ func (f *forwarder) send(t *trip, req *http.Request, timeout time.Duration, h2c 
 
 // refused says that the container has seen nothing of the request: nobody
 // took the connection, or queue-proxy says that the container did not.
-func refused(t *trip, resp *http.Response, err error) bool {
+func refused(ctx context.Context, resp *http.Response, err error) bool {
 	if err != nil {
 		var op *net.OpError
-		return t.Err() == nil && errors.As(err, &op) && op.Op == "dial"
+		return ctx.Err() == nil && errors.As(err, &op) && op.Op == "dial"
 	}
 	return resp.Header[proxy.Refused] != nil
 }

@@ -132,7 +132,7 @@ func (b *box) pod(name, revision string, user http.Handler, change ...func(*podC
 	}()
 	b.t.Cleanup(func() {
 		term()
-		s.user.Close()
+		_ = s.user.Close()
 		<-s.done
 	})
 	s.pod = makePod(name, revision, "127.0.0.1", func(p *corev1.Pod) {
@@ -165,7 +165,7 @@ func freePorts(t testing.TB, n int) []int {
 	var ports []int
 	for range n {
 		l := listen(t)
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports

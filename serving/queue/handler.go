@@ -64,8 +64,7 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 //  4. the queue is innermost, so that what it lets through is what the
 //     container has in hand.
 func (s *sidecar) handler() http.Handler {
-	var h http.Handler = s.toContainer()
-	h = s.queued(h)
+	h := s.queued(s.toContainer())
 	h = s.measured(h)
 	h = s.drain.Handler(h)
 	return s.probed(h)

@@ -113,7 +113,7 @@ func listen(host string, ports ...int) ([]net.Listener, error) {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			for _, l := range open {
-				l.Close()
+				_ = l.Close()
 			}
 			return nil, fmt.Errorf("opening port %d: %w", port, err)
 		}
