@@ -42,7 +42,7 @@ func (d *devbox) command(words string) string {
 
 // execute runs the command that args name.
 func (d *devbox) execute(ctx context.Context, args []string) error {
-	root := d.root()
+	root := d.root() //nolint:contextcheck // a command has its context from ExecuteContextC
 	root.SetArgs(args)
 	root.SetIn(d.stdin)
 	root.SetOut(d.stdout)

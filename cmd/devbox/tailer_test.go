@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -192,7 +193,7 @@ func TestLogsFollowPodsAsTheyComeAndRestart(t *testing.T) {
 	n.written[first.Name+"/user-container"] <- "more of the first\n"
 	out.await(t, "hello-00001/aaaaa | more of the first")
 	cancel()
-	if err := <-ended; err != context.Canceled {
+	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
 	}
 	if got := len(out.lines); got != 4 {

@@ -34,7 +34,7 @@ func TestServe(t *testing.T) {
 		t.Run(test.query, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				answer := httptest.NewRecorder()
-				serve(answer, httptest.NewRequest("GET", "/"+test.query, nil))
+				serve(answer, httptest.NewRequest(http.MethodGet, "/"+test.query, nil))
 
 				if answer.Code != test.code || answer.Body.String() != test.want {
 					t.Errorf("answers %d %q, want %d %q", answer.Code, answer.Body, test.code, test.want)
