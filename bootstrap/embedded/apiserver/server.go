@@ -88,7 +88,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	started.push(func() error { listener.Close(); return nil }) // it is closed already by then, unless the start fails
+	started.push(func() error { _ = listener.Close(); return nil }) // closed already, unless the start fails
 	creds, err := loadCredentials(o.Dir, listener.Addr().String())
 	if err != nil {
 		return nil, err
