@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 )
 
 // maxKept is the size up to which a file's lines are kept, to say which of
@@ -60,23 +59,15 @@ func (c contents) update(files []string) []edit {
 	return edits
 }
 
-// learn reads the files that are not known yet, and says which of them were
-// written after a time: a build that began then may not have seen them.
-func (c contents) learn(files []string, after time.Time) (newer []string) {
-	for _, file := range files {
-		if _, known := c[file]; known {
-			continue
-		}
-		info, err := os.Stat(file)
-		if err != nil {
-			continue
-		}
-		c.update([]string{file})
-		if info.ModTime().After(after) {
-			newer = append(newer, file)
-		}
-	}
-	return newer
+// learn reads the files that are not known yet.
+func (c contents) learn(files []string) {
+	c.update(slices.DeleteFunc(slices.Clone(files), c.knows))
+}
+
+// knows says whether a file has been read.
+func (c contents) knows(file string) bool {
+	_, known := c[file]
+	return known
 }
 
 func newContent(file string, data []byte) content {

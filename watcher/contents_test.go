@@ -51,7 +51,19 @@ func TestOnlyContentsCount(t *testing.T) {
 	}
 }
 
-func TestLearnSaysWhatABuildMayHaveMissed(t *testing.T) {
+func TestLearn(t *testing.T) {
+	dir := t.TempDir()
+	known, unknown := save(t, filepath.Join(dir, "known.go"), "a"), save(t, filepath.Join(dir, "unknown.go"), "b")
+	c := contents{}
+	c.update([]string{known})
+	save(t, known, "changed")
+	c.learn([]string{known, unknown, filepath.Join(dir, "absent.go")})
+	if edits := c.update([]string{known, unknown}); len(edits) != 1 || edits[0].file != known {
+		t.Errorf("changed since: %v, want only %s", edits, known)
+	}
+}
+
+func TestMissed(t *testing.T) {
 	dir := t.TempDir()
 	began := time.Now()
 	older, newer, known := save(t, filepath.Join(dir, "older.go"), "a"), save(t, filepath.Join(dir, "newer.go"), "b"), save(t, filepath.Join(dir, "known.go"), "c")
@@ -60,13 +72,13 @@ func TestLearnSaysWhatABuildMayHaveMissed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := contents{}
-	c.update([]string{known})
-	got := c.learn([]string{older, newer, known, filepath.Join(dir, "absent.go")}, began)
-	if len(got) != 1 || got[0] != newer {
+	l := &loop{contents: contents{}}
+	l.contents.update([]string{known})
+	files := []string{older, newer, known, filepath.Join(dir, "absent.go")}
+	if got := l.missed(files, began, false); len(got) != 1 || got[0].file != newer {
 		t.Errorf("missed: %v, want %s", got, newer)
 	}
-	if edits := c.update([]string{older, newer, known}); len(edits) != 0 {
-		t.Errorf("learned files count as changed: %v", edits)
+	if got := l.missed(files, began, true); len(got) != 2 {
+		t.Errorf("missed by one that was never watched: %v, want the known one too", got)
 	}
 }

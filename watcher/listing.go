@@ -22,10 +22,9 @@ func (l *loop) startList(ctx context.Context, t *target) {
 		return
 	}
 	t.listing = true
-	began := t.began
 	l.do(ctx, func() func(context.Context) {
 		g, err := l.list(ctx, t.Target)
-		return func(ctx context.Context) { l.listed(ctx, t, g, err, began) }
+		return func(ctx context.Context) { l.listed(ctx, t, g, err) }
 	})
 }
 
@@ -50,7 +49,7 @@ func (l *loop) list(ctx context.Context, t Target) (*graph.Graph, error) {
 // listed watches what a target is made from now. Where that is not known,
 // because go.mod cannot be read, say, it stays what it was; the build that
 // runs beside it says what is wrong.
-func (l *loop) listed(ctx context.Context, t *target, g *graph.Graph, err error, began time.Time) {
+func (l *loop) listed(ctx context.Context, t *target, g *graph.Graph, err error) {
 	t.listing = false
 	if t.listAgain {
 		l.startList(ctx, t)
@@ -61,19 +60,32 @@ func (l *loop) listed(ctx context.Context, t *target, g *graph.Graph, err error,
 		}
 		g = graph.New(graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})
 	}
+	first := t.graph == nil
 	t.graph = g
 	if err := l.watch(); err != nil {
 		l.fatal = err
 		return
 	}
-	// What was written since the build began may be in it or not.
-	if newer := l.contents.learn(present(g), began); len(newer) > 0 {
-		var edits []edit
-		for _, file := range newer {
+	files := present(g)
+	missed := l.missed(files, t.began, first)
+	l.contents.learn(files)
+	l.edited(missed, time.Now())
+}
+
+// missed are the files of a target that may have been written after its build
+// read them and before anybody watched them for it: all of them, if nobody
+// ever did, else those that are new to us.
+func (l *loop) missed(files []string, began time.Time, all bool) []edit {
+	var edits []edit
+	for _, file := range files {
+		if !all && l.contents.knows(file) {
+			continue
+		}
+		if info, err := os.Stat(file); err == nil && info.ModTime().After(began) {
 			edits = append(edits, edit{file: file})
 		}
-		l.edited(edits, time.Now())
 	}
+	return edits
 }
 
 // watch watches what all targets are made from.

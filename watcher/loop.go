@@ -26,7 +26,7 @@ type loop struct {
 	workDir  string
 	builder  *build.Builder
 	deployer *deploy.Deployer
-	files    *notify.Watcher
+	files    *notify.Watcher // nil if nothing is watched
 	events   event.Sink
 
 	targets  []*target
@@ -41,9 +41,9 @@ type loop struct {
 	fatal   error
 }
 
-func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer, files *notify.Watcher) *loop {
+func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *loop {
 	l := &loop{
-		cfg: cfg, workDir: workDir, builder: b, deployer: d, files: files, events: cfg.Events,
+		cfg: cfg, workDir: workDir, builder: b, deployer: d, events: cfg.Events,
 		contents: contents{},
 		// The compiler uses all processors by itself; linking uses one.
 		slots:   max(1, min(4, runtime.GOMAXPROCS(0))),

@@ -67,17 +67,18 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	files, err := notify.New(notify.Options{})
-	if err != nil {
-		return err
-	}
-	l := newLoop(cfg, workDir, build.New(build.Options{WorkDir: workDir}), deployer, files)
+	l := newLoop(cfg, workDir, build.New(build.Options{WorkDir: workDir}), deployer)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
+	if !cfg.Once {
+		if l.files, err = notify.New(notify.Options{}); err != nil {
+			return err
+		}
+		group.Go(func() error { return l.files.Run(ctx, l.batches) })
+	}
 	group.Go(func() error { return deployer.Run(ctx) })
-	group.Go(func() error { return files.Run(ctx, l.batches) })
 	group.Go(func() error {
 		defer cancel()
 		return l.run(ctx)

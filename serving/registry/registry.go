@@ -66,15 +66,21 @@ func Run(ctx context.Context, cfg Config) error {
 	health.HandleFunc("GET /healthz", ok)
 	health.HandleFunc("GET /readyz", ok)
 
-	group, ctx := errgroup.WithContext(ctx)
-	for address, h := range map[string]http.Handler{cfg.Address: handler, cfg.HealthAddress: health} {
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	var servers []proxy.Server
+	for _, s := range []struct {
+		address string
+		handler http.Handler
+	}{{cfg.Address, handler}, {cfg.HealthAddress, health}} {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
 		if err != nil {
 			return fmt.Errorf("listening for the registry: %w", err)
 		}
-		group.Go(func() error {
-			return proxy.Server{Listener: listener, Handler: h, Limit: leave, Log: cfg.Log}.Serve(ctx)
-		})
+		defer listener.Close() // Serve has closed it, unless the other could not be opened
+		servers = append(servers, proxy.Server{Listener: listener, Handler: s.handler, Limit: leave, Log: cfg.Log})
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range servers {
+		group.Go(func() error { return s.Serve(ctx) })
 	}
 	return group.Wait()
 }

@@ -1,0 +1,269 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/test/bed"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
+)
+
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
+	bed.Main(m)
+}
+
+// stage is a Service on an API server, and a test that plays the controller,
+// the node and the gateway.
+type stage struct {
+	*testing.T
+	client    client.Client
+	deployer  *deploy.Deployer
+	namespace string
+
+	mu      sync.Mutex
+	answers string // the revision that the gateway names
+	asked   string // the host and the probe it was asked with
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	b := bed.Start(t)
+	s := &stage{T: t, client: b.Client(), namespace: b.Namespace(t)}
+	gateway := httptest.NewServer(s)
+	t.Cleanup(gateway.Close)
+	var err error
+	if s.deployer, err = deploy.New(deploy.Config{REST: b.REST(), Gateway: gateway.URL, Domain: "example.com", Slow: 20 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.deployer.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+	return s
+}
+
+func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = r.Host + " " + r.Header.Get("K-Network-Probe")
+	if s.answers == "" {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Knative-Serving-Revision", s.answers)
+}
+
+func (s *stage) route(revision string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = revision
+}
+
+func (s *stage) manifest(traffic ...servingv1.TrafficTarget) *servingv1.Service {
+	m := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}
+	m.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "ko://example.com/hello"}}
+	m.Spec.Traffic = traffic
+	return m
+}
+
+func (s *stage) apply(m *servingv1.Service, image string) *deploy.Rollout {
+	s.Helper()
+	r, err := s.deployer.Apply(s.Context(), m, "example.com/hello", image)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return r
+}
+
+// revise makes the revision of the Service as it is now.
+func (s *stage) revise(name string) *servingv1.Revision {
+	s.Helper()
+	var service servingv1.Service
+	s.must(s.client.Get(s.Context(), client.ObjectKey{Namespace: s.namespace, Name: "hello"}, &service))
+	rev := &servingv1.Revision{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name, Annotations: service.Spec.Template.Annotations},
+		Spec:       service.Spec.Template.Spec,
+	}
+	rev.Spec.Containers[0].Name = servingv1.UserContainer
+	s.must(s.client.Create(s.Context(), rev))
+	service.Status.InitializeConditions()
+	service.Status.ObservedGeneration = service.Generation
+	service.Status.LatestCreatedRevisionName = name
+	s.must(s.client.Status().Update(s.Context(), &service))
+	return rev
+}
+
+func (s *stage) ready(rev *servingv1.Revision) {
+	s.Helper()
+	rev.Status.InitializeConditions()
+	rev.Status.ObservedGeneration = rev.Generation
+	rev.Status.MarkContainerHealthyTrue()
+	rev.Status.MarkResourcesAvailableTrue()
+	s.must(s.client.Status().Update(s.Context(), rev))
+}
+
+func (s *stage) crash(rev *servingv1.Revision) {
+	s.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.namespace, Name: rev.Name + "-deployment-abcde",
+			Labels: map[string]string{servingv1.RevisionLabel: rev.Name, servingv1.ServiceLabel: "hello"},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: servingv1.UserContainer, Image: "x"}}},
+	}
+	s.must(s.client.Create(s.Context(), pod))
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name:  servingv1.UserContainer,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}},
+	}}
+	s.must(s.client.Status().Update(s.Context(), pod))
+}
+
+func (s *stage) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// follow waits for a Rollout and returns its reports and how it ended.
+func (s *stage) follow(ctx context.Context, r *deploy.Rollout) (next func(deploy.Stage) deploy.Report, end func() error) {
+	reports, done := make(chan deploy.Report, 100), make(chan error, 1)
+	go func() { done <- s.deployer.Wait(ctx, r, func(r deploy.Report) { reports <- r }) }()
+	return func(want deploy.Stage) deploy.Report {
+		s.Helper()
+		for {
+			select {
+			case got := <-reports:
+				if got.Stage == want {
+					return got
+				}
+				if got.Stage != deploy.Slow {
+					s.Fatalf("told %+v, want %s", got, want)
+				}
+			case <-time.After(time.Minute):
+				s.Fatalf("never told of %s", want)
+			}
+		}
+	}, func() error { return <-done }
+}
+
+func TestARevisionOnItsWay(t *testing.T) {
+	s := newStage(t)
+	s.route("hello-00000") // somebody's before
+	rollout := s.apply(s.manifest(), "localhost:5001/hello@sha256:"+strings.Repeat("a", 64))
+	next, end := s.follow(t.Context(), rollout)
+	if r := next(deploy.Slow); r.Reason != "there is no revision yet" {
+		t.Errorf("slow because %q", r.Reason)
+	}
+	rev := s.revise("hello-00001")
+	if r := next(deploy.Created); r.Revision != "hello-00001" {
+		t.Errorf("created %+v", r)
+	}
+	s.crash(rev)
+	if r := next(deploy.Failed); r.Reason != "container user-container exited with code 1" {
+		t.Errorf("failed because %q", r.Reason)
+	}
+	s.ready(rev) // it was started again, and came up
+	s.route("hello-00001")
+	if r := next(deploy.Live); r.Revision != "hello-00001" || r.Pod <= 0 || r.Switch < 0 {
+		t.Errorf("live: %+v", r)
+	}
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+	if want := "hello." + s.namespace + ".example.com activator"; s.asked != want {
+		t.Errorf("the gateway was asked for %q, want %q", s.asked, want)
+	}
+}
+
+func TestARevisionThatTakesNoTraffic(t *testing.T) {
+	s := newStage(t)
+	all := int64(100)
+	rollout := s.apply(s.manifest(servingv1.TrafficTarget{RevisionName: "hello-00000", Percent: &all}), "example.com/hello:v1")
+	next, end := s.follow(t.Context(), rollout)
+	s.ready(s.revise("hello-00001"))
+	next(deploy.Created)
+	next(deploy.Live) // which is to be ready, since it is not to be routed
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+}
+
+func TestSomebodyElsesChange(t *testing.T) {
+	s := newStage(t)
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"))
+	s.revise("hello-00001")
+	next(deploy.Created)
+	s.apply(s.manifest(), "example.com/hello:v2")
+	s.revise("hello-00002")
+	if err := end(); !errors.Is(err, deploy.ErrSuperseded) {
+		t.Errorf("Wait = %v, want ErrSuperseded", err)
+	}
+}
+
+func TestANewerEditEndsTheWait(t *testing.T) {
+	s := newStage(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	next, end := s.follow(ctx, s.apply(s.manifest(), "example.com/hello:v1"))
+	next(deploy.Slow)
+	newer := errors.New("there is a newer edit")
+	cancel(newer)
+	if err := end(); !errors.Is(err, newer) {
+		t.Errorf("Wait = %v", err)
+	}
+}
+
+// TestApplyAgain: what is the same makes no new generation, and so no revision.
+func TestApplyAgain(t *testing.T) {
+	s := newStage(t)
+	var generations []int64
+	for _, image := range []string{"example.com/hello:v1", "example.com/hello:v1", "example.com/hello:v2"} {
+		s.apply(s.manifest(), image)
+		var service servingv1.Service
+		s.must(s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "hello"}, &service))
+		generations = append(generations, service.Generation)
+		if got := service.Spec.Template.Spec.Containers[0].Image; got != image {
+			t.Errorf("the image is %s, want %s", got, image)
+		}
+	}
+	if fmt.Sprint(generations) != "[1 1 2]" {
+		t.Errorf("generations %v, want 1 1 2", generations)
+	}
+}
+
+func TestApplyOfNonsense(t *testing.T) {
+	s := newStage(t)
+	m := s.manifest()
+	m.Spec.Template.Spec.Containers = append(m.Spec.Template.Spec.Containers, servingv1.Container{Name: "b", Image: "b"})
+	m.Spec.Template.Spec.Containers[0] = servingv1.Container{Name: "a", Image: "a"}
+	if _, err := s.deployer.Apply(t.Context(), m, "example.com/hello", "i"); err == nil || !strings.Contains(err.Error(), "of several containers none has the image ko://example.com/hello") {
+		t.Errorf("Apply = %v", err)
+	}
+	m = s.manifest()
+	timeout := int64(-1)
+	m.Spec.Template.Spec.TimeoutSeconds = &timeout
+	if _, err := s.deployer.Apply(t.Context(), m, "example.com/hello", "i"); err == nil || !strings.Contains(err.Error(), "timeoutSeconds") {
+		t.Errorf("Apply = %v, want the API server's own words", err)
+	}
+}
