@@ -112,7 +112,7 @@ func check(t *testing.T, spec Spec, o Observation, d Decision) {
 // decision must be the same.
 func rest(t *testing.T, spec Spec, state State, o Observation, d Decision) {
 	o.Panic = o.Stable // as they are under a load that does not change
-	settled := o.Now.Add(2*spec.StableWindow + spec.Retention + spec.ActivationDeadline + activationMargin +
+	settled := o.Now.Add(2*spec.StableWindow + spec.Retention + spec.ActivationDeadline +
 		30*(spec.ScaleDownDelay+tick))
 	changes := 0
 	for o.Now.Before(settled.Add(10 * time.Minute)) {

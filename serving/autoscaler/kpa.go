@@ -278,7 +278,7 @@ func (d *deciding) settled(n int32) int32 {
 	switch d.s.phase {
 	case activating:
 		limit := d.spec.ActivationDeadline
-		if limit == 0 || idle <= limit+activationMargin {
+		if limit == 0 || idle <= limit {
 			d.say("starting")
 			return max(1, d.s.want)
 		}
@@ -299,10 +299,6 @@ func (d *deciding) settled(n int32) int32 {
 	}
 	return 0
 }
-
-// activationMargin is what a start is given beyond its deadline, so that the
-// reconciler has told why it failed before the pods that say so are gone.
-const activationMargin = 30 * time.Second
 
 // follow sets the phase of a revision that wants pods by those that answer.
 func (d *deciding) follow() {
