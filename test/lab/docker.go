@@ -75,8 +75,11 @@ func (d *docker) install(ctx context.Context) (string, error) {
 	}
 	defer log.Close()
 	b := &bench{log: log}
-	if err := b.packages(ctx, "docker.io", "iptables", "iproute2", "kmod", "procps"); err != nil {
-		return "", fmt.Errorf("%w; see %s", err, log.Name())
+	// Only where there is no Docker of another origin, which Debian's would replace.
+	if _, err := exec.LookPath("dockerd"); err != nil {
+		if err := b.packages(ctx, "docker.io", "iptables", "iproute2", "kmod", "procps"); err != nil {
+			return "", fmt.Errorf("%w; see %s", err, log.Name())
+		}
 	}
 	// On a machine with systemd the package starts the daemon itself.
 	if version, err := d.version(ctx); err == nil {

@@ -91,18 +91,22 @@ func (p nodeParts) programs(ctx context.Context, b *bench) (*tree, error) {
 		t.file("/opt/cni/bin/"+name, p.network.path(name), 0o755)
 	}
 	t.file("/usr/local/sbin/runc", p.runc.path("runc"), 0o755)
+	return t, p.configure(ctx, b, t)
+}
 
+// configure adds the files that differ from kind's or that kind generates.
+func (p nodeParts) configure(ctx context.Context, b *bench, t *tree) error {
 	config, err := os.ReadFile(p.kindFiles.path(containerdConfig))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t.data("/"+containerdConfig, 0o644, []byte(keepOOMScores(string(config))))
 	spec, err := b.output(b.command(ctx, p.containerd.path("ctr"), "oci", "spec"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if spec, err = containerSpec(spec); err != nil {
-		return nil, fmt.Errorf("changing containerd's default container: %w", err)
+		return fmt.Errorf("changing containerd's default container: %w", err)
 	}
 	t.data("/etc/containerd/cri-base.json", 0o644, spec)
 	t.data("/etc/cni/net.d/10-box.conflist", 0o644, []byte(networkConfig))
@@ -110,7 +114,7 @@ func (p nodeParts) programs(ctx context.Context, b *bench) (*tree, error) {
 	t.data("/kind/manifests/default-cni.yaml", 0o644, []byte("---\n"))
 	t.data("/kind/manifests/default-storage.yaml", 0o644, []byte(storageClass))
 	t.folder("/etc/kubernetes/manifests", 0o755)
-	return t, nil
+	return nil
 }
 
 // networkPlugins are what networkConfig names, and what every pod needs.
