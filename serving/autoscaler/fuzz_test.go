@@ -74,7 +74,9 @@ func FuzzDecide(f *testing.F) {
 			check(t, spec, o, d)
 			now = now.Add(in.seconds())
 		}
-		rest(t, spec, state, o, d)
+		if !o.Now.IsZero() {
+			rest(t, spec, state, o, d)
+		}
 	})
 }
 
@@ -108,24 +110,28 @@ func check(t *testing.T, spec Spec, o Observation, d Decision) {
 	}
 }
 
-// rest keeps the load as it is and lets the pods follow. In the end every
-// decision must be the same.
+// rest keeps the load as it is and lets the pods follow. The number may rise
+// to what the load needs, and then fall to it, however slowly it is allowed
+// to; nothing else.
 func rest(t *testing.T, spec Spec, state State, o Observation, d Decision) {
 	o.Panic = o.Stable // as they are under a load that does not change
-	settled := o.Now.Add(2*spec.StableWindow + spec.Retention + spec.ActivationDeadline +
-		30*(spec.ScaleDownDelay+tick))
-	changes := 0
+	settled := o.Now.Add(2*spec.StableWindow + spec.Retention + spec.ActivationDeadline + spec.ScaleDownDelay)
+	turns, rising := 0, false
 	for o.Now.Before(settled.Add(10 * time.Minute)) {
 		o.Now = o.Now.Add(tick)
 		o.Ready, o.Pods = d.Want, d.Want
 		before := d.Want
 		state, d = Decide(spec, state, o)
 		check(t, spec, o, d)
-		if d.Want != before && o.Now.After(settled) {
-			changes++
+		if d.Want == before || o.Now.Before(settled) {
+			continue
+		}
+		if up := d.Want > before; up != rising {
+			turns++
+			rising = up
 		}
 	}
-	if changes > 1 {
-		t.Fatalf("it changes its mind %d times under a constant load: %+v\n%+v\n%+v", changes, spec, o, d)
+	if turns > 2 {
+		t.Fatalf("it changes direction %d times under a constant load: %+v\n%+v\n%+v", turns, spec, o, d)
 	}
 }
