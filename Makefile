@@ -5,7 +5,7 @@ LINT := go tool -modfile=test/tools/golangci-lint.mod golangci-lint
 # Images are built without cgo; with the same setting everywhere else, what one
 # build has compiled serves the next. The race detector alone needs it.
 export CGO_ENABLED := 0
-RACE := ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/stream/... ./internal/...
+RACE := ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/controller/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/stream/... ./internal/...
 
 .DEFAULT_GOAL := help
 
@@ -16,8 +16,8 @@ build: ## compile the devbox command to bin/devbox
 	go build -o bin/devbox ./cmd/devbox
 
 test: ## run every test that needs neither a container engine nor a network
-	go test ./...
-	CGO_ENABLED=1 go test -race $(RACE)
+	go test -timeout 20m ./...
+	CGO_ENABLED=1 go test -race -timeout 20m $(RACE)
 	cd test/lab && go test ./...
 
 check: ## vet, lint, and that what is generated is up to date

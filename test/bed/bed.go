@@ -1,5 +1,6 @@
-// Package bed gives tests a real Kubernetes API server in their own process,
-// with the kinds of the serving stack installed.
+// Package bed gives tests a real Kubernetes API server, with the kinds of the
+// serving stack installed. It runs beside the test, as a process that ends
+// with it: see test/bed/server.
 //
 //	func TestMain(m *testing.M) { bed.Main(m) }
 //
@@ -15,12 +16,17 @@
 package bed
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,42 +36,44 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kind-in-a-box/devbox/bootstrap/embedded/apiserver"
 	"github.com/kind-in-a-box/devbox/charts"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// startTimeout bounds the start of a server, on however busy a machine.
+// startTimeout bounds the installing of kinds, on however busy a machine.
 const startTimeout = 2 * time.Minute
 
 // Bed is the API server of this test binary.
 type Bed struct {
-	server *apiserver.Server
-	client client.Client
+	config     *rest.Config
+	kubeconfig string
+	client     client.Client
 }
 
 // the is this process' Bed. Main ends it.
 var the struct {
-	mu   sync.Mutex
-	ctx  context.Context // set by Main; the process' own, so not handed on
-	dir  string
-	bed  *Bed
-	fail error // why it does not start; it is not tried again
+	mu    sync.Mutex
+	main  bool // there is a Main to end it
+	dir   string
+	stdin io.Closer // which keeps the server running
+	cmd   *exec.Cmd
+	bed   *Bed
+	fail  error // why it does not start; it is not tried again
 }
 
 // Main runs the tests of m and then stops the server, if one was started.
 // TestMain calls it.
 func Main(m *testing.M) {
-	ctx, cancel := context.WithCancel(context.Background())
-	the.ctx = ctx
+	the.main = true
 	m.Run() // which keeps the exit code for when TestMain returns
-	cancel()
 	the.mu.Lock()
 	defer the.mu.Unlock()
-	if the.bed != nil {
-		_ = the.bed.server.Wait() // the tests have passed or failed already
+	if the.cmd != nil {
+		_ = the.stdin.Close()
+		_ = the.cmd.Wait() // the tests have passed or failed already
 	}
 	_ = os.RemoveAll(the.dir)
 }
@@ -75,7 +83,7 @@ func Start(t testing.TB) *Bed {
 	t.Helper()
 	the.mu.Lock()
 	defer the.mu.Unlock()
-	if the.ctx == nil {
+	if !the.main {
 		t.Fatal("no bed without bed.Main: add func TestMain(m *testing.M) { bed.Main(m) }")
 	}
 	if the.bed == nil && the.fail == nil {
@@ -90,12 +98,11 @@ func Start(t testing.TB) *Bed {
 }
 
 func start() (*Bed, error) {
-	dir, err := os.MkdirTemp("", "devbox-bed-")
+	kubeconfig, err := launch()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("starting the API server: %w", err)
 	}
-	the.dir = dir
-	server, err := apiserver.Start(the.ctx, apiserver.Options{Dir: dir, NoSync: true, NoOpenAPI: true})
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +110,7 @@ func start() (*Bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(server.RESTConfig(), client.Options{Scheme: scheme})
+	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
@@ -111,9 +118,71 @@ func start() (*Bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(the.ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	return &Bed{server, c}, install(ctx, c, crds)
+	return &Bed{config, kubeconfig, c}, install(ctx, c, crds)
+}
+
+// build makes the server's program and returns its path. The go command does
+// so for one test binary at a time, which takes minutes the first time, and
+// finds it up to date after that.
+func build() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "devbox", "bed")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", fmt.Errorf("locking %s: %w", lock.Name(), err)
+	}
+	program := filepath.Join(dir, "server")
+	cmd := exec.Command("go", "build", "-o", program, "github.com/kind-in-a-box/devbox/test/bed/server")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // also where the test has the race detector
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the API server: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+// launch starts the server's process and returns the path of its kubeconfig
+// once it is ready.
+func launch() (string, error) {
+	program, err := build()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "devbox-bed-")
+	if err != nil {
+		return "", err
+	}
+	the.dir = dir
+	cmd := exec.Command(program, dir)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return "", err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	the.cmd, the.stdin = cmd, stdin
+	kubeconfig, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("%s ended before it was ready: %w", cmd, err)
+	}
+	return strings.TrimSpace(kubeconfig), nil
 }
 
 func newScheme() (*runtime.Scheme, error) {
@@ -129,7 +198,7 @@ func newScheme() (*runtime.Scheme, error) {
 }
 
 // REST is how an administrator talks to the server.
-func (b *Bed) REST() *rest.Config { return b.server.RESTConfig() }
+func (b *Bed) REST() *rest.Config { return rest.CopyConfig(b.config) }
 
 // Client reads and writes without a cache. It knows Kubernetes' own kinds,
 // CustomResourceDefinitions and those of the serving stack.
@@ -140,7 +209,7 @@ func (b *Bed) Scheme() *runtime.Scheme { return b.client.Scheme() }
 
 // Kubeconfig is the path of a file for kubectl, for a look into a test that
 // is being debugged.
-func (b *Bed) Kubeconfig() string { return b.server.Kubeconfig() }
+func (b *Bed) Kubeconfig() string { return b.kubeconfig }
 
 // Namespace makes a namespace for t and deletes it when t ends, without
 // waiting for what is in it. A manager under test should watch only this one.
