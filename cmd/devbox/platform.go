@@ -23,14 +23,22 @@ import (
 // modulePath is our own module.
 const modulePath = "github.com/kind-in-a-box/devbox"
 
-// buildPlatform builds the images of the serving stack from our own source.
+// buildPlatform returns the images of the serving stack, built from our own
+// source, or kept from when this very source was built before.
 func buildPlatform(ctx context.Context) (bootstrap.Platform, error) {
 	dir, err := source(ctx)
 	if err != nil {
 		return bootstrap.Platform{}, fmt.Errorf("finding the source of the serving stack: %w", err)
 	}
-	var platform bootstrap.Platform
 	builder := build.New(build.Options{WorkDir: dir})
+	cache, err := cacheOf(ctx, builder, dir)
+	if err != nil {
+		return bootstrap.Platform{}, err
+	}
+	if platform, ok := cache.load(); ok {
+		return platform, nil
+	}
+	var platform bootstrap.Platform
 	group, ctx := errgroup.WithContext(ctx)
 	for folder, image := range map[string]*v1.Image{"serving": &platform.Serving, "queue": &platform.Queue} {
 		group.Go(func() (err error) {
@@ -38,7 +46,13 @@ func buildPlatform(ctx context.Context) (bootstrap.Platform, error) {
 			return err
 		})
 	}
-	return platform, group.Wait()
+	if err := group.Wait(); err != nil {
+		return bootstrap.Platform{}, err
+	}
+	if err := cache.save(platform); err != nil {
+		return bootstrap.Platform{}, fmt.Errorf("keeping the images of the serving stack: %w", err)
+	}
+	return platform, nil
 }
 
 // source returns the root of our module's source: the checkout this binary
