@@ -7,10 +7,11 @@
 //	        changed(revision) <----+  +------ state, want, reason <------+
 //
 // Decide (kpa.go) is a pure function of a Spec, a State and an Observation
-// that has the time in it; phase.go has the way to none and back. Config and Spec (config.go, spec.go) are what the
-// config-autoscaler ConfigMap and a revision's annotations ask for. A window
-// (window.go) averages the samples. The Loop (loop.go) has everything that
-// moves: which revisions exist, what is in flight, and the clock.
+// that has the time in it; phase.go has the way to none and back. Config and
+// Spec (config.go, spec.go) are what the config-autoscaler ConfigMap and a
+// revision's annotations ask for. A window (window.go) averages the samples.
+// The Loop (loop.go) has everything that moves: which revisions exist, what
+// is in flight, and the clock.
 //
 // docs/autoscaling.md explains the formula and where it departs from
 // upstream's. testdata has one story a file, to be read as text.
