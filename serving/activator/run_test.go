@@ -1,6 +1,4 @@
-//go:build !race
-
-package runtest
+package activator_test
 
 import (
 	"context"
