@@ -144,7 +144,7 @@ func writePrivate(path string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name()) // gone already if all went well
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already if all went well
 	_, err = tmp.Write(data)
 	if err := errors.Join(err, tmp.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

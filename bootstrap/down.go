@@ -119,6 +119,6 @@ func releaseNetwork(ctx context.Context) error {
 // removeRoot removes the folder of all boxes when it holds nothing.
 func removeRoot() {
 	if dir, err := root(); err == nil {
-		os.Remove(dir) // fails, as it should, when there is something in it
+		_ = os.Remove(dir) // fails, as it should, when there is something in it
 	}
 }

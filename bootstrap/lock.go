@@ -44,7 +44,7 @@ func lock(name string) (unlock func(), err error) {
 			return nil, unwritable(parent, err)
 		}
 		return func() {
-			os.Remove(path) // while the lock is held, so that nobody holds a file that is gone
+			_ = os.Remove(path) // while the lock is held, so that nobody holds a file that is gone
 			f.Close()
 		}, nil
 	}
@@ -70,10 +70,14 @@ func busy(name string, f *os.File, err error) error {
 
 // unwritable says that there is no place to keep what is known of a box.
 func unwritable(dir string, err error) error {
-	return &PrerequisiteError{Findings: []Finding{{
+	return &PrerequisiteError{Findings: []Finding{noPlace(dir, err)}}
+}
+
+func noPlace(dir string, err error) Finding {
+	return Finding{
 		Name:    "configuration directory",
 		Level:   Fail,
 		Message: fmt.Sprintf("cannot write to %s: %v", dir, err),
 		Hint:    "make it writable, or set XDG_CONFIG_HOME to a directory that is",
-	}}}
+	}
 }

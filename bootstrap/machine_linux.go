@@ -28,7 +28,7 @@ func measure(dockerRoot string) machine {
 		m.inotify = err
 		return m
 	}
-	unix.Close(fd)
+	_ = unix.Close(fd)
 	return m
 }
 

@@ -78,7 +78,7 @@ func free(port int) bool {
 	if err != nil {
 		return false
 	}
-	l.Close()
+	_ = l.Close()
 	return true
 }
 
@@ -100,7 +100,7 @@ func anyFree(but ...int) (int, error) {
 			return 0, err
 		}
 		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
+		_ = l.Close()
 		if !slices.Contains(but, port) {
 			return port, nil
 		}

@@ -108,11 +108,11 @@ func (s *survey) configuration(name string) {
 	}
 	probe, err := os.CreateTemp(existing, ".devbox-*")
 	if err != nil {
-		s.findings = append(s.findings, unwritable(existing, err).(*PrerequisiteError).Findings...)
+		s.findings = append(s.findings, noPlace(existing, err))
 		return
 	}
 	probe.Close()
-	os.Remove(probe.Name())
+	_ = os.Remove(probe.Name())
 	s.add("configuration directory", OK, dir, "")
 }
 

@@ -91,7 +91,7 @@ func taken(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -164,7 +164,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &survey{}
 			judge(s, c.machine, docker.Info{NCPU: 2, CgroupVersion: "2"})
-			var worst Level = OK
+			worst := OK
 			var found bool
 			for _, f := range s.findings {
 				if f.Level != OK {

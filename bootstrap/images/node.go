@@ -55,7 +55,7 @@ func stream(write func(io.Writer) error, read func(io.Reader) error) error {
 		written <- err
 	}()
 	err := read(r)
-	r.Close()
+	_ = r.Close() // never fails
 	if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
 		return werr
 	}

@@ -47,7 +47,7 @@ func Reachable(ctx context.Context, transport http.RoundTripper, refs ...string)
 	var mute []string
 	for i, r := range registries {
 		if errs[i] != nil {
-			mute = append(mute, r.RegistryStr())
+			mute = append(mute, strings.TrimPrefix(r.RegistryStr(), "index.")) // docker.io, as people know it
 		}
 	}
 	if len(mute) == 0 {

@@ -105,14 +105,16 @@ func inspected(out string, spec Spec) (State, error) {
 // ctx ends first, or kind fails, nothing is left of the cluster.
 func (c *Cluster) Create(ctx context.Context, spec Spec, kubeconfig string, say func(string)) error {
 	provider := cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(logger{say}))
-	done := make(chan error, 1)
+	var err error
+	done := make(chan struct{})
 	go func() {
-		done <- provider.Create(c.name,
+		defer close(done)
+		err = provider.Create(c.name,
 			cluster.CreateWithV1Alpha4Config(spec.config(c.name)),
 			cluster.CreateWithKubeconfigPath(kubeconfig))
 	}()
 	select {
-	case err := <-done:
+	case <-done:
 		if err != nil {
 			return explained(err)
 		}
@@ -125,11 +127,11 @@ func (c *Cluster) Create(ctx context.Context, spec Spec, kubeconfig string, say 
 
 // abort makes kind give up. It cannot be told to, but without the container
 // every command that it runs fails.
-func (c *Cluster) abort(ctx context.Context, done <-chan error) {
+func (c *Cluster) abort(ctx context.Context, done <-chan struct{}) {
 	for {
 		_ = c.remove(ctx) // tried again until kind is done, and once more below
 		select {
-		case <-done:
+		case <-done: // with an error that says what we did
 			_ = c.remove(ctx) // what is still there then is found by State
 			return
 		case <-time.After(200 * time.Millisecond):
