@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // maxKept is the size up to which a file's lines are kept, to say which of
-// them changed.
+// them changed. Those of vendored modules are not: they are many, and few
+// people edit them.
 const maxKept = 1 << 20
 
 // contents are what the watched files held when they were last read. They
@@ -21,7 +23,7 @@ type contents map[string]content
 type content struct {
 	sum   [sha256.Size]byte
 	shape [sha256.Size]byte // of what makes it part of its package and of what it needs
-	lines []byte            // nil for a large file
+	lines []byte            // nil where they are not kept
 }
 
 // edit is a file that differs from what it held before.
@@ -75,7 +77,7 @@ func newContent(file string, data []byte) content {
 	if filepath.Ext(file) == ".go" {
 		now.shape = shapeOf(data)
 	}
-	if len(data) <= maxKept {
+	if len(data) <= maxKept && !slices.Contains(strings.Split(file, string(filepath.Separator)), "vendor") {
 		now.lines = data
 	}
 	return now

@@ -167,9 +167,10 @@ func says(word string) string {
 
 // TestADay is a day at work on one service.
 func TestADay(t *testing.T) {
+	p := newPlace(t)
 	root := project(t, map[string]string{"hello/main.go": says("one")})
 	main, manifest := filepath.Join(root, "hello", "main.go"), filepath.Join(root, "hello", "service.yaml")
-	s, mark := newPlace(t).begin(false, "hello"), 0
+	s, mark := p.begin(false, "hello"), 0
 
 	live := s.wait(&mark, event.RevisionLive)
 	s.answers("hello", "one")
@@ -261,11 +262,12 @@ func TestADay(t *testing.T) {
 
 // TestASharedPackage concerns those that import it and no other.
 func TestASharedPackage(t *testing.T) {
+	p := newPlace(t)
 	uses := "package main\n\nimport \"example.com/project/word\"\n\nfunc main() { print(word.Word) }\n"
 	root := project(t, map[string]string{
 		"a/main.go": uses, "b/main.go": uses, "c/main.go": says("alone"), "word/word.go": "package word\n\nconst Word = \"one\"\n",
 	})
-	s, mark := newPlace(t).begin(false, "a", "b", "c"), 0
+	s, mark := p.begin(false, "a", "b", "c"), 0
 	s.wait(&mark, event.Watching)
 	save(t, filepath.Join(root, "word", "word.go"), "package word\n\nconst Word = \"two\"\n")
 	got := []string{s.wait(&mark, event.RevisionLive).Revision, s.wait(&mark, event.RevisionLive).Revision}
@@ -283,8 +285,9 @@ func TestASharedPackage(t *testing.T) {
 
 // TestSavesInARow end with the last one live, whatever became of the others.
 func TestSavesInARow(t *testing.T) {
+	p := newPlace(t)
 	root := project(t, map[string]string{"hello/main.go": says("0")})
-	s, mark := newPlace(t).begin(false, "hello"), 0
+	s, mark := p.begin(false, "hello"), 0
 	s.wait(&mark, event.Watching)
 	for i := 1; i <= 5; i++ {
 		save(t, filepath.Join(root, "hello", "main.go"), says(fmt.Sprint(i)))
@@ -314,8 +317,9 @@ func TestOnce(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
 			project(t, map[string]string{"hello/main.go": c.main})
-			if err := newPlace(t).begin(true, "hello").stop(); !c.check(err) {
+			if err := p.begin(true, "hello").stop(); !c.check(err) {
 				t.Errorf("Run = %v", err)
 			}
 		})
@@ -324,8 +328,9 @@ func TestOnce(t *testing.T) {
 
 // TestWhatIsThereIsLeftAlone: a second up finds the revision there already, and asks for no other.
 func TestWhatIsThereIsLeftAlone(t *testing.T) {
+	p := newPlace(t)
 	project(t, map[string]string{"hello/main.go": says("one")})
-	s := newPlace(t).begin(true, "hello")
+	s := p.begin(true, "hello")
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ const (
 
 // log is the last lines of the user's container that is in trouble, or of the
 // first. None is better than a wait for it.
-func (w *wait) log(ctx context.Context) []string {
+func (w *waiting) log(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	for _, pod := range standing(w.now.pods) {
@@ -41,7 +41,7 @@ func (w *wait) log(ctx context.Context) []string {
 	return nil
 }
 
-func (w *wait) tail(ctx context.Context, pod corev1.Pod, container string, previous bool) []string {
+func (w *waiting) tail(ctx context.Context, pod corev1.Pod, container string, previous bool) []string {
 	lines := int64(logLines)
 	data, err := w.pods.Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, TailLines: &lines, Previous: previous,

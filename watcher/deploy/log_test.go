@@ -53,7 +53,7 @@ func TestLog(t *testing.T) {
 			for i := range c.pods {
 				c.pods[i].Namespace, c.pods[i].Name = "default", "hello-00001-deployment-abcde"
 			}
-			w := &wait{Deployer: &Deployer{pods: pods}, now: state{pods: c.pods}}
+			w := &waiting{Deployer: &Deployer{pods: pods}, now: state{pods: c.pods}}
 			if got := strings.Join(w.log(t.Context()), "|"); got != c.want {
 				t.Errorf("log = %q, want %q", got, c.want)
 			}

@@ -55,7 +55,7 @@ func (d *Deployer) Wait(ctx context.Context, r *Rollout, tell func(Report)) erro
 	if !d.cache.WaitForCacheSync(ctx) { // until Run has got that far
 		return context.Cause(ctx)
 	}
-	w := &wait{Deployer: d, Rollout: r, tell: tell}
+	w := &waiting{Deployer: d, Rollout: r, tell: tell}
 	slow := time.NewTicker(d.slow)
 	defer slow.Stop()
 	var probe <-chan time.Time
@@ -87,8 +87,8 @@ func (d *Deployer) Wait(ctx context.Context, r *Rollout, tell func(Report)) erro
 	}
 }
 
-// wait is what one Wait has seen so far.
-type wait struct {
+// waiting is what one Wait has seen so far.
+type waiting struct {
 	*Deployer
 	*Rollout
 	tell func(Report)
@@ -109,7 +109,7 @@ type state struct {
 }
 
 // look reads the cache and tells what is new.
-func (w *wait) look(ctx context.Context) error {
+func (w *waiting) look(ctx context.Context) error {
 	now, err := w.observe(ctx)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (w *wait) look(ctx context.Context) error {
 
 // observe reads the Service, its newest revision, if that is ours, and the
 // revision's pods.
-func (w *wait) observe(ctx context.Context) (state, error) {
+func (w *waiting) observe(ctx context.Context) (state, error) {
 	var now state
 	var s servingv1.Service
 	switch err := w.cache.Get(ctx, client.ObjectKeyFromObject(w.service), &s); {
@@ -193,7 +193,7 @@ func (d *Deployer) answering(ctx context.Context, host string) string {
 	return resp.Header.Get(revisionHeader)
 }
 
-func (w *wait) goLive(at time.Time) {
+func (w *waiting) goLive(at time.Time) {
 	w.live = true
 	if w.pod.IsZero() {
 		w.pod = at // the gateway's word came before the cache's
@@ -202,7 +202,7 @@ func (w *wait) goLive(at time.Time) {
 }
 
 // sluggish tells why it takes so long, once for each reason.
-func (w *wait) sluggish(ctx context.Context) {
+func (w *waiting) sluggish(ctx context.Context) {
 	reason := delay(w.now, w.Rollout)
 	if w.failed || reason == w.slowSaid {
 		return

@@ -1,0 +1,155 @@
+package deploy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// Rollout is an Apply whose revision is to be waited for.
+type Rollout struct {
+	service  *servingv1.Service // as applied
+	template string             // TemplateAnnotation's value
+	host     string
+	port     int32 // that the container is to listen on
+	probed   bool  // by a readiness probe of the user's
+	follows  bool  // the gateway is to switch to it
+	start    time.Time
+}
+
+// Apply makes the Service what the manifest says, with image in the
+// container that importPath's program runs in. Fields that others own and the
+// manifest does not name stay as they are.
+func (d *Deployer) Apply(ctx context.Context, manifest *servingv1.Service, importPath, image string) (*Rollout, error) {
+	s := manifest.DeepCopy()
+	r := &Rollout{service: s, host: d.Host(s), follows: followsLatest(s.Spec.Traffic), start: time.Now()}
+	c := container(&s.Spec.Template.Spec.PodSpec, importPath)
+	if c == nil {
+		return nil, fmt.Errorf("choosing the container of %s: of several containers none has the image ko://%s", s.Name, importPath)
+	}
+	c.Image = image
+	r.port, r.probed = c.UserPort(), c.ReadinessProbe != nil
+	var err error
+	if r.template, err = hash(s.Spec.Template); err != nil {
+		return nil, fmt.Errorf("hashing the template of %s: %w", s.Name, err)
+	}
+	if s.Spec.Template.Annotations == nil {
+		s.Spec.Template.Annotations = map[string]string{}
+	}
+	s.Spec.Template.Annotations[TemplateAnnotation] = r.template
+	u, err := object(s)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", s.Name, err)
+	}
+	if err := d.apply(ctx, u); err != nil {
+		return nil, fmt.Errorf("applying the Service %s: %w", s.Name, err)
+	}
+	s.Generation = u.GetGeneration()
+	return r, nil
+}
+
+// patience is for an API server that is busy or just starting: six tries in
+// about six seconds.
+var patience = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 6}
+
+// apply tries again while the API server is not to be reached or has no time.
+// What it refuses is refused.
+func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) error {
+	var last error
+	err := wait.ExponentialBackoffWithContext(ctx, patience, func(ctx context.Context) (bool, error) {
+		last = d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership)
+		if passing(last) {
+			return false, nil
+		}
+		return true, last
+	})
+	if err != nil && last != nil {
+		return last
+	}
+	return err
+}
+
+// passing says whether an error is the API server's moment and not ours.
+func passing(err error) bool {
+	return err != nil && (utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) ||
+		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
+		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err))
+}
+
+// container is the one that importPath's program runs in: the one that names
+// it, or is left to us, or is the only one.
+func container(p *servingv1.PodSpec, importPath string) *servingv1.Container {
+	var free *servingv1.Container
+	for i := range p.Containers {
+		c := &p.Containers[i]
+		if c.Image == "ko://"+importPath {
+			return c
+		}
+		if free == nil && (c.Image == "" || strings.HasPrefix(c.Image, "ko://")) {
+			free = c
+		}
+	}
+	if free == nil && len(p.Containers) == 1 {
+		free = &p.Containers[0]
+	}
+	return free
+}
+
+// followsLatest says whether the largest share of the traffic goes to the
+// latest revision, as it does where nothing is said.
+func followsLatest(traffic []servingv1.TrafficTarget) bool {
+	if len(traffic) == 0 {
+		return true
+	}
+	var latest, pinned int64
+	for _, t := range traffic {
+		share := int64(0)
+		if t.Percent != nil {
+			share = *t.Percent
+		}
+		if t.RevisionName == "" {
+			latest += share
+		} else {
+			pinned = max(pinned, share)
+		}
+	}
+	return latest > pinned
+}
+
+func hash(t servingv1.RevisionTemplateSpec) (string, error) {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// object is a Service as its author wrote it: without what Go's encoding adds
+// to what is empty, which an apply would claim.
+func object(s *servingv1.Service) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s)
+	if err != nil {
+		return nil, err
+	}
+	delete(content, "status")
+	unstructured.RemoveNestedField(content, "metadata", "creationTimestamp")
+	unstructured.RemoveNestedField(content, "metadata", "generation")
+	unstructured.RemoveNestedField(content, "spec", "template", "metadata", "creationTimestamp")
+	u := &unstructured.Unstructured{Object: content}
+	u.SetGroupVersionKind(servingv1.Kind("Service"))
+	return u, nil
+}
