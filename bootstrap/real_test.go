@@ -24,6 +24,7 @@ func real(t *testing.T, name string) Config {
 		t.Fatal("DEVBOX_IMAGES is not set; `make lab` prints the layout")
 	}
 	home(t)
+	before := ask(t, "network", "ls", "--quiet", "--filter", "name=^kind$")
 	start := time.Now()
 	tell := func(e event.Event) {
 		t.Logf("%6.2f %-13s %-9s %s%s", time.Since(start).Seconds(), e.Kind, e.Step, e.Message, e.Error)
@@ -35,9 +36,8 @@ func real(t *testing.T, name string) Config {
 		if left := ask(t, "ps", "--all", "--quiet", "--filter", "name="+name+"-control-plane"); left != "" {
 			t.Errorf("container left behind: %s", left)
 		}
-		others := ask(t, "ps", "--all", "--quiet", "--filter", "network=kind")
-		if left := ask(t, "network", "ls", "--quiet", "--filter", "name=^kind$"); left != "" && others == "" {
-			t.Errorf("network left behind: %s", left)
+		if left := ask(t, "network", "ls", "--quiet", "--filter", "name=^kind$"); left != before {
+			t.Errorf("network kind was %q and is %q", before, left)
 		}
 	})
 	return Config{Name: name, Port: 18080, ImagesDir: dir, Events: tell}
