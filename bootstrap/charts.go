@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
@@ -84,8 +87,12 @@ func (u *up) istio(ctx context.Context, say func(string)) (string, error) {
 		u.kindsIn.open()
 		return nil
 	})
+	g.Go(func() error { return u.openDNS(ctx) })
 	g.Go(func() error {
 		if err := u.istioIn.wait(ctx); err != nil {
+			return err
+		}
+		if err := u.awaitProxy(ctx); err != nil {
 			return err
 		}
 		for _, c := range []istio.Chart{istiod, gateway} {
@@ -104,6 +111,32 @@ func (u *up) istio(ctx context.Context, say func(string)) (string, error) {
 		return "", err
 	}
 	return "base, istiod, gateway " + u.box.Images.Istio, nil
+}
+
+// openDNS lets the cluster's DNS be asked from the moment it listens. kubelet
+// looks only every ten seconds whether it is ready, and the gateway, whose
+// first question is where istiod is, would wait for that.
+func (u *up) openDNS(ctx context.Context) error {
+	patch := []byte(`{"spec":{"publishNotReadyAddresses":true}}`)
+	return poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+		_, err := u.clients.CoreV1().Services(metav1.NamespaceSystem).Patch(ctx, "kube-dns", types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+		return err // until kubeadm has made it
+	})
+}
+
+// awaitProxy waits until Services can be reached in the node. A pod that
+// starts before runs into the void, and backs off for longer than this takes.
+func (u *up) awaitProxy(ctx context.Context) error {
+	return poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+		d, err := u.clients.AppsV1().DaemonSets(metav1.NamespaceSystem).Get(ctx, "kube-proxy", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if d.Status.NumberReady == 0 {
+			return errors.New("kube-proxy is not ready")
+		}
+		return nil
+	})
 }
 
 func (u *up) apply(ctx context.Context, c istio.Chart) error {
