@@ -59,12 +59,23 @@ func Pod(rev *servingv1.Revision, queue Queue, nodeName string) *corev1.Pod {
 	}
 	pod.Spec.Containers = append(pod.Spec.Containers, queue.container(rev))
 	pod.Spec.NodeName = nodeName
+	withoutToken(&pod.Spec)
 	// A container that ends is started again in its place, and its end can be
 	// read from the pod: a crash is known within a second.
 	pod.Spec.RestartPolicy = corev1.RestartPolicyAlways
 	// A request that has begun may run as long as any other.
 	pod.Spec.TerminationGracePeriodSeconds = rev.Spec.TimeoutSeconds
 	return pod
+}
+
+// withoutToken leaves the API server's token out of a pod that has asked for
+// neither a token nor an account of its own. The default account may do
+// nothing with it, and for the volume it comes in, kubelet waits 300 ms of
+// every start (podAttachAndMountRetryInterval in its volume manager).
+func withoutToken(spec *corev1.PodSpec) {
+	if spec.AutomountServiceAccountToken == nil && (spec.ServiceAccountName == "" || spec.ServiceAccountName == "default") {
+		spec.AutomountServiceAccountToken = new(false)
+	}
 }
 
 func podLabels(rev *servingv1.Revision) map[string]string {
