@@ -192,6 +192,9 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	if err := u.stackIn.wait(ctx); err != nil {
 		return "", err
 	}
+	if err := u.awaitProxy(ctx); err != nil {
+		return "", err
+	}
 	files, err := fs.Sub(charts.Serving, "serving")
 	if err != nil {
 		return "", err

@@ -17,6 +17,7 @@ const (
 	RegistryPort    = 5001                       // the registry's port on the node
 	RegistryDir     = "/var/lib/devbox/registry" // the registry's files, on the node
 	registryUser    = 65532                      // whom the registry runs as
+	serviceSubnet   = "10.96.0.0/16"             // the addresses of Services
 )
 
 // Spec is what a box asks of its cluster.
@@ -41,6 +42,7 @@ func (s Spec) config(name string) *v1alpha4.Cluster {
 			APIServerAddress:  "127.0.0.1",
 			APIServerPort:     int32(s.APIPort),
 			DisableDefaultCNI: s.BuiltinCNI,
+			ServiceSubnet:     serviceSubnet,
 		},
 		KubeadmConfigPatches: s.patches(),
 		Nodes: []v1alpha4.Node{{
@@ -56,7 +58,9 @@ func (s Spec) config(name string) *v1alpha4.Cluster {
 
 // clusterPatch makes a control plane for one node and one developer. RSA keys
 // take kubeadm a second or two of the first start; elliptic ones take none.
-// There is nobody to elect a leader against, and a lease left by a stopped box
+// The controller manager asks for a token for each of its forty controllers
+// before it starts them, which its default of 20 requests a second draws out
+// over seconds. There is nobody to elect a leader against, and a lease left by a stopped box
 // would hold up its next start by 15 seconds. Lists are replaced whole, so
 // kind's own argument of the controller manager is said again.
 const clusterPatch = `kind: ClusterConfiguration
@@ -65,6 +69,8 @@ controllerManager:
   extraArgs:
   - {name: enable-hostpath-provisioner, value: "true"}
   - {name: leader-elect, value: "false"}
+  - {name: kube-api-qps, value: "200"}
+  - {name: kube-api-burst, value: "400"}
 scheduler:
   extraArgs:
   - {name: leader-elect, value: "false"}
@@ -99,13 +105,19 @@ func (s Spec) patches() []string {
 // setup is the script that makes a running node ready for images: it waits
 // for containerd, makes the registry's folder and tells containerd that
 // localhost:<hostPort>, the registry's name on the developer's machine, is
-// the same registry. It may run any number of times.
+// the same registry. It also keeps the addresses of Services inside: before
+// kube-proxy has rewritten one to a pod's, it is an address like any other,
+// and a call to it would be routed out of the node into the developer's
+// network. It may run any number of times.
 func setup(hostPort int) string {
 	mirror := fmt.Sprintf("http://127.0.0.1:%d", RegistryPort)
 	return fmt.Sprintf(`set -eu
 mkdir -p /etc/containerd/certs.d/localhost:%[1]d
 printf 'server = "%[2]s"\n[host."%[2]s"]\n  capabilities = ["pull", "resolve"]\n' >/etc/containerd/certs.d/localhost:%[1]d/hosts.toml
+for chain in FORWARD OUTPUT; do
+  iptables -w -C $chain -d %[5]s -j REJECT 2>/dev/null || iptables -w -I $chain -d %[5]s -j REJECT
+done
 install -d -o %[4]d -g %[4]d -m 0755 %[3]s
 until [ -S /run/containerd/containerd.sock ] && ctr version >/dev/null 2>&1; do sleep 0.1; done
-`, hostPort, mirror, RegistryDir, registryUser)
+`, hostPort, mirror, RegistryDir, registryUser, serviceSubnet)
 }
