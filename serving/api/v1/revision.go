@@ -41,7 +41,8 @@ type RevisionSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	ContainerConcurrency *int64 `json:"containerConcurrency,omitempty"`
-	// TimeoutSeconds bounds a whole request, in seconds.
+	// TimeoutSeconds bounds the time until a response begins, in seconds; one
+	// that has begun may go on.
 	// +kubebuilder:default=300
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=600
