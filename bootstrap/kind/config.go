@@ -108,15 +108,24 @@ func (s Spec) patches() []string {
 // the same registry. It also keeps the addresses of Services inside: before
 // kube-proxy has rewritten one to a pod's, it is an address like any other,
 // and a call to it would be routed out of the node into the developer's
-// network. It may run any number of times.
+// network. A unit sees to that at every start of the node. The script may run
+// any number of times.
 func setup(hostPort int) string {
 	mirror := fmt.Sprintf("http://127.0.0.1:%d", RegistryPort)
 	return fmt.Sprintf(`set -eu
 mkdir -p /etc/containerd/certs.d/localhost:%[1]d
 printf 'server = "%[2]s"\n[host."%[2]s"]\n  capabilities = ["pull", "resolve"]\n' >/etc/containerd/certs.d/localhost:%[1]d/hosts.toml
-for chain in FORWARD OUTPUT; do
-  iptables -w -C $chain -d %[5]s -j REJECT 2>/dev/null || iptables -w -I $chain -d %[5]s -j REJECT
-done
+cat >/etc/systemd/system/devbox-guard.service <<'UNIT'
+[Unit]
+Description=Refuse Service addresses that kube-proxy has not rewritten
+Before=kubelet.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'for chain in FORWARD OUTPUT; do iptables -w -C $$chain -d %[5]s -j REJECT || iptables -w -I $$chain -d %[5]s -j REJECT; done'
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable --now --quiet devbox-guard.service
 install -d -o %[4]d -g %[4]d -m 0755 %[3]s
 until [ -S /run/containerd/containerd.sock ] && ctr version >/dev/null 2>&1; do sleep 0.1; done
 `, hostPort, mirror, RegistryDir, registryUser, serviceSubnet)
