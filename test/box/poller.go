@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,12 +18,14 @@ type Poller struct {
 	requests int
 	failures []string
 	bodies   []string // as they changed
+	changed  []time.Time
+	news     chan struct{} // closed and made anew at every change
 }
 
 // Poll asks host every interval until Stop, one request at a time.
 func (b *Box) Poll(host string, interval time.Duration) *Poller {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Poller{cancel: cancel}
+	p := &Poller{cancel: cancel, news: make(chan struct{})}
 	p.wg.Go(func() {
 		tick := time.NewTicker(interval)
 		defer tick.Stop()
@@ -48,6 +51,32 @@ func (p *Poller) note(status int, body string, err error) {
 	}
 	if len(p.bodies) == 0 || p.bodies[len(p.bodies)-1] != body {
 		p.bodies = append(p.bodies, body)
+		p.changed = append(p.changed, time.Now())
+		close(p.news)
+		p.news = make(chan struct{})
+	}
+}
+
+// Await returns when the first answer came that was want, and false when none
+// has come in time.
+func (p *Poller) Await(want string, timeout time.Duration) (time.Time, bool) {
+	deadline := time.After(timeout)
+	for {
+		p.mu.Lock()
+		i, news := slices.Index(p.bodies, want), p.news
+		var at time.Time
+		if i >= 0 {
+			at = p.changed[i]
+		}
+		p.mu.Unlock()
+		if i >= 0 {
+			return at, true
+		}
+		select {
+		case <-news:
+		case <-deadline:
+			return time.Time{}, false
+		}
 	}
 }
 
