@@ -19,10 +19,8 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/charts"
 	"github.com/kind-in-a-box/devbox/charts/istio"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
-
-// servingNamespace is where the serving stack runs.
-const servingNamespace = "knative-serving"
 
 // istioKinds are the kinds of Istio's that the serving stack writes.
 var istioKinds = []schema.GroupVersionResource{
@@ -202,7 +200,7 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	say("installing the serving stack")
 	_, err = u.helm.Apply(ctx, helm.Release{
 		Name:      "serving",
-		Namespace: servingNamespace,
+		Namespace: servingv1.Namespace,
 		Chart:     files,
 		Values: map[string]any{
 			"image":        u.stack.serving,
@@ -217,7 +215,7 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	say("waiting for the box to answer")
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range []string{"controller", "activator", "registry"} {
-		g.Go(func() error { return awaitDeployment(ctx, u.clients, servingNamespace, d) })
+		g.Go(func() error { return awaitDeployment(ctx, u.clients, servingv1.Namespace, d) })
 	}
 	g.Go(func() error { return u.awaitAnswers(ctx) })
 	if err := g.Wait(); err != nil {

@@ -10,10 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock makes this process the only one at work on a box until unlock is
-// called or the process ends, however it ends. It returns a *BusyError where
-// another has the lock.
-func lock(name string) (unlock func(), err error) {
+// Session makes this process the one that deploys to a box, until end is
+// called or the process ends, however it ends: two loops over one box would
+// undo each other's work. It returns a *BusyError where another has the
+// session. Up and Down need none; they keep to themselves while they work.
+func Session(name string) (end func(), err error) { return hold(name, ".session") }
+
+// lock makes this process the only one that makes or unmakes a box until
+// unlock is called. It returns a *BusyError where another has the lock.
+func lock(name string) (unlock func(), err error) { return hold(name, ".lock") }
+
+// hold locks the file of a box that ends in suffix, until release is called
+// or the process ends, however it ends.
+func hold(name, suffix string) (release func(), err error) {
 	dir, err := dirOf(name)
 	if err != nil {
 		return nil, err
@@ -25,7 +34,7 @@ func lock(name string) (unlock func(), err error) {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, unwritable(parent, err)
 	}
-	path := dir + ".lock"
+	path := dir + suffix
 	for {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {

@@ -27,7 +27,7 @@ kubeconfig. Where there is no box, there is nothing to do.`,
 
 // down removes the box and, also where that failed, what was merged.
 func (d *devbox) down(ctx context.Context, events event.Sink) error {
-	if end, err := session(d.name); err == nil {
+	if end, err := bootstrap.Session(d.name); err == nil {
 		end() // which removes the file that a killed devbox may have left
 	}
 	err := bootstrap.Down(ctx, d.name, events)

@@ -122,21 +122,21 @@ func TestExit(t *testing.T) {
 
 func TestOneSessionABox(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	end, err := session("a")
+	end, err := bootstrap.Session("a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := session("b")
+	other, err := bootstrap.Session("b")
 	if err != nil {
 		t.Fatalf("a session of another box: %v", err)
 	}
 	other()
-	busy, ok := errors.AsType[*bootstrap.BusyError](second(session("a")))
+	busy, ok := errors.AsType[*bootstrap.BusyError](second(bootstrap.Session("a")))
 	if !ok || busy.Name != "a" || busy.PID == "" {
 		t.Errorf("a second session gives %v, want a BusyError that names the first", busy)
 	}
 	end()
-	end, err = session("a")
+	end, err = bootstrap.Session("a")
 	if err != nil {
 		t.Fatalf("a session after the first has ended: %v", err)
 	}

@@ -55,7 +55,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	if err != nil {
 		return ofInput(err)
 	}
-	end, err := session(d.name)
+	end, err := bootstrap.Session(d.name)
 	if err != nil {
 		return classify(codeFailure, err, "")
 	}
