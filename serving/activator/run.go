@@ -21,9 +21,11 @@ import (
 type Config struct {
 	// REST is how the API server is reached.
 	REST *rest.Config
-	// Address takes requests; HealthAddress answers /healthz and /readyz.
+	// Address takes requests; HealthAddress, where there is one, answers
+	// /healthz and /readyz.
 	Address, HealthAddress string
-	// Stream is the URL of the controller's stream.
+	// Stream is the URL of the controller's stream, or unix: and the path of
+	// its socket.
 	Stream string
 	// Quiet and Limit bound the leaving: the activator goes when no request
 	// has come for Quiet (default 1 s), and after Limit (default 25 s) at the
@@ -53,9 +55,11 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	health, err := net.Listen("tcp", c.HealthAddress)
-	if err != nil {
-		return fmt.Errorf("opening the health address: %w", err)
+	var health net.Listener
+	if c.HealthAddress != "" {
+		if health, err = net.Listen("tcp", c.HealthAddress); err != nil {
+			return fmt.Errorf("opening the health address: %w", err)
+		}
 	}
 	group, under := errgroup.WithContext(under)
 	group.Go(func() error { return a.watcher.cache.Start(under) })
@@ -63,6 +67,9 @@ func Run(ctx context.Context, c Config) error {
 	group.Go(func() error { a.roads.report(under); return nil })
 	group.Go(func() error { return a.follow(under) })
 	group.Go(func() error {
+		if health == nil {
+			return nil
+		}
 		return proxy.Server{Listener: health, Handler: a.health(), Limit: time.Second, Log: c.Log}.Serve(under)
 	})
 	group.Go(func() error {

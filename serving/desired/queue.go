@@ -68,6 +68,7 @@ func (q Queue) env(rev *servingv1.Revision) []corev1.EnvVar {
 		return &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}
 	}
 	return []corev1.EnvVar{
+		{Name: "QUEUE_LISTEN_HOST", ValueFrom: field("status.podIP")}, // where pods share a network, each has an address
 		{Name: "QUEUE_SERVING_PORT", Value: strconv.Itoa(servingv1.HTTPPort)},
 		{Name: "USER_PORT", Value: strconv.Itoa(int(serving.UserPort()))},
 		{Name: "USER_PROTOCOL", Value: serving.Protocol()},
@@ -88,14 +89,24 @@ func (q Queue) env(rev *servingv1.Revision) []corev1.EnvVar {
 
 // readinessProbe is the probe that queue-proxy makes, as JSON. A command
 // inside the user container is kubelet's to run: queue-proxy then asks that
-// the port accepts connections.
+// the port accepts connections. Port 0 is USER_PORT, so that one place says
+// what that is.
 func readinessProbe(c *servingv1.Container) string {
-	probe := c.ReadinessProbe.Kubernetes(c.UserPort())
+	probe := c.ReadinessProbe.Kubernetes(0)
 	if probe == nil {
 		probe = &corev1.Probe{SuccessThreshold: 1}
 	}
 	if probe.Exec != nil || probe.ProbeHandler == (corev1.ProbeHandler{}) {
-		probe.ProbeHandler = corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(c.UserPort())}}
+		probe.ProbeHandler = corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{}}
+	}
+	own := intstr.FromInt32(c.UserPort())
+	switch {
+	case probe.HTTPGet != nil && probe.HTTPGet.Port == own:
+		probe.HTTPGet.Port = intstr.IntOrString{}
+	case probe.TCPSocket != nil && probe.TCPSocket.Port == own:
+		probe.TCPSocket.Port = intstr.IntOrString{}
+	case probe.GRPC != nil && probe.GRPC.Port == own.IntVal:
+		probe.GRPC.Port = 0
 	}
 	data, err := json.Marshal(probe)
 	if err != nil {

@@ -49,7 +49,7 @@ const leave = 5 * time.Second
 // Config says where the registry answers and keeps its files.
 type Config struct {
 	Address       string // of the registry
-	HealthAddress string // of /healthz and /readyz
+	HealthAddress string // of /healthz and /readyz; "" for none
 	Root          string // the folder; made if it is not there
 	Keep          int    // images to keep of each repository; 0 means DefaultKeep
 	Log           *slog.Logger
@@ -71,6 +71,9 @@ func Run(ctx context.Context, cfg Config) error {
 		address string
 		handler http.Handler
 	}{{cfg.Address, handler}, {cfg.HealthAddress, health}} {
+		if s.address == "" {
+			continue
+		}
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
 		if err != nil {
 			return fmt.Errorf("listening for the registry: %w", err)

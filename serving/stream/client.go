@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -59,19 +60,27 @@ func (m Message) subject() subject {
 	return subject{}
 }
 
-// NewClient returns a Client that posts to url. It calls snapshot at the
+// NewClient returns a Client that posts to url, which may also be unix: and
+// the path of a socket. It calls snapshot at the
 // start of every connection and sends what it returns first: all pods that
 // answer and all requests held at that moment. The owner of that knowledge
 // changes it before it calls Send, so that no snapshot is older than a
 // message.
 func NewClient(url string, snapshot func() []Message, log *slog.Logger) *Client {
+	transport := &http.Transport{DisableCompression: true}
+	if socket, ok := strings.CutPrefix(url, "unix:"); ok {
+		url = "http://controller/stream"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}
+	}
 	return &Client{
 		url:      url,
 		name:     rand.Text(),
 		snapshot: snapshot,
 		log:      log,
 		// A transport of its own: one connection, closed by Run.
-		http:    &http.Client{Transport: &http.Transport{DisableCompression: true}},
+		http:    &http.Client{Transport: transport},
 		wake:    make(chan struct{}, 1),
 		pending: make(map[subject]Message),
 	}
