@@ -29,7 +29,7 @@ func TestServingRenders(t *testing.T) {
 		"kind": {"image": "devbox.local/serving:1", "queueImage": "devbox.local/queue:1"},
 		"embedded": {
 			"image": "devbox.local/serving:1", "queueImage": "devbox.local/queue:1", "registryPort": 5055,
-			"istio": map[string]any{"enabled": false},
+			"istio": map[string]any{"enabled": false}, "workloads": false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
