@@ -29,6 +29,7 @@ type credentials struct {
 	tokens     string // who has which token, in Kubernetes' format
 	signingKey string // of service account tokens
 	kubeconfig string
+	kubelet    kubeletCredentials
 
 	address string
 	token   string
@@ -49,8 +50,12 @@ func loadCredentials(dir, address string) (*credentials, error) {
 	if err := c.loadToken(); err != nil {
 		return nil, fmt.Errorf("making a token: %w", err)
 	}
-	if err := c.loadCertificate(); err != nil {
+	var err error
+	if c.ca, err = loadCertificate(c.cert, c.key, x509.ExtKeyUsageServerAuth); err != nil {
 		return nil, fmt.Errorf("making a certificate: %w", err)
+	}
+	if c.kubelet, err = loadKubeletCredentials(dir); err != nil {
+		return nil, err
 	}
 	if _, err := loadKey(c.signingKey); err != nil {
 		return nil, fmt.Errorf("making a key for service accounts: %w", err)
@@ -71,21 +76,21 @@ func (c *credentials) loadToken() error {
 	return err
 }
 
-// loadCertificate makes a certificate for loopback that lasts ten years; the
-// box does not.
-func (c *credentials) loadCertificate() error {
-	ca, err := os.ReadFile(c.cert)
+// loadCertificate returns the certificate in certFile, a new one for keyFile's
+// key when there is none: for loopback, signed by itself and good for ten
+// years, which the box is not.
+func loadCertificate(certFile, keyFile string, usage x509.ExtKeyUsage) ([]byte, error) {
+	cert, err := os.ReadFile(certFile)
 	if !errors.Is(err, fs.ErrNotExist) {
-		c.ca = ca
-		return err
+		return cert, err
 	}
-	key, err := loadKey(c.key)
+	key, err := loadKey(keyFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now := time.Now()
 	template := &x509.Certificate{
@@ -94,7 +99,7 @@ func (c *credentials) loadCertificate() error {
 		NotBefore:             now.Add(-time.Hour), // for a clock set back a little
 		NotAfter:              now.AddDate(10, 0, 0),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage:           []x509.ExtKeyUsage{usage},
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		DNSNames:              []string{"localhost"},
@@ -102,10 +107,10 @@ func (c *credentials) loadCertificate() error {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return os.WriteFile(c.cert, c.ca, 0o600)
+	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return cert, os.WriteFile(certFile, cert, 0o600)
 }
 
 // loadKey returns the key in file, a new one when there is none.

@@ -90,6 +90,7 @@ func configure(etcd string, listener net.Listener, creds *credentials) *options.
 	s.Authentication.ServiceAccounts.KeyFiles = []string{creds.signingKey}
 	s.ServiceAccountSigningKeyFile = creds.signingKey
 	s.Authorization.Modes = []string{"AlwaysAllow"}
+	creds.kubelet.configure(&s.KubeletConfig)
 
 	cut(s)
 	return s

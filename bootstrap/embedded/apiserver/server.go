@@ -18,6 +18,7 @@ package apiserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ type Options struct {
 type Server struct {
 	config     *rest.Config
 	kubeconfig string
+	kubelet    *tls.Config
 	done       chan struct{}
 	err        error // valid after done
 }
@@ -113,7 +115,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	started.push(controllers.wait)
 
-	s := &Server{config: config, kubeconfig: creds.kubeconfig, done: make(chan struct{})}
+	s := &Server{config: config, kubeconfig: creds.kubeconfig, kubelet: creds.kubelet.serving, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		defer cancel()
