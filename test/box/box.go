@@ -9,9 +9,11 @@ package box
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,38 +28,55 @@ import (
 type Box struct {
 	t       testing.TB
 	bin     string
-	images  string
-	engine  string
 	name    string
+	home    string // XDG_CONFIG_HOME
 	env     []string
+	engine  engine
 	Gateway string // where the last `up` said the gateway is
 }
 
-// New returns a box that is not up yet and takes down whatever is left of it
-// when the test ends. It fails the test, and never skips it, where the binary
-// or the images are missing.
+// New returns a box that is not up yet, on the engine that DEVBOX_ENGINE
+// names or else on kind, and takes down whatever is left of it when the test
+// ends. It fails the test, and never skips it, where the binary or the images
+// are missing.
 func New(t testing.TB, name string) *Box {
+	t.Helper()
+	wanted := cmp.Or(os.Getenv("DEVBOX_ENGINE"), "kind")
+	engine, ok := engines[wanted]
+	if !ok {
+		t.Fatalf("DEVBOX_ENGINE=%s: the tests know no such engine", wanted)
+	}
+	return on(t, name, engine)
+}
+
+// Embedded returns such a box on the embedded engine, for what can be looked
+// at there alone.
+func Embedded(t testing.TB, name string) *Box {
+	t.Helper()
+	return on(t, name, embedded{})
+}
+
+func on(t testing.TB, name string, engine engine) *Box {
 	t.Helper()
 	bin, err := filepath.Abs("../../bin/devbox")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(bin); err != nil {
-		t.Fatalf("%v; run `make e2e`, which builds it", err)
-	}
-	b := &Box{t: t, bin: bin, name: name, images: os.Getenv("DEVBOX_IMAGES"), engine: os.Getenv("DEVBOX_ENGINE")}
-	if b.engine == "" {
-		b.engine = "kind"
-	}
-	if b.engine == "kind" && b.images == "" {
-		t.Fatal("DEVBOX_IMAGES is not set; run `make e2e`, which builds the images of the box and sets it")
+		t.Fatalf("%v; run `make build`", err)
 	}
 	goenv, err := exec.Command("go", "env", "GOENV").Output()
 	if err != nil {
 		t.Fatalf("asking go for its settings: %v", err)
 	}
-	b.env = append(os.Environ(),
-		"XDG_CONFIG_HOME="+t.TempDir(),
+	settings, err := engine.environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Box{t: t, bin: bin, name: name, home: t.TempDir(), engine: engine}
+	b.env = append(os.Environ(), settings...)
+	b.env = append(b.env,
+		"XDG_CONFIG_HOME="+b.home,
 		"KUBECONFIG="+filepath.Join(t.TempDir(), "kubeconfig"),
 		"GOENV="+strings.TrimSpace(string(goenv)),
 		"NO_COLOR=1",
@@ -73,6 +92,32 @@ func New(t testing.TB, name string) *Box {
 // Name is the box's name.
 func (b *Box) Name() string { return b.name }
 
+// Folder is where the box keeps what it is.
+func (b *Box) Folder() string { return filepath.Join(b.home, "devbox", b.name) }
+
+// Stop ends the machine that the box runs on: its container, or its process
+// with no time for a word.
+func (b *Box) Stop() {
+	b.t.Helper()
+	if err := b.engine.stop(b); err != nil {
+		b.t.Fatalf("stopping the box's machine: %v", err)
+	}
+}
+
+// Left says in words what there is of the box, on this machine and in its
+// engine.
+func (b *Box) Left() []string {
+	b.t.Helper()
+	left, err := b.engine.left(b)
+	if err != nil {
+		b.t.Fatalf("looking for what is left of the box: %v", err)
+	}
+	if _, err := os.Stat(b.Folder()); !errors.Is(err, fs.ErrNotExist) {
+		left = append(left, "folder "+b.Folder())
+	}
+	return left
+}
+
 // Run runs a devbox command on the box to its end, at most five minutes, and
 // returns what it printed, stdout first, and its exit code.
 func (b *Box) Run(args ...string) (string, int) {
@@ -80,7 +125,7 @@ func (b *Box) Run(args ...string) (string, int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var out, progress bytes.Buffer
-	cmd := b.command(ctx, args...)
+	cmd := b.Command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = &out, &progress
 	err := cmd.Run()
 	var exit *exec.ExitError
@@ -90,7 +135,8 @@ func (b *Box) Run(args ...string) (string, int) {
 	return out.String() + progress.String(), cmd.ProcessState.ExitCode()
 }
 
-func (b *Box) command(ctx context.Context, args ...string) *exec.Cmd {
+// Command is a devbox command on the box, to be run.
+func (b *Box) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, b.bin, append(args, "--name", b.name)...)
 	cmd.Env = b.env
 	return cmd
@@ -112,51 +158,4 @@ func (b *Box) Get(host, path string) (int, string, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	return res.StatusCode, strings.TrimSpace(string(body)), err
-}
-
-// Project copies a main package of the examples into a module of its own,
-// which the test may edit, and returns its directory.
-func Project(t testing.TB, example string) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), filepath.Base(example))
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("../../examples", example))); err != nil {
-		t.Fatal(err)
-	}
-	tests, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range tests {
-		if err := os.Remove(f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	Write(t, filepath.Join(dir, "go.mod"), "module example.com/"+filepath.Base(example)+"\n\ngo 1.26\n")
-	return dir
-}
-
-// Write saves a file as an editor does: to a temporary file beside it, which
-// is then renamed.
-func Write(t testing.TB, path, content string) {
-	t.Helper()
-	tmp := path + "~"
-	if err := os.WriteFile(tmp, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Edit replaces old, which must be there, by new in a file.
-func Edit(t testing.TB, path, old, replacement string) {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(content), old) {
-		t.Fatalf("%s does not contain %q", path, old)
-	}
-	Write(t, path, strings.Replace(string(content), old, replacement, 1))
 }

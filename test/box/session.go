@@ -27,16 +27,12 @@ type Session struct {
 	news   chan struct{} // closed and made anew at every event
 }
 
-// Up starts `devbox up` on the given directories and options and returns at
-// once. The test's end ends it.
+// Up starts `devbox up` on the given directories and options and returns when
+// the box is up. The test's end ends it.
 func (b *Box) Up(args ...string) *Session {
 	b.t.Helper()
-	args = append([]string{"up", "-o", "json", "--engine", b.engine}, args...)
-	if b.images != "" {
-		args = append(args, "--images", b.images)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Session{t: b.t, cmd: b.command(ctx, args...), done: make(chan struct{}), news: make(chan struct{})}
+	s := &Session{t: b.t, cmd: b.Command(ctx, append([]string{"up", "-o", "json"}, args...)...), done: make(chan struct{}), news: make(chan struct{})}
 	s.cmd.Stderr = os.Stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -135,6 +131,15 @@ func (s *Session) Interrupt() int {
 		s.t.Fatalf("interrupting devbox up: %v", err)
 	}
 	return s.Exit(30 * time.Second)
+}
+
+// Kill ends the session with no time for a word.
+func (s *Session) Kill() {
+	s.t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Fatalf("killing devbox up: %v", err)
+	}
+	<-s.done
 }
 
 func (s *Session) transcript() string {

@@ -5,7 +5,6 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -104,7 +103,9 @@ func (d *day) edit(t *testing.T) {
 	e2 := d.save(t, `"Howdy `, `"Hej `)
 	d.answer = "Hej World!"
 	d.expect(t, d.answer)
-	time.Sleep(3 * time.Second) // the old pods drain while the client goes on
+	eventually(t, "the old revisions have no pods left", func() bool { // they drain while the client goes on
+		return d.Pods("hello") == 1
+	})
 	requests, failures, bodies := poll.Stop()
 	if len(failures) > 0 {
 		t.Errorf("%d of %d requests failed during two edits:\n%s", len(failures), requests, strings.Join(failures, "\n"))
@@ -172,33 +173,23 @@ func (d *day) manifestEdit(t *testing.T) {
 }
 
 func (d *day) zeroAndBack(t *testing.T) {
-	deadline := time.Now().Add(soon)
-	for d.pods(t) > 0 {
-		if time.Now().After(deadline) {
-			t.Fatalf("still %d pods after %s without a request", d.pods(t), soon)
-		}
-		time.Sleep(time.Second)
-	}
+	eventually(t, "no pod is left without a request", func() bool { return d.Pods("hello") == 0 })
 	start := time.Now()
 	d.expect(t, d.answer)
 	t.Logf("from zero pods to an answer: %s", time.Since(start).Round(time.Millisecond))
-	if n := d.pods(t); n < 1 {
-		t.Errorf("%d pods after a request; want one", n)
+	if d.Pods("hello") == 0 {
+		t.Error("no pod after a request; want one")
 	}
 }
 
-// pods counts the service's pods that are not on their way out.
-func (d *day) pods(t *testing.T) int {
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	out := d.kubectl(t, "get", "pods", "-l", "serving.knative.dev/service=hello",
-		"-o", `jsonpath={range .items[*]}{.metadata.name}{.metadata.deletionTimestamp}{"\n"}{end}`)
-	n := 0
-	for _, line := range strings.Fields(out) {
-		if !strings.HasSuffix(line, "Z") {
-			n++
+	for deadline := time.Now().Add(soon); !so(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s it is still not so that %s", soon, what)
 		}
 	}
-	return n
 }
 
 func (d *day) interrupt(t *testing.T) {
@@ -210,7 +201,7 @@ func (d *day) interrupt(t *testing.T) {
 
 func (d *day) secondUp(t *testing.T) {
 	start := time.Now()
-	out, code := d.Run("up", "--detach", "--engine", "kind", d.dir)
+	out, code := d.Run("up", "--detach", d.dir)
 	if code != 0 {
 		t.Fatalf("a second up: exit %d\n%s", code, out)
 	}
@@ -232,29 +223,16 @@ func (d *day) reports(t *testing.T) {
 	if out, code := d.Run("kubeconfig"); code != 0 || !strings.Contains(out, d.Name()) {
 		t.Errorf("devbox kubeconfig: exit %d, want the path of the box's own file:\n%s", code, out)
 	}
-	columns := d.kubectl(t, "get", "ksvc")
+	columns := d.Columns("/apis/serving.knative.dev/v1/services")
 	for _, column := range []string{"URL", "LATESTCREATED", "LATESTREADY", "READY", "REASON"} {
-		if !strings.Contains(columns, column) {
-			t.Errorf("kubectl get ksvc lacks the column %s:\n%s", column, columns)
+		if !slices.Contains(columns, column) {
+			t.Errorf("kubectl get ksvc has the columns %v; want %s among them", columns, column)
 		}
 	}
 }
 
-// kubectl runs the node's own kubectl.
-func (d *day) kubectl(t *testing.T, args ...string) string {
-	t.Helper()
-	args = append([]string{"exec", d.Name() + "-control-plane", "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)
-	out, err := exec.Command("docker", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("kubectl: %v\n%s", err, out)
-	}
-	return string(out)
-}
-
 func (d *day) stoppedBox(t *testing.T) {
-	if out, err := exec.Command("docker", "stop", d.Name()+"-control-plane").CombinedOutput(); err != nil {
-		t.Fatalf("docker stop: %v\n%s", err, out)
-	}
+	d.Stop()
 	start := time.Now()
 	if out, code := d.Run("up", "--detach", d.dir); code != 0 {
 		t.Fatalf("up of a stopped box: exit %d\n%s", code, out)
@@ -267,12 +245,8 @@ func (d *day) down(t *testing.T) {
 	if out, code := d.Run("down"); code != 0 {
 		t.Fatalf("devbox down: exit %d\n%s", code, out)
 	}
-	for _, list := range [][]string{{"ps", "-aq"}, {"volume", "ls", "-q"}} {
-		args := append(list, "--filter", "label=io.x-k8s.kind.cluster="+d.Name())
-		out, err := exec.Command("docker", args...).CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != "" {
-			t.Errorf("docker %s after down: %v\n%s", strings.Join(args, " "), err, out)
-		}
+	if left := d.Left(); len(left) > 0 {
+		t.Errorf("left after down:\n%s", strings.Join(left, "\n"))
 	}
 	if out, code := d.Run("status"); code == 0 {
 		t.Errorf("devbox status after down: exit 0; want to be told that there is no box\n%s", out)

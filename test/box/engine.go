@@ -1,0 +1,113 @@
+package box
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// engine is all that the tests know of an engine; whatever is not here is the
+// same on each of them.
+type engine interface {
+	// environment is what `devbox` needs in it here, and an error where
+	// something that must be there is not.
+	environment() ([]string, error)
+	// stop ends the machine that the box runs on, as a restart of this one
+	// would.
+	stop(b *Box) error
+	// left says in words what there is of the box, its folder apart.
+	left(b *Box) ([]string, error)
+}
+
+var engines = map[string]engine{"kind": kind{}, "embedded": embedded{}}
+
+// kind runs a box in a container of its own.
+type kind struct{}
+
+func (kind) environment() ([]string, error) {
+	if os.Getenv("DEVBOX_IMAGES") == "" {
+		return nil, errors.New("DEVBOX_IMAGES is not set; run `make e2e`, which builds the images of the box and sets it")
+	}
+	return []string{"DEVBOX_ENGINE=kind"}, nil
+}
+
+func (kind) stop(b *Box) error {
+	_, err := docker("stop", b.name+"-control-plane")
+	return err
+}
+
+func (kind) left(b *Box) ([]string, error) {
+	var left []string
+	for _, list := range [][]string{{"ps", "--all", "--quiet"}, {"volume", "ls", "--quiet"}} {
+		out, err := docker(append(list, "--filter", "label=io.x-k8s.kind.cluster="+b.name)...)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range strings.Fields(out) {
+			left = append(left, "docker "+list[0]+" "+id)
+		}
+	}
+	return left, nil
+}
+
+func docker(args ...string) (string, error) {
+	out, err := exec.Command("docker", args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("docker %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// embedded runs a box as a process of this machine.
+type embedded struct{}
+
+func (embedded) environment() ([]string, error) {
+	return []string{"DEVBOX_ENGINE=embedded", "DEVBOX_IMAGES="}, nil
+}
+
+func (e embedded) stop(b *Box) error {
+	pid, err := e.pid(b)
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// pid reads the number of the box's process.
+func (embedded) pid(b *Box) (int, error) {
+	data, err := os.ReadFile(filepath.Join(b.Folder(), "process.json"))
+	if err != nil {
+		return 0, err
+	}
+	var process struct{ PID int }
+	if err := json.Unmarshal(data, &process); err != nil {
+		return 0, fmt.Errorf("reading %s: %w", data, err)
+	}
+	return process.PID, nil
+}
+
+func (embedded) left(b *Box) ([]string, error) {
+	strays, err := b.strays()
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	for _, p := range strays {
+		left = append(left, p.String())
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, b.home) {
+			left = append(left, "mount "+strings.TrimSpace(line))
+		}
+	}
+	return left, nil
+}
