@@ -33,6 +33,8 @@ type Box struct {
 	env     []string
 	engine  engine
 	Gateway string // where the last `up` said the gateway is
+
+	kubeconfig string // once it was asked for
 }
 
 // New returns a box that is not up yet, on the engine that DEVBOX_ENGINE
@@ -42,11 +44,13 @@ type Box struct {
 func New(t testing.TB, name string) *Box {
 	t.Helper()
 	wanted := cmp.Or(os.Getenv("DEVBOX_ENGINE"), "kind")
-	engine, ok := engines[wanted]
-	if !ok {
-		t.Fatalf("DEVBOX_ENGINE=%s: the tests know no such engine", wanted)
+	for _, engine := range []engine{kind{}, embedded{}} {
+		if engine.name() == wanted {
+			return on(t, name, engine)
+		}
 	}
-	return on(t, name, engine)
+	t.Fatalf("DEVBOX_ENGINE=%s: the tests know no such engine", wanted)
+	return nil
 }
 
 // Embedded returns such a box on the embedded engine, for what can be looked
@@ -91,6 +95,9 @@ func on(t testing.TB, name string, engine engine) *Box {
 
 // Name is the box's name.
 func (b *Box) Name() string { return b.name }
+
+// Engine is the name of the box's engine.
+func (b *Box) Engine() string { return b.engine.name() }
 
 // Folder is where the box keeps what it is.
 func (b *Box) Folder() string { return filepath.Join(b.home, "devbox", b.name) }

@@ -14,11 +14,14 @@ import (
 // kubeconfig` names.
 func (b *Box) REST() *rest.Config {
 	b.t.Helper()
-	out, code := b.Run("kubeconfig")
-	if code != 0 {
-		b.t.Fatalf("devbox kubeconfig: exit %d\n%s", code, out)
+	if b.kubeconfig == "" {
+		out, code := b.Run("kubeconfig")
+		if code != 0 {
+			b.t.Fatalf("devbox kubeconfig: exit %d\n%s", code, out)
+		}
+		b.kubeconfig = strings.TrimSpace(out)
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", strings.TrimSpace(out))
+	config, err := clientcmd.BuildConfigFromFlags("", b.kubeconfig)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -35,11 +38,10 @@ func (b *Box) Kubernetes() *kubernetes.Clientset {
 	return client
 }
 
-// Pods counts a Service's pods, those on their way out too.
-func (b *Box) Pods(service string) int {
+// Pods counts the pods of the default namespace, those on their way out too.
+func (b *Box) Pods() int {
 	b.t.Helper()
-	list, err := b.Kubernetes().CoreV1().Pods(metav1.NamespaceDefault).List(b.t.Context(),
-		metav1.ListOptions{LabelSelector: "serving.knative.dev/service=" + service})
+	list, err := b.Kubernetes().CoreV1().Pods(metav1.NamespaceDefault).List(b.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

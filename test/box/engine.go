@@ -14,6 +14,7 @@ import (
 // engine is all that the tests know of an engine; whatever is not here is the
 // same on each of them.
 type engine interface {
+	name() string
 	// environment is what `devbox` needs in it here, and an error where
 	// something that must be there is not.
 	environment() ([]string, error)
@@ -24,10 +25,10 @@ type engine interface {
 	left(b *Box) ([]string, error)
 }
 
-var engines = map[string]engine{"kind": kind{}, "embedded": embedded{}}
-
 // kind runs a box in a container of its own.
 type kind struct{}
+
+func (kind) name() string { return "kind" }
 
 func (kind) environment() ([]string, error) {
 	if os.Getenv("DEVBOX_IMAGES") == "" {
@@ -66,6 +67,8 @@ func docker(args ...string) (string, error) {
 // embedded runs a box as a process of this machine.
 type embedded struct{}
 
+func (embedded) name() string { return "embedded" }
+
 func (embedded) environment() ([]string, error) {
 	return []string{"DEVBOX_ENGINE=embedded", "DEVBOX_IMAGES="}, nil
 }
@@ -92,12 +95,12 @@ func (embedded) pid(b *Box) (int, error) {
 }
 
 func (embedded) left(b *Box) ([]string, error) {
-	strays, err := b.strays()
+	all, err := processes()
 	if err != nil {
 		return nil, err
 	}
 	var left []string
-	for _, p := range strays {
+	for _, p := range strays(all, nil, b.home) {
 		left = append(left, p.String())
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,6 +77,64 @@ func family(all []Process, p int) []Process {
 	return found
 }
 
+// Processes are the box's own process on the embedded engine and all that
+// descend from it.
+func (b *Box) Processes() []Process {
+	b.t.Helper()
+	return family(b.all(), b.PID())
+}
+
+// Alive are those of the given processes that still run.
+func (b *Box) Alive(known []Process) []Process {
+	b.t.Helper()
+	all := b.all()
+	return slices.DeleteFunc(slices.Clone(known), func(p Process) bool {
+		return !slices.ContainsFunc(all, func(now Process) bool { return now.PID == p.PID && now.Started == p.Started })
+	})
+}
+
+// Strays are the processes that concern the box and descend neither from its
+// own nor from one of the sessions.
+func (b *Box) Strays(sessions ...*Session) []Process {
+	b.t.Helper()
+	all := b.all()
+	known := family(all, b.PID())
+	for _, s := range sessions {
+		known = append(known, family(all, s.PID())...)
+	}
+	return strays(all, known, b.home)
+}
+
+func (b *Box) all() []Process {
+	b.t.Helper()
+	all, err := processes()
+	if err != nil {
+		b.t.Fatalf("looking for processes: %v", err)
+	}
+	return all
+}
+
+// PID is the number of the box's own process on the embedded engine.
+func (b *Box) PID() int {
+	b.t.Helper()
+	pid, err := embedded{}.pid(b)
+	if err != nil {
+		b.t.Fatalf("looking for the box's process: %v", err)
+	}
+	return pid
+}
+
+// strays are those of all processes but the known ones that concern a folder.
+func strays(all, known []Process, folder string) []Process {
+	var strays []Process
+	for _, p := range all {
+		if p.PID != os.Getpid() && !slices.Contains(known, p) && p.concerns(folder) {
+			strays = append(strays, p)
+		}
+	}
+	return strays
+}
+
 // concerns says whether p has to do with a folder: by its environment, its
 // arguments, its program, where it works, or what is mounted for it alone.
 func (p Process) concerns(folder string) bool {
@@ -101,26 +160,4 @@ func (p Process) concerns(folder string) bool {
 func ourMounts() string {
 	name, _ := os.Readlink("/proc/self/ns/mnt") // "", which no process has, where there is none
 	return name
-}
-
-// strays are the processes that concern a box and descend from none of the
-// given ones.
-func (b *Box) strays(roots ...int) ([]Process, error) {
-	all, err := processes()
-	if err != nil {
-		return nil, err
-	}
-	known := map[Process]bool{}
-	for _, root := range roots {
-		for _, p := range family(all, root) {
-			known[p] = true
-		}
-	}
-	var strays []Process
-	for _, p := range all {
-		if !known[p] && p.PID != os.Getpid() && p.concerns(b.home) {
-			strays = append(strays, p)
-		}
-	}
-	return strays, nil
 }

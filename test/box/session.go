@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -127,16 +128,19 @@ func (s *Session) Exit(timeout time.Duration) int {
 // Interrupt does what Ctrl-C does and returns the exit code.
 func (s *Session) Interrupt() int {
 	s.t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Fatalf("interrupting devbox up: %v", err)
 	}
 	return s.Exit(30 * time.Second)
 }
 
+// PID is the number of the session's process.
+func (s *Session) PID() int { return s.cmd.Process.Pid }
+
 // Kill ends the session with no time for a word.
 func (s *Session) Kill() {
 	s.t.Helper()
-	if err := s.cmd.Process.Kill(); err != nil {
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Fatalf("killing devbox up: %v", err)
 	}
 	<-s.done

@@ -104,7 +104,7 @@ func (d *day) edit(t *testing.T) {
 	d.answer = "Hej World!"
 	d.expect(t, d.answer)
 	eventually(t, "the old revisions have no pods left", func() bool { // they drain while the client goes on
-		return d.Pods("hello") == 1
+		return d.Pods() == 1
 	})
 	requests, failures, bodies := poll.Stop()
 	if len(failures) > 0 {
@@ -173,11 +173,11 @@ func (d *day) manifestEdit(t *testing.T) {
 }
 
 func (d *day) zeroAndBack(t *testing.T) {
-	eventually(t, "no pod is left without a request", func() bool { return d.Pods("hello") == 0 })
+	eventually(t, "no pod is left without a request", func() bool { return d.Pods() == 0 })
 	start := time.Now()
 	d.expect(t, d.answer)
 	t.Logf("from zero pods to an answer: %s", time.Since(start).Round(time.Millisecond))
-	if d.Pods("hello") == 0 {
+	if d.Pods() == 0 {
 		t.Error("no pod after a request; want one")
 	}
 }
