@@ -86,6 +86,9 @@ func on(t testing.TB, name string, engine engine) *Box {
 		"NO_COLOR=1",
 	)
 	t.Cleanup(func() {
+		if words := engine.lastWords(b); t.Failed() && words != "" {
+			t.Logf("the box's own last words:\n%s", words)
+		}
 		if out, code := b.Run("down"); code != 0 {
 			t.Errorf("devbox down: exit %d\n%s", code, out)
 		}

@@ -18,6 +18,8 @@ type engine interface {
 	// environment is what `devbox` needs in it here, and an error where
 	// something that must be there is not.
 	environment() ([]string, error)
+	// lastWords is the end of what the box itself logged, where that is kept.
+	lastWords(b *Box) string
 	// stop ends the machine that the box runs on, as a restart of this one
 	// would.
 	stop(b *Box) error
@@ -36,6 +38,8 @@ func (kind) environment() ([]string, error) {
 	}
 	return []string{"DEVBOX_ENGINE=kind"}, nil
 }
+
+func (kind) lastWords(*Box) string { return "" }
 
 func (kind) stop(b *Box) error {
 	_, err := docker("stop", b.name+"-control-plane")
@@ -71,6 +75,14 @@ func (embedded) name() string { return "embedded" }
 
 func (embedded) environment() ([]string, error) {
 	return []string{"DEVBOX_ENGINE=embedded", "DEVBOX_IMAGES="}, nil
+}
+
+func (embedded) lastWords(b *Box) string {
+	log, err := os.ReadFile(filepath.Join(b.Folder(), "box.log"))
+	if err != nil {
+		return "" // it is not up
+	}
+	return string(log[max(0, len(log)-4<<10):])
 }
 
 func (e embedded) stop(b *Box) error {
