@@ -1,0 +1,30 @@
+//go:build !linux
+
+package runner
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/kind-in-a-box/devbox/serving/runner/internal/container"
+)
+
+// self is this program.
+func self() string {
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
+}
+
+// method is how a process is isolated: not at all.
+type method struct{ overlay, pids, userNS bool }
+
+func (method) attributes(*container.Root) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
+
+func (r *Runner) probe() (method, Isolation) {
+	return method{}, Isolation{Reason: "only Linux gives a process a root of its own"}
+}

@@ -1,0 +1,272 @@
+package runner
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// payload is the program in the images, built once. A test that runs again as
+// another user is told where it is.
+var payload = sync.OnceValues(func() ([]byte, error) {
+	if file := os.Getenv("RUNNER_TEST_PAYLOAD"); file != "" {
+		return os.ReadFile(file)
+	}
+	dir, err := os.MkdirTemp("", "payload")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "payload")
+	cmd := exec.Command("go", "build", "-o", file, "./testdata/payload")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building the payload: %w\n%s", err, out)
+	}
+	return os.ReadFile(file)
+})
+
+// entry is a file of a layer; the zero Typeflag is a regular file.
+type entry struct {
+	tar.Header
+	content string
+}
+
+func file(name string, mode int64, content string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode}, content}
+}
+
+func dir(name string, mode int64) entry {
+	return entry{tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: mode}, ""}
+}
+
+func link(name, to string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to}, ""}
+}
+
+func hardlink(name, to string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: to}, ""}
+}
+
+func archive(t testing.TB, entries ...entry) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, e := range entries {
+		e.Size = int64(len(e.content))
+		if err := w.WriteHeader(&e.Header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, e.content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func layer(t testing.TB, entries ...entry) v1.Layer {
+	t.Helper()
+	content := archive(t, entries...)
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// program is the layer with the payload, as ko makes it.
+func program(t testing.TB) v1.Layer {
+	t.Helper()
+	content, err := payload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return layer(t, dir("ko-app", 0o555), file("ko-app/payload", 0o555, string(content)))
+}
+
+// base is a layer such as small base images have.
+func base(t testing.TB) v1.Layer {
+	return layer(t,
+		dir("./", 0o755), dir("etc/", 0o755), dir("tmp/", 0o777|0o1000), dir("home/nonroot/", 0o755),
+		file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65532::/home/nonroot:/sbin/nologin\n"),
+		file("etc/group", 0o644, "root:x:0:\nnonroot:x:65532:\nlogs:x:7000:nonroot\n"),
+		link("var/run", "/run"), dir("run", 0o755),
+	)
+}
+
+// world is a registry and a Runner.
+type world struct {
+	*Runner
+	host string
+	dir  string
+}
+
+func newWorld(t testing.TB, o Options) *world {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(quiet)))
+	t.Cleanup(server.Close)
+	w := &world{host: strings.TrimPrefix(server.URL, "http://"), dir: t.TempDir()}
+	w.open(t, o)
+	return w
+}
+
+// open makes the Runner, also a second time.
+func (w *world) open(t testing.TB, o Options) {
+	t.Helper()
+	r, err := New(filepath.Join(w.dir, "runner"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.Runner = r
+}
+
+// push makes an image and returns its reference by digest.
+func (w *world) push(t testing.TB, tag string, config v1.Config, layers ...v1.Layer) string {
+	t.Helper()
+	image, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image, err = mutate.Config(image, config); err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.ParseReference(w.host + "/" + tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref.Context().Digest(digest.String()).String()
+}
+
+func (w *world) pull(t testing.TB, ref string) *Image {
+	t.Helper()
+	image, err := w.Pull(t.Context(), ref, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// payloadImage is the payload on the base, pulled.
+func (w *world) payloadImage(t testing.TB) *Image {
+	t.Helper()
+	return w.pull(t, w.push(t, "payload", v1.Config{
+		Entrypoint: []string{"/ko-app/payload"}, User: "65532",
+		Env: []string{"PATH=/bin:/ko-app", "KO_DATA_PATH=/var/run/ko"},
+	}, base(t), layer(t, dir("var/run/ko", 0o555), file("var/run/ko/data", 0o444, "data\n")), program(t)))
+}
+
+// start runs the payload and returns its output, which is complete when the
+// process is done.
+func (w *world) start(t testing.TB, s Spec, args ...string) (*Process, *bytes.Buffer) {
+	t.Helper()
+	var out bytes.Buffer
+	p, err := w.Start(t.Context(), w.spec(t, s, &out, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, &out
+}
+
+func (w *world) spec(t testing.TB, s Spec, out io.Writer, args ...string) Spec {
+	if s.Args == nil {
+		s.Args = append([]string{"/ko-app/payload"}, args...)
+	}
+	if s.Name == "" {
+		s.Name = t.Name()
+	}
+	if s.Dir == "" {
+		s.Dir = filepath.Join(w.dir, "processes", strings.ReplaceAll(s.Name, "/", "_"))
+	}
+	if s.Stdout == nil {
+		s.Stdout, s.Stderr = out, out
+	}
+	return s
+}
+
+// output runs the payload to its end.
+func (w *world) output(t testing.TB, s Spec, args ...string) (string, Exit) {
+	t.Helper()
+	p, out := w.start(t, s, args...)
+	await(t, p)
+	if err := p.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), p.Exit()
+}
+
+func await(t testing.TB, p *Process) {
+	t.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s does not end", p.name)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s does not come true", what)
+		}
+	}
+}
+
+// lines is a writer that shows the lines written to it.
+type lines struct{ ch chan string }
+
+func newLines() *lines { return &lines{make(chan string, 100)} }
+
+func (l *lines) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		l.ch <- strings.TrimSpace(line)
+	}
+	return len(p), nil
+}
+
+func (l *lines) next(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	select {
+	case line := <-l.ch:
+		return line
+	case <-ctx.Done():
+		t.Fatal("the process writes nothing")
+		return ""
+	}
+}
