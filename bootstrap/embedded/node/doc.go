@@ -1,0 +1,30 @@
+// Package node is the node of a box without a container engine: it does what
+// a kubelet does, and its pods are processes of this machine.
+//
+//	API server --watch: pods of this Node--> node --images, processes--> serving/runner
+//	           <--status, events-------------  |
+//	           --kubectl logs----------------> endpoint
+//
+// A pod is one goroutine, pod.run, which starts one for every container; a
+// container is a loop: pull, configure, start, watch, restart. What they know
+// is in one record, from which one more goroutine writes the pod's status
+// whenever it is not what the API server has. So nothing that starts a pod
+// waits for the API server. What others read of a pod, status, conditions,
+// reasons and events, is as a kubelet has it.
+//
+// # Addresses
+//
+// Every pod has an address of its own in 127.0.0.0/8. A process that listens
+// on all addresses, as nearly every server does, would take its port from all
+// other pods. So the port called user-port, and the environment variables
+// PORT and USER_PORT where they say the same number, are given a number that
+// is free on this machine.
+//
+// # What it does not do
+//
+// What a process cannot have at all is refused with a reason, see
+// [Unsupported]. Limits on CPU and memory are not enforced. A volume made of a
+// ConfigMap or Secret is not changed while its pod runs. There is no exec,
+// attach or port-forward. Scheduling is no more than binding: a pod that asks
+// for no scheduler of its own is bound to this Node.
+package node

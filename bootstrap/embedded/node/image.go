@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kind-in-a-box/devbox/serving/runner"
+)
+
+// pull returns the container's image. It tries until life is done, and then
+// returns false.
+func (c *container) pull(life context.Context) (*runner.Image, bool) {
+	const id = ""
+	for {
+		began := time.Now()
+		image, err := c.pod.node.runner.Pull(life, c.spec.Image, c.spec.ImagePullPolicy == corev1.PullAlways, c.pod.node.keychain)
+		if err == nil {
+			c.note(reasonPulled, "Successfully pulled image %q in %s. Image size: %d bytes.",
+				c.spec.Image, time.Since(began).Round(time.Millisecond), image.Size())
+			return image, true
+		}
+		if life.Err() != nil {
+			return nil, false
+		}
+		words := fmt.Sprintf("failed to pull image %q: %s", c.spec.Image, err)
+		c.waiting("ErrImagePull", words)
+		c.warn(reasonFailed, "Failed to pull image %q: %s", c.spec.Image, err)
+		c.pulls.Next(id, time.Now())
+		d := c.pulls.Get(id)
+		c.note(reasonBackOff, "Back-off pulling image %q", c.spec.Image)
+		if !sleep(life, min(d, shown)) {
+			return nil, false
+		}
+		c.waiting("ImagePullBackOff", fmt.Sprintf("Back-off pulling image %q: ErrImagePull: %s", c.spec.Image, words))
+		if !sleep(life, d-min(d, shown)) {
+			return nil, false
+		}
+	}
+}
+
+// shown is how long a failed pull is told as such before it is told as a wait
+// for the next one.
+const shown = time.Second
+
+// imageID is the image by its digest, whatever name it was asked for by.
+func imageID(image *runner.Image) string {
+	digest := image.Digest().String()
+	ref, err := name.ParseReference(image.Ref())
+	if err != nil {
+		return digest
+	}
+	return ref.Context().Name() + "@" + digest
+}

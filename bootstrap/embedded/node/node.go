@@ -1,0 +1,169 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/kind-in-a-box/devbox/serving/runner"
+)
+
+// Config says which node this is and what it works with.
+type Config struct {
+	// Name is the Node's.
+	Name string
+	// REST is how to talk to the API server, which must outlive Run.
+	REST *rest.Config
+	// Runner runs the containers.
+	Runner *runner.Runner
+	// Dir is the node's own directory, for volumes and logs; it is made when
+	// missing.
+	Dir string
+	// TLS is what the endpoint for logs is served with. It says who may ask:
+	// the API server alone.
+	TLS *tls.Config
+	// Port is the endpoint's on 127.0.0.1; 0 takes a free one.
+	Port int
+	// Keychain has the credentials for registries; nil: none.
+	Keychain authn.Keychain
+	// Log takes what the node cannot tell a pod; nil discards it.
+	Log *slog.Logger
+	// Ready, if not nil, is called once, when the node takes pods.
+	Ready func()
+}
+
+// goodbye is how long the processes of all pods have to end, and the API
+// server to hear of it, when the node itself ends.
+const goodbye = 2 * time.Second
+
+// Run registers the Node and runs the pods that are bound to it until ctx
+// ends. No process of a pod is left when it returns; the pods themselves stay,
+// and the next Run of a node with this name runs them again.
+func Run(ctx context.Context, c Config) error {
+	n, err := newNode(c)
+	if err != nil {
+		return err
+	}
+	endpoint, err := n.listen()
+	if err != nil {
+		return err
+	}
+	var running sync.WaitGroup
+	running.Go(endpoint.serve)
+	defer running.Wait()
+	defer endpoint.close()
+	stopEvents := n.startEvents(ctx)
+	defer stopEvents()
+
+	if err := n.register(ctx, endpoint.port); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	running.Go(func() { n.keepRegistered(ctx, endpoint.port) })
+	err = n.runPods(ctx, c.Ready)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	return errors.Join(ignoreEnd(ctx, err), n.leave(last, endpoint.port))
+}
+
+// ignoreEnd drops the error of a node that was told to end.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// node is what all pods of a Node share.
+type node struct {
+	name      string
+	dir       string
+	client    kubernetes.Interface
+	runner    *runner.Runner
+	keychain  authn.Keychain
+	tls       *tls.Config
+	port      int
+	log       *slog.Logger
+	events    events
+	machine   machine
+	addresses *addresses
+	prober    prober
+
+	mu      sync.Mutex
+	pods    map[types.UID]*pod
+	running sync.WaitGroup // of pods and bindings
+}
+
+func newNode(c Config) (*node, error) {
+	if c.Name == "" || c.REST == nil || c.Runner == nil || c.TLS == nil {
+		return nil, errors.New("starting a node: Name, REST, Runner and TLS are needed")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the node's directory: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, podsDir), 0o755); err != nil {
+		return nil, fmt.Errorf("making the node's directory: %w", err)
+	}
+	config := rest.AddUserAgent(c.REST, "node")
+	config.QPS = -1 // the API server has limits of its own
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	config.AcceptContentTypes = config.ContentType + ",application/json"
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	m, err := thisMachine(dir)
+	if err != nil {
+		return nil, fmt.Errorf("looking at the machine: %w", err)
+	}
+	return &node{
+		name:      c.Name,
+		dir:       dir,
+		client:    client,
+		runner:    c.Runner,
+		keychain:  cmp.Or[authn.Keychain](c.Keychain, authn.NewMultiKeychain()),
+		tls:       c.TLS,
+		port:      c.Port,
+		log:       cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
+		machine:   m,
+		addresses: newAddresses(),
+		prober:    newProber(),
+		pods:      map[types.UID]*pod{},
+	}, nil
+}
+
+// podsDir is where the pods' own directories are, in the node's.
+const podsDir = "pods"
+
+// podDir is where the files of a pod are.
+func (n *node) podDir(uid types.UID) string { return filepath.Join(n.dir, podsDir, string(uid)) }
+
+// find returns the pod called so that has not ended, nil if there is none.
+func (n *node) find(namespace, name string) *pod {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.pods {
+		if p.object.Namespace == namespace && p.object.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// reference is what an event about the whole of the node is about.
+func (n *node) reference() *corev1.ObjectReference {
+	return &corev1.ObjectReference{Kind: "Node", Name: n.name, UID: types.UID(n.name)}
+}
