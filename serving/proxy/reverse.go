@@ -50,9 +50,14 @@ func NewTransport(c TransportConfig) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(!c.H2C)
 	protocols.SetUnencryptedHTTP2(c.H2C)
+	dial := net.Dialer{Timeout: c.Dial, KeepAlive: 30 * time.Second}
+	dialContext := (&dialer{dial}).DialContext
+	if c.H2C {
+		dialContext = dial.DialContext // its connections carry many requests at a time
+	}
 	return &http.Transport{
 		Protocols:           &protocols,
-		DialContext:         (&net.Dialer{Timeout: c.Dial, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:         dialContext,
 		DisableCompression:  true, // or it would ask for gzip that nobody asked for, and unpack it
 		MaxIdleConnsPerHost: 1000, // a burst's connections serve the next burst
 		IdleConnTimeout:     c.Idle,

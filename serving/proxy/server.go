@@ -32,6 +32,9 @@ const (
 	// maxStreams is for a gateway that carries all its requests over one
 	// HTTP/2 connection.
 	maxStreams = 1000
+	// StreamWindow is how much of a body net/http takes over HTTP/2 before
+	// anybody reads it. Nothing here is far away, so it need not be large.
+	StreamWindow = 128 << 10
 	// farewellTime is for connections to be closed that carry nothing.
 	farewellTime = 250 * time.Millisecond
 )
@@ -46,7 +49,7 @@ func (s Server) Serve(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           s.Handler,
 		Protocols:         &protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: StreamWindow},
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),

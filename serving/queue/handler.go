@@ -131,7 +131,7 @@ func (s *sidecar) queued(next http.Handler) http.Handler {
 // toContainer forwards to the user container.
 func (s *sidecar) toContainer() http.Handler {
 	transport := proxy.NewTransport(proxy.TransportConfig{H2C: s.config.UserH2C, Dial: dialTimeout, Idle: keepIdle})
-	reverse := proxy.New(transport, s.log, func(r *httputil.ProxyRequest) {
+	reverse := proxy.New(proxy.Once(transport), s.log, func(r *httputil.ProxyRequest) {
 		r.Out.URL.Host = s.config.UserAddress
 		proxy.StripInternal(r.Out.Header)
 		proxy.AddForwarded(r.Out.Header)
@@ -146,6 +146,7 @@ func (s *sidecar) toContainer() http.Handler {
 
 // fail answers a request that has no response from the container.
 func (s *sidecar) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var unsent *proxy.UnsentError
 	switch {
 	case errors.Is(context.Cause(r.Context()), errTimeout):
 		http.Error(w, errTimeout.Error(), http.StatusGatewayTimeout)
@@ -155,7 +156,7 @@ func (s *sidecar) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil:
 		// The client has gone. The status is for the metrics only.
 		w.WriteHeader(http.StatusBadGateway)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.As(err, &unsent) && errors.Is(err, syscall.ECONNREFUSED):
 		// The container has crashed, or restarts. It has seen nothing, so
 		// the activator may try again elsewhere.
 		s.ready.refused()

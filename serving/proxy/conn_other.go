@@ -1,0 +1,8 @@
+//go:build !unix
+
+package proxy
+
+import "syscall"
+
+// closedByPeer leaves it to net/http to notice.
+func closedByPeer(syscall.RawConn) bool { return false }
