@@ -94,7 +94,7 @@ func BenchmarkTake(b *testing.B) {
 			rev := road.pick()
 			now := time.Now()
 			rev.count.Begin(now)
-			p, err := rev.take(b.Context(), now)
+			p, err := rev.take(b.Context(), rider(now))
 			if err != nil {
 				b.Fatal(err)
 			}

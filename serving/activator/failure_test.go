@@ -196,7 +196,6 @@ func TestRefusedConnectionIsTriedElsewhere(t *testing.T) {
 	b.answers("hello-00001", 1)
 	gone.term()
 	<-gone.done
-	b.activator.forward.http1.(*http.Transport).CloseIdleConnections() // the pod has closed them, which may not have been noticed yet
 	result := make(chan string)
 	go func() {
 		resp, err := newClient(t, false).Do(b.request(t.Context(), http.MethodPost, "/", io.MultiReader(strings.NewReader("body"))))

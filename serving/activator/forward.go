@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"time"
@@ -54,7 +53,7 @@ type forwarder struct {
 func (f *forwarder) handler() http.Handler {
 	reverse := proxy.New(roundTripper(f.roundTrip), f.log, rewrite)
 	reverse.ModifyResponse = tellTiming
-	reverse.ErrorHandler = f.fail
+	reverse.ErrorHandler = func(w http.ResponseWriter, r *http.Request, err error) { f.fail(w, r, tripOf(r), err) }
 	var h http.Handler = reverse
 	h = f.counted(h)
 	h = f.guarded(h)
@@ -94,14 +93,15 @@ func (f *forwarder) answer(w http.ResponseWriter, r *http.Request) {
 // trip is one request on its way. The request's context carries it through
 // the reverse proxy.
 type trip struct {
-	host     string
+	w        http.ResponseWriter
+	r        *http.Request // as it came in
+	body     *proxy.Body
 	revision *revision
 	entered  time.Time // when it came to the revision
 	pod      *pod      // nil while it has none
 	arrived  time.Time
 	held     time.Duration
 	cancel   context.CancelCauseFunc
-	timing   bool // the client asked for a Server-Timing header
 }
 
 type tripKey struct{}
@@ -117,16 +117,19 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 			return
 		}
 		proxy.FullDuplex(w, r)
-		ctx, cancel := context.WithCancelCause(r.Context())
-		defer cancel(nil)
-		t := &trip{
-			host:    r.Host,
-			arrived: time.Now(),
-			cancel:  cancel,
-			timing:  r.Header[proxy.Timing] != nil,
+		t := &trip{w: w, r: r, arrived: time.Now()}
+		if r.ContentLength != 0 {
+			t.body = proxy.NewBody(r)
 		}
 		t.enter(road.pick(), t.arrived)
 		defer t.leave()
+		if err := t.board(r.Context(), f.roads); err != nil {
+			f.fail(w, r, t, err)
+			return
+		}
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		t.cancel = cancel
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 	})
 }
@@ -149,11 +152,20 @@ func (t *trip) alight() {
 	}
 }
 
+// since implements passenger.
+func (t *trip) since() time.Time { return t.entered }
+
+// cost implements passenger.
+func (t *trip) cost() int64 { return costOf(t.r) }
+
+// waits implements passenger.
+func (t *trip) waits(left time.Duration) { t.body.Fetch(t.w, t.r, left) }
+
 // board takes a pod, on another revision if the route moves on meanwhile.
 func (t *trip) board(ctx context.Context, roads *roads) error {
 	began := time.Now()
 	for {
-		pod, err := t.revision.take(ctx, t.entered)
+		pod, err := t.revision.take(ctx, t)
 		if err == nil {
 			t.pod = pod
 			t.held += time.Since(began)
@@ -162,7 +174,7 @@ func (t *trip) board(ctx context.Context, roads *roads) error {
 		if !errors.Is(err, errMoved) {
 			return err
 		}
-		road, ok := roads.find(t.host)
+		road, ok := roads.find(t.r.Host)
 		if !ok {
 			return errUnknown
 		}
@@ -187,19 +199,17 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // roundTrip sends the request to a pod. It tries another one, or waits for
-// one, only when the pod has seen nothing of the request.
+// one, only when no container can have seen anything of the request.
 func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 	ctx, t := req.Context(), tripOf(req)
-	body := keep(req)
+	t.body.GiveTo(req)
 	for {
-		if err := t.board(ctx, f.roads); err != nil {
-			return nil, err
+		if t.pod == nil {
+			if err := t.board(ctx, f.roads); err != nil {
+				return nil, err
+			}
 		}
-		timeout, h2c := t.revision.manner()
-		req.URL.Host = t.pod.address
-		req.Header[proxy.Namespace] = []string{t.revision.key.Namespace}
-		req.Header[proxy.Revision] = []string{t.revision.key.Name}
-		resp, err := f.send(t, req, timeout, h2c)
+		resp, err := f.send(t, req)
 		if !refused(ctx, resp, err) {
 			if errors.Is(context.Cause(ctx), errSilent) {
 				t.revision.doubt(t.pod) // frozen, perhaps: it takes requests when it answers again
@@ -208,39 +218,43 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		f.log.Debug("a pod refused a request", "pod", t.pod.name, "error", err)
 		t.revision.doubt(t.pod)
-		if body.touched() {
+		again := req.Clone(ctx)     // the transport may still look at the old one
+		again.Trailer = req.Trailer // whose values are yet to come
+		if !t.body.GiveTo(again) {
 			return resp, err
 		}
 		if resp != nil {
 			resp.Body.Close()
 		}
+		req = again
 		t.alight()
-		if time.Since(t.entered) > timeout {
+		if timeout, _ := t.revision.manner(); time.Since(t.entered) > timeout {
 			return nil, errHeldTooLong // its pods answer probes and refuse requests
 		}
-		trailer := req.Trailer
-		req = req.Clone(ctx)  // the transport may still look at the old one
-		req.Trailer = trailer // whose values are yet to come
 	}
 }
 
 // send is one try, cancelled when the response does not begin in time.
-func (f *forwarder) send(t *trip, req *http.Request, timeout time.Duration, h2c bool) (*http.Response, error) {
+func (f *forwarder) send(t *trip, req *http.Request) (*http.Response, error) {
+	timeout, h2c := t.revision.manner()
 	transport := f.http1
 	if h2c {
 		transport = f.h2c
 	}
+	req.URL.Host = t.pod.address
+	req.Header[proxy.Namespace] = []string{t.revision.key.Namespace}
+	req.Header[proxy.Revision] = []string{t.revision.key.Name}
 	late := time.AfterFunc(timeout+grace, func() { t.cancel(errSilent) })
 	defer late.Stop()
 	return transport.RoundTrip(req)
 }
 
-// refused says that the container has seen nothing of the request: nobody
-// took the connection, or queue-proxy says that the container did not.
+// refused says that the container has seen nothing of the request: nothing
+// was sent, or queue-proxy says that the container did not take it.
 func refused(ctx context.Context, resp *http.Response, err error) bool {
 	if err != nil {
-		var op *net.OpError
-		return ctx.Err() == nil && errors.As(err, &op) && op.Op == "dial"
+		var unsent *proxy.UnsentError
+		return ctx.Err() == nil && errors.As(err, &unsent)
 	}
 	return resp.Header[proxy.Refused] != nil
 }
@@ -250,7 +264,7 @@ func refused(ctx context.Context, resp *http.Response, err error) bool {
 func tellTiming(resp *http.Response) error {
 	delete(resp.Header, proxy.Refused)
 	t := tripOf(resp.Request)
-	if !t.timing {
+	if t.r.Header[proxy.Timing] == nil {
 		return nil
 	}
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -259,8 +273,7 @@ func tellTiming(resp *http.Response) error {
 }
 
 // fail answers a request for which there is no response.
-func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
-	t := tripOf(r)
+func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, t *trip, err error) {
 	name := t.revision.key.String()
 	switch cause := context.Cause(r.Context()); {
 	case errors.Is(cause, errSilent):
@@ -270,10 +283,13 @@ func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
 		// The client has gone: nobody reads this.
 		w.WriteHeader(http.StatusBadGateway)
 	case errors.Is(err, errUnknown):
-		http.Error(w, fmt.Sprintf("no route has the host %q", t.host), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("no route has the host %q", t.r.Host), http.StatusNotFound)
 	case errors.Is(err, proxy.ErrFull):
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, fmt.Sprintf("%d requests wait for revision %s already", maxHeld, name), http.StatusServiceUnavailable)
+	case errors.Is(err, errNoRoom):
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case errors.Is(err, errHeldTooLong):
 		http.Error(w, fmt.Sprintf("no pod of revision %s took the request in %s", name, time.Since(t.arrived).Round(time.Second)), http.StatusGatewayTimeout)
 	default:

@@ -34,6 +34,7 @@ type teller interface{ Send(stream.Message) }
 type revision struct {
 	key   types.NamespacedName
 	tell  teller
+	room  *room
 	count proxy.Counter // requests in flight, held ones included
 
 	named bool // the table names it; guarded by roads
@@ -59,42 +60,68 @@ type pod struct {
 	stop     func()        // ends its prober
 }
 
+// passenger is a request that wants a pod.
+type passenger interface {
+	// since is when it came to the revision.
+	since() time.Time
+	// cost is what it takes of the room when it has to wait.
+	cost() int64
+	// waits is called when it does wait, for at most left.
+	waits(left time.Duration)
+}
+
 // waiter is a request that waits. It is sent its pod, or nil to say that it
 // has to look at the table again.
-type waiter struct{ pod chan *pod }
+type waiter struct {
+	pod   chan *pod
+	until time.Time
+	cost  int64
+	place *list.Element
+}
 
 // take returns a pod that has room, with the request counted on it. While
 // there is none it waits, first come first served, until the revision's time
-// is over for a request that came at since.
-func (r *revision) take(ctx context.Context, since time.Time) (*pod, error) {
+// is over.
+func (r *revision) take(ctx context.Context, p passenger) (*pod, error) {
 	r.mu.Lock()
 	if r.waiting.Len() == 0 {
-		if p := choose(r.open, r.spec.limit, &r.turn); p != nil {
-			p.inFlight++
+		if pod := choose(r.open, r.spec.limit, &r.turn); pod != nil {
+			pod.inFlight++
 			r.mu.Unlock()
-			return p, nil
+			return pod, nil
 		}
 	}
+	w, err := r.queue(p)
+	r.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	defer r.room.leave(w.cost)
+	p.waits(time.Until(w.until))
+	return r.wait(ctx, w)
+}
+
+// queue lets a request wait, if there is room.
+func (r *revision) queue(p passenger) (*waiter, error) {
 	if !r.routed {
-		r.mu.Unlock()
 		return nil, errMoved
 	}
 	if r.waiting.Len() >= maxHeld {
-		r.mu.Unlock()
 		return nil, proxy.ErrFull
 	}
-	w := waiter{pod: make(chan *pod, 1)}
-	place := r.waiting.PushBack(w)
+	w := &waiter{pod: make(chan *pod, 1), until: p.since().Add(r.spec.timeout), cost: p.cost()}
+	if err := r.room.enter(w.cost); err != nil {
+		return nil, err
+	}
+	w.place = r.waiting.PushBack(w)
 	if r.waiting.Len() == 1 && len(r.open) == 0 {
 		r.tellHeld() // somebody has to start a pod: every millisecond counts
 	}
-	left := r.spec.timeout - time.Since(since)
-	r.mu.Unlock()
-	return r.wait(ctx, w, place, left)
+	return w, nil
 }
 
-func (r *revision) wait(ctx context.Context, w waiter, place *list.Element, left time.Duration) (*pod, error) {
-	timer := time.NewTimer(left)
+func (r *revision) wait(ctx context.Context, w *waiter) (*pod, error) {
+	timer := time.NewTimer(time.Until(w.until))
 	defer timer.Stop()
 	var err error
 	select {
@@ -116,7 +143,7 @@ func (r *revision) wait(ctx context.Context, w waiter, place *list.Element, left
 			r.giveBack(p)
 		}
 	default:
-		r.waiting.Remove(place)
+		r.waiting.Remove(w.place)
 	}
 	return nil, err
 }
@@ -149,7 +176,7 @@ func (r *revision) admit() {
 			return
 		}
 		p.inFlight++
-		r.waiting.Remove(r.waiting.Front()).(waiter).pod <- p
+		r.waiting.Remove(r.waiting.Front()).(*waiter).pod <- p
 	}
 }
 
@@ -273,6 +300,6 @@ func (r *revision) route(routed bool) {
 		return
 	}
 	for r.waiting.Len() > 0 {
-		r.waiting.Remove(r.waiting.Front()).(waiter).pod <- nil
+		r.waiting.Remove(r.waiting.Front()).(*waiter).pod <- nil
 	}
 }

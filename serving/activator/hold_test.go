@@ -52,10 +52,19 @@ func (h *heard) expect(t *testing.T, want ...string) {
 	}
 }
 
+// rider is a passenger that weighs nothing.
+type rider time.Time
+
+func (r rider) since() time.Time  { return time.Time(r) }
+func (rider) cost() int64         { return 0 }
+func (rider) waits(time.Duration) {}
+
+func riderNow() rider { return rider(time.Now()) }
+
 // newRevision is a routed revision with pods that do not answer yet.
 func newRevision(limit int, pods ...string) (*revision, *heard, []*pod) {
 	h := &heard{}
-	r := &revision{key: types.NamespacedName{Namespace: "default", Name: "r"}, tell: h, pods: make(map[types.UID]*pod), routed: true}
+	r := &revision{key: types.NamespacedName{Namespace: "default", Name: "r"}, tell: h, room: newRoom(0), pods: make(map[types.UID]*pod), routed: true}
 	spec := revisionSpec{limit: limit, timeout: 10 * time.Second}
 	for _, name := range pods {
 		spec.pods = append(spec.pods, podSpec{name: name, uid: types.UID(name)})
@@ -76,7 +85,7 @@ func takeInBackground(ctx context.Context, r *revision) func() taken {
 	result.Store(&taken{})
 	began := time.Now()
 	go func() {
-		p, err := r.take(ctx, time.Now())
+		p, err := r.take(ctx, riderNow())
 		result.Store(&taken{p, err, time.Since(began)})
 	}()
 	synctest.Wait()
@@ -169,10 +178,10 @@ func TestQueueIsBounded(t *testing.T) {
 		r, _, _ := newRevision(0)
 		ctx, cancel := context.WithCancel(t.Context())
 		for range maxHeld {
-			go func() { _, _ = r.take(ctx, time.Now()) }()
+			go func() { _, _ = r.take(ctx, riderNow()) }()
 		}
 		synctest.Wait()
-		if _, err := r.take(ctx, time.Now()); !errors.Is(err, proxy.ErrFull) {
+		if _, err := r.take(ctx, riderNow()); !errors.Is(err, proxy.ErrFull) {
 			t.Errorf("got %v", err)
 		}
 		cancel()
@@ -204,7 +213,7 @@ func TestPodComesAndGoes(t *testing.T) {
 		r.opened(pods[1])
 		told.expect(t, "pod p true", "pod q true")
 
-		inFlight, err := r.take(t.Context(), time.Now())
+		inFlight, err := r.take(t.Context(), riderNow())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +257,7 @@ func TestNotReadyAnyMoreIsAskedAgain(t *testing.T) {
 func TestReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := &heard{}
-		roads := newRoads(told, func(context.Context, *pod) {})
+		roads := newRoads(told, newRoom(0), func(context.Context, *pod) {})
 		roads.apply(t.Context(), &table{revisions: map[types.NamespacedName]revisionSpec{{Namespace: "default", Name: "r"}: {timeout: time.Minute}}})
 		rev := roads.all()[types.NamespacedName{Namespace: "default", Name: "r"}]
 		ctx, cancel := context.WithCancel(t.Context())

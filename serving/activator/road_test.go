@@ -41,9 +41,9 @@ func newBox(t testing.TB) *box {
 	b := &box{t: t, told: &heard{}}
 	log := slog.New(slog.DiscardHandler)
 	a := &activator{log: log}
-	http1 := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle})
-	h2c := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true})
-	a.roads = newRoads(b.told, (&prober{transport: http1, log: log}).run)
+	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
+	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
+	a.roads = newRoads(b.told, newRoom(defaultHoldMemory), (&prober{transport: http1, log: log}).run)
 	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: log}
 	b.activator = a
 
@@ -174,9 +174,14 @@ func freePorts(t testing.TB, n int) []int {
 // until waits for something to become true.
 func (b *box) until(what string, so func() bool) {
 	b.t.Helper()
+	until(b.t, what, so)
+}
+
+func until(t testing.TB, what string, so func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !so(); <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.t.Errorf("it has not come to this: %s", what)
+			t.Errorf("it has not come to this: %s", what)
 			return
 		}
 	}

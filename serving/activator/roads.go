@@ -14,6 +14,7 @@ import (
 // the revisions' pods and waiting requests across tables.
 type roads struct {
 	tell  teller
+	room  *room                       // for requests that wait, of all revisions together
 	probe func(context.Context, *pod) // a prober; runs until its context ends
 
 	live    atomic.Pointer[map[string]road]
@@ -33,8 +34,8 @@ type lane struct {
 	upTo     int
 }
 
-func newRoads(tell teller, probe func(context.Context, *pod)) *roads {
-	r := &roads{tell: tell, probe: probe, revisions: make(map[types.NamespacedName]*revision)}
+func newRoads(tell teller, room *room, probe func(context.Context, *pod)) *roads {
+	r := &roads{tell: tell, room: room, probe: probe, revisions: make(map[types.NamespacedName]*revision)}
 	r.live.Store(&map[string]road{})
 	return r
 }
@@ -123,7 +124,7 @@ func (r *roads) name(t *table) {
 	for key := range t.revisions {
 		rev := r.revisions[key]
 		if rev == nil {
-			rev = &revision{key: key, tell: r.tell, pods: make(map[types.UID]*pod)}
+			rev = &revision{key: key, tell: r.tell, room: r.room, pods: make(map[types.UID]*pod)}
 			r.revisions[key] = rev
 		}
 		rev.named = true

@@ -27,6 +27,9 @@ type Config struct {
 	// Stream is the URL of the controller's stream, or unix: and the path of
 	// its socket.
 	Stream string
+	// HoldMemory is how many bytes the requests that wait for a pod may take
+	// together (default 256 MiB, and at most half of the process' memory limit).
+	HoldMemory int64
 	// Quiet and Limit bound the leaving: the activator goes when no request
 	// has come for Quiet (default 1 s), and after Limit (default 25 s) at the
 	// latest.
@@ -47,6 +50,9 @@ func Run(ctx context.Context, c Config) error {
 	}
 	if c.Limit == 0 {
 		c.Limit = defaultLimit
+	}
+	if c.HoldMemory == 0 {
+		c.HoldMemory = holdMemory()
 	}
 	// Two lifetimes: what requests need outlives the last of them.
 	under, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -97,10 +103,10 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 		return nil, err
 	}
 	a := &activator{watcher: w, known: make(chan struct{}), log: c.Log}
-	http1 := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle})
-	h2c := proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true})
+	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
+	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
 	a.client = stream.NewClient(c.Stream, func() []stream.Message { return a.roads.snapshot() }, c.Log)
-	a.roads = newRoads(a.client, (&prober{transport: http1, log: c.Log}).run)
+	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
 	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: c.Log}
 	return a, nil
 }
