@@ -257,7 +257,9 @@ func (c *container) terminate(life, limit context.Context, process *runner.Proce
 		if life.Err() != nil {
 			c.note(reasonKilling, "Stopping container %s", c.spec.Name)
 		}
-		c.preStop(limit, process)
+		if limit.Err() == nil {
+			c.preStop(limit, process)
+		}
 	}
 	if err := process.Signal(syscall.SIGTERM); err != nil {
 		c.pod.node.log.Warn("ending a container", "pod", c.pod.name(), "container", c.spec.Name, "error", err)

@@ -61,6 +61,9 @@ func newPod(ctx context.Context, n *node, object *corev1.Pod) (p *pod, life, lim
 		init:     waitingFor(object.Spec.InitContainers, reason, object.Status.InitContainerStatuses),
 		main:     waitingFor(object.Spec.Containers, reason, object.Status.ContainerStatuses),
 	}
+	if podutil.IsPodTerminal(object) {
+		p.observed.init, p.observed.main = object.Status.InitContainerStatuses, object.Status.ContainerStatuses
+	}
 	if t := object.Status.StartTime; t != nil {
 		p.observed.accepted = t.Time
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,7 +100,11 @@ func (n *node) condition(of corev1.NodeConditionType, is corev1.ConditionStatus,
 // refuse says why the node does not run pod, nil if it does.
 func (n *node) refuse(pod *corev1.Pod) *refusal {
 	if errs := Unsupported(&pod.Spec); len(errs) > 0 {
-		return &refusal{reasonUnsupported, errs.ToAggregate().Error()}
+		var all []string
+		for _, err := range errs {
+			all = append(all, err.Error())
+		}
+		return &refusal{reasonUnsupported, strings.Join(all, "; ")}
 	}
 	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.name, Labels: n.labels()}}
 	if ok, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(object); err != nil || !ok {

@@ -31,6 +31,10 @@ func (p *pod) ring() {
 	}
 }
 
+// gather is how long changes are gathered before they are written: the
+// containers of a pod start, and end, at nearly the same time.
+const gather = 10 * time.Millisecond
+
 // report writes the pod's status whenever it is not what the API server has,
 // until the pod is over or ctx ends. Nothing of the pod ever waits for it.
 func (p *pod) report(ctx context.Context) {
@@ -54,6 +58,9 @@ func (p *pod) report(ctx context.Context) {
 		select {
 		case <-p.changed:
 		case <-ctx.Done():
+			return
+		}
+		if !sleep(ctx, gather) {
 			return
 		}
 	}

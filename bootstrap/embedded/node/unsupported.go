@@ -1,6 +1,8 @@
 package node
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +37,8 @@ func Unsupported(spec *corev1.PodSpec) field.ErrorList {
 
 type refusals struct{ list field.ErrorList }
 
-// unless refuses the field at path with why, if it is used.
+// when refuses the field at path if it is used. The sentence that says why goes
+// on after "the embedded engine".
 func (r *refusals) when(used bool, path *field.Path, why string) {
 	if used {
 		r.list = append(r.list, field.Forbidden(path, "the embedded engine "+why+"; the kind engine can run this"))
@@ -91,29 +94,33 @@ func (r *refusals) volume(path *field.Path, v *corev1.Volume) {
 
 func (r *refusals) container(path *field.Path, c *corev1.Container) {
 	r.security(path.Child("securityContext"), c.SecurityContext)
-	for name, list := range map[string]corev1.ResourceList{"limits": c.Resources.Limits, "requests": c.Resources.Requests} {
-		for resource := range list {
-			r.when(!ordinary(resource), path.Child("resources", name).Key(string(resource)), "has no such resource")
-		}
+	for _, resource := range slices.Sorted(maps.Keys(c.Resources.Limits)) {
+		r.when(!ordinary(resource), path.Child("resources", "limits").Key(string(resource)), "has no such resource")
+	}
+	for _, resource := range slices.Sorted(maps.Keys(c.Resources.Requests)) {
+		r.when(!ordinary(resource), path.Child("resources", "requests").Key(string(resource)), "has no such resource")
 	}
 	for i, p := range c.Ports {
 		r.when(p.HostPort != 0, path.Child("ports").Index(i).Child("hostPort"), "does not forward the machine's ports")
 	}
 	r.when(len(c.VolumeDevices) > 0, path.Child("volumeDevices"), "has no block devices")
 	r.when(c.TTY, path.Child("tty"), "has no terminals for containers")
-	for name, p := range map[string]*corev1.Probe{
-		"livenessProbe": c.LivenessProbe, "readinessProbe": c.ReadinessProbe, "startupProbe": c.StartupProbe,
-	} {
-		r.when(p != nil && p.Exec != nil, path.Child(name, "exec"), "does not run commands in a running container")
-	}
-	if c.Lifecycle == nil {
-		return
-	}
-	for name, h := range map[string]*corev1.LifecycleHandler{"postStart": c.Lifecycle.PostStart, "preStop": c.Lifecycle.PreStop} {
-		r.when(h != nil && h.Exec != nil, path.Child("lifecycle", name, "exec"), "does not run commands in a running container")
-		r.when(h != nil && h.TCPSocket != nil, path.Child("lifecycle", name, "tcpSocket"), "does as Kubernetes and has no such hook")
+	const noExec = "does not run commands in a running container"
+	r.when(hasExec(c.LivenessProbe), path.Child("livenessProbe", "exec"), noExec)
+	r.when(hasExec(c.ReadinessProbe), path.Child("readinessProbe", "exec"), noExec)
+	r.when(hasExec(c.StartupProbe), path.Child("startupProbe", "exec"), noExec)
+	if c.Lifecycle != nil {
+		r.hook(path.Child("lifecycle", "postStart"), c.Lifecycle.PostStart, noExec)
+		r.hook(path.Child("lifecycle", "preStop"), c.Lifecycle.PreStop, noExec)
 	}
 }
+
+func (r *refusals) hook(path *field.Path, h *corev1.LifecycleHandler, noExec string) {
+	r.when(h != nil && h.Exec != nil, path.Child("exec"), noExec)
+	r.when(h != nil && h.TCPSocket != nil, path.Child("tcpSocket"), "does as Kubernetes and has no such hook")
+}
+
+func hasExec(p *corev1.Probe) bool { return p != nil && p.Exec != nil }
 
 func (r *refusals) security(path *field.Path, s *corev1.SecurityContext) {
 	if s == nil {
