@@ -1,14 +1,18 @@
-// Package bootstrap brings a box up and takes it down. A box is a kind cluster
-// of one node with Istio and the serving stack in it, made so that a service
-// runs on a developer's machine as it would in production.
+// Package bootstrap brings a box up and takes it down. A box is made so that a
+// service runs on a developer's machine as it would in production. It has one
+// of two engines: a kind cluster of one node with Istio and the serving stack
+// in it, or, where there is no container engine, a process with an API server,
+// a node and the same serving stack.
 //
-//	preflight --> cluster ----+--> istio --+--> serving --> Box
-//	              platform ---|--> images -/      |
-//	                   \------+-------------------/
+//	preflight --> kind:     cluster ----+--> istio --+--> serving --> Box
+//	         \              platform ---|--> images -/      |
+//	          \                  \------+-------------------/
+//	           -> embedded: box process: api ----+--> serving --> Box
+//	                                     platform -/
 //
-// up.go is the list of steps. Each says what it does as events, is well when
-// its work is done already, ends soon after its context does, and leaves
-// nothing that the next Up does not repair.
+// up.go and serve.go are the lists of steps. Each says what it does as events,
+// is well when its work is done already, ends soon after its context does, and
+// leaves nothing that the next Up does not repair.
 //
 // What is known of a box lies in a folder of the user's configuration
 // directory: box.json, and a kubeconfig that no other tool's is mixed with.
@@ -34,7 +38,7 @@ const (
 // Config says what box is wanted.
 type Config struct {
 	Name      string // a DNS label; "" is DefaultName
-	Engine    string // "kind", or "auto" or "", which choose it
+	Engine    string // "kind", "embedded", or "auto" or "", which choose it
 	ImagesDir string // an OCI layout with the box's images; "" is the container registries
 	Port      int    // port of 127.0.0.1 for the gateway; 0 is DefaultPort
 	PortFixed bool   // fail where Port is taken, instead of taking the next free one
@@ -42,6 +46,10 @@ type Config struct {
 	// Platform builds the images of the serving stack on this machine, while
 	// the cluster starts. Nil makes a box with Istio and no serving stack.
 	Platform func(context.Context) (Platform, error)
+
+	// Command runs Serve for the box in a process of its own: this program
+	// and its arguments. The embedded engine needs it.
+	Command []string
 
 	Events event.Sink // told of every step; may be nil
 }
@@ -56,13 +64,18 @@ func (c Config) withDefaults() Config {
 	if c.Port == 0 {
 		c.Port = DefaultPort
 	}
-	if c.Engine == "" || c.Engine == "auto" {
-		c.Engine = engineKind
+	if c.Engine == "" {
+		c.Engine = engineAuto
 	}
 	return c
 }
 
-const engineKind = "kind"
+// The engines, and the word for choosing one.
+const (
+	engineAuto     = "auto"
+	engineKind     = "kind"
+	engineEmbedded = "embedded"
+)
 
 // PrerequisiteError says that this machine lacks something that a box needs.
 // Nothing was created.

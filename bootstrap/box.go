@@ -24,20 +24,20 @@ type Box struct {
 	Name         string     `json:"name"`
 	Engine       string     `json:"engine"`
 	Domain       string     `json:"domain"`
-	Kubeconfig   string     `json:"kubeconfig"`   // path of the box's own kubeconfig
-	HTTPPort     int        `json:"httpPort"`     // of 127.0.0.1: the gateway
-	RegistryPort int        `json:"registryPort"` // of 127.0.0.1 and of localhost: the registry
-	APIPort      int        `json:"apiPort"`      // of 127.0.0.1: the Kubernetes API
-	Images       images.Set `json:"images"`
+	Kubeconfig   string     `json:"kubeconfig"`      // path of the box's own kubeconfig
+	HTTPPort     int        `json:"httpPort"`        // of 127.0.0.1: the gateway
+	RegistryPort int        `json:"registryPort"`    // of 127.0.0.1 and of localhost: the registry
+	APIPort      int        `json:"apiPort"`         // of 127.0.0.1: the Kubernetes API
+	Images       images.Set `json:"images,omitzero"` // of kind
 
-	// Complete says that the cluster was created to the end. A record without
-	// it is of a creation that was cut off.
+	// Complete says that the box was created to the end. A record without it
+	// is of a creation that was cut off.
 	Complete bool `json:"complete"`
 }
 
 // newBox is a box that has its folder and nothing else yet.
-func newBox(name, dir string) *Box {
-	return &Box{Name: name, Engine: engineKind, Domain: Domain, Kubeconfig: filepath.Join(dir, "kubeconfig")}
+func newBox(name, engine, dir string) *Box {
+	return &Box{Name: name, Engine: engine, Domain: Domain, Kubeconfig: filepath.Join(dir, "kubeconfig")}
 }
 
 // Gateway is the URL of the box's ingress.
@@ -96,8 +96,12 @@ func (b *Box) save() error {
 	if err != nil {
 		return fmt.Errorf("saving the record of box %s: %w", b.Name, err)
 	}
-	return writePrivate(filepath.Join(filepath.Dir(b.Kubeconfig), "box.json"), append(data, '\n'))
+	return writePrivate(filepath.Join(b.dir(), "box.json"), append(data, '\n'))
 }
+
+// dir is the box's folder, data where the embedded engine keeps all state.
+func (b *Box) dir() string  { return filepath.Dir(b.Kubeconfig) }
+func (b *Box) data() string { return filepath.Join(b.dir(), "data") }
 
 // spec is what the box asks of its cluster.
 func (b *Box) spec() kind.Spec {

@@ -34,7 +34,7 @@ func saved(t *testing.T, name string, complete bool) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box := newBox(name, dir)
+	box := newBox(name, engineKind, dir)
 	box.HTTPPort, box.RegistryPort, box.APIPort, box.Complete = 8080, 5001, 40000, complete
 	box.Images = images.Released(kind.DefaultImage)
 	box.Images.Images[images.Pilot] = images.Image{Ref: "devbox.local/istio/pilot:1-abc", Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}}

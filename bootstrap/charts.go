@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -217,28 +216,13 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	for _, d := range []string{"controller", "activator", "registry"} {
 		g.Go(func() error { return awaitDeployment(ctx, u.clients, servingv1.Namespace, d) })
 	}
-	g.Go(func() error { return u.awaitAnswers(ctx) })
+	g.Go(func() error {
+		ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("no answer in %s", deployTimeout))
+		defer cancel()
+		return awaitAnswers(ctx, u.box)
+	})
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
 	return "controller, activator, registry", nil
-}
-
-// awaitAnswers waits for what a developer will ask first: the gateway and the
-// registry, by the ports of this machine.
-func (u *up) awaitAnswers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("no answer in %s", deployTimeout))
-	defer cancel()
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	if err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) error {
-		return expect(ctx, &client, u.box.Gateway()+"/", http.StatusOK, http.StatusNotFound) // no service has this host
-	}); err != nil {
-		return fmt.Errorf("waiting for the gateway: %w", err)
-	}
-	if err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) error {
-		return expect(ctx, &client, fmt.Sprintf("http://127.0.0.1:%d/v2/", u.box.RegistryPort), http.StatusOK)
-	}); err != nil {
-		return fmt.Errorf("waiting for the registry: %w", err)
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/docker"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
 	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
@@ -39,28 +40,52 @@ func down(ctx context.Context, name string, say func(string)) (string, error) {
 	if box == nil {
 		return fmt.Sprintf("there is no box %q", name), nil
 	}
+	remove := downKind
+	if box.Engine == engineEmbedded {
+		remove = downEmbedded
+	}
+	if err := remove(ctx, box, say); err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(box.dir()); err != nil {
+		return "", fmt.Errorf("removing the folder of box %s: %w", name, err)
+	}
+	return fmt.Sprintf("nothing left of box %q", name), nil
+}
+
+// downEmbedded ends the box's process, and with it every process of its pods.
+func downEmbedded(ctx context.Context, box *Box, say func(string)) error {
+	running, err := embedded.Find(ctx, box.dir())
+	if err != nil {
+		return err
+	}
+	if running != nil {
+		say(fmt.Sprintf("ending the box's process %d", running.PID))
+		if err := running.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	return embedded.RemoveSockets(box.data())
+}
+
+// downKind removes the cluster, and the network that was made for it.
+func downKind(ctx context.Context, box *Box, say func(string)) error {
 	spec := box.spec()
-	cluster := kind.New(name)
+	cluster := kind.New(box.Name)
 	state, err := cluster.State(ctx, &spec)
 	if err != nil {
-		return "", unreachable(err)
+		return unreachable(err)
 	}
 	switch state {
 	case kind.Running, kind.Stopped:
 		say("removing the cluster")
 		if err := cluster.Delete(ctx); err != nil {
-			return "", err
+			return err
 		}
 	case kind.Foreign:
-		say(fmt.Sprintf("leaving kind cluster %q, which devbox did not make", name))
+		say(fmt.Sprintf("leaving kind cluster %q, which devbox did not make", box.Name))
 	}
-	if err := releaseNetwork(ctx); err != nil {
-		return "", err
-	}
-	if err := os.RemoveAll(filepath.Dir(box.Kubeconfig)); err != nil {
-		return "", fmt.Errorf("removing the folder of box %s: %w", name, err)
-	}
-	return fmt.Sprintf("nothing left of box %q", name), nil
+	return releaseNetwork(ctx)
 }
 
 // unreachable is a *PrerequisiteError where err says that docker is out of

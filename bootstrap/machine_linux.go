@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// measure looks at this machine; dockerRoot is where docker keeps its files.
-func measure(dockerRoot string) machine {
+// measure looks at this machine; place is where the engine keeps its files.
+func measure(place string) machine {
 	m := machine{
 		memory:    available(),
 		instances: number("/proc/sys/fs/inotify/max_user_instances"),
 		watches:   number("/proc/sys/fs/inotify/max_user_watches"),
 	}
 	var fs unix.Statfs_t
-	if unix.Statfs(dockerRoot, &fs) == nil { // elsewhere when docker is remote
+	if unix.Statfs(place, &fs) == nil { // elsewhere when docker is remote
 		m.disk = fs.Bavail * uint64(fs.Bsize)
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)

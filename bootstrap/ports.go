@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,19 +19,23 @@ const portTries = 100
 
 // ports settles the box's ports of 127.0.0.1. A box that is there keeps its
 // own for life, and one that is made anew from half of one as well, unless
-// another is asked for.
+// another is asked for. A box whose process has ended has its own again where
+// nobody has taken them.
 func (s *survey) ports(ctx context.Context, cfg Config) {
 	moved := cfg.PortFixed && cfg.Port != s.box.HTTPPort
-	if s.state != kind.Absent && (s.box.Complete || !moved) {
+	if s.there && (s.box.Complete || !moved) {
 		s.keptPort(cfg)
 		return
+	}
+	if !cfg.PortFixed {
+		cfg.Port = cmp.Or(s.box.HTTPPort, cfg.Port)
 	}
 	port, err := s.httpPort(ctx, cfg)
 	if err == nil {
 		s.box.HTTPPort = port
-		s.box.RegistryPort, err = nextFree(kind.RegistryPort, s.box.HTTPPort)
+		s.box.RegistryPort, err = nextFree(cmp.Or(s.box.RegistryPort, kind.RegistryPort), s.box.HTTPPort)
 	}
-	if err == nil {
+	if err == nil && (s.box.APIPort == 0 || !free(s.box.APIPort)) {
 		s.box.APIPort, err = anyFree(s.box.HTTPPort, s.box.RegistryPort)
 	}
 	if err != nil {

@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/docker"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 )
@@ -41,9 +44,13 @@ func Check(ctx context.Context, cfg Config) []Finding {
 // on it.
 type survey struct {
 	findings []Finding
-	engine   docker.Info
 	box      *Box
-	state    kind.State
+	there    bool // box has its ports already
+
+	docker docker.Info
+	state  kind.State // of the cluster
+
+	process *embedded.Process // the box's, nil where none runs
 }
 
 func (s *survey) add(name string, level Level, message, hint string) {
@@ -65,7 +72,7 @@ func (s *survey) summary() string {
 	var said []string
 	for _, f := range s.findings {
 		switch f.Name {
-		case "docker", "cores", "memory":
+		case "engine", "cores", "memory":
 			said = append(said, f.Message)
 		}
 	}
@@ -77,21 +84,102 @@ func (s *survey) summary() string {
 func look(ctx context.Context, cfg Config) *survey {
 	s := &survey{}
 	s.configuration(cfg.Name)
-	if cfg.Engine != engineKind {
-		s.add("engine", Fail, fmt.Sprintf("there is no engine %q", cfg.Engine), "use --engine kind")
-	}
-	s.docker(ctx)
 	if len(s.failed()) > 0 {
 		return s
 	}
-	judge(s, measure(s.engine.DockerRootDir), s.engine)
-	s.cluster(ctx, cfg.Name)
+	record := s.record(cfg.Name)
+	switch s.engine(ctx, cfg, record) {
+	case engineKind:
+		s.lookKind(ctx, cfg, record)
+	case engineEmbedded:
+		s.lookEmbedded(ctx, cfg, record)
+	}
+	return s
+}
+
+// record is what is known of the box, nil where that is nothing.
+func (s *survey) record(name string) *Box {
+	box, err := read(name)
+	if err != nil {
+		s.add("box", Fail, err.Error(), "remove that file, and the cluster with `kind delete cluster --name "+name+"`")
+	}
+	return box
+}
+
+// engine says what is to run the box: what the box has, what is asked for, or
+// what this machine can. It is "" where there is no answer.
+func (s *survey) engine(ctx context.Context, cfg Config, record *Box) string {
 	if len(s.failed()) > 0 {
-		return s
+		return ""
+	}
+	switch {
+	case !slices.Contains([]string{engineAuto, engineKind, engineEmbedded}, cfg.Engine):
+		s.add("engine", Fail, fmt.Sprintf("there is no engine %q", cfg.Engine), "use --engine kind or --engine embedded")
+		return ""
+	case record != nil && cfg.Engine != engineAuto && cfg.Engine != record.Engine:
+		s.add("engine", Fail, fmt.Sprintf("box %s is of engine %s, not %s", cfg.Name, record.Engine, cfg.Engine),
+			"`devbox down` first, or choose another --name")
+		return ""
+	case record != nil:
+		return record.Engine
+	case cfg.Engine != engineAuto:
+		return cfg.Engine
+	}
+	if _, err := docker.GetInfo(ctx); err == nil {
+		return engineKind
+	}
+	return engineEmbedded
+}
+
+// lookKind surveys what a kind box needs.
+func (s *survey) lookKind(ctx context.Context, cfg Config, record *Box) {
+	s.askDocker(ctx)
+	if len(s.failed()) > 0 {
+		return
+	}
+	s.add("engine", OK, "kind on Docker "+majorMinor(s.docker.ServerVersion), "")
+	judge(s, measure(s.docker.DockerRootDir), s.docker.NCPU, needKind)
+	if s.docker.CgroupVersion == "1" {
+		s.add("cgroups", OK, "cgroup v1, which Kubernetes is about to drop", "")
+	}
+	s.cluster(ctx, cfg.Name, record)
+	if len(s.failed()) > 0 {
+		return
 	}
 	s.ports(ctx, cfg)
 	s.images(ctx, cfg)
-	return s
+}
+
+// lookEmbedded surveys what a box in a process needs.
+func (s *survey) lookEmbedded(ctx context.Context, cfg Config, record *Box) {
+	said := "embedded: pods are processes"
+	if cfg.Engine == engineAuto && record == nil {
+		_, err := docker.GetInfo(ctx)
+		said += ", since " + whyNot(err)
+	}
+	s.add("engine", OK, said, "")
+	if cfg.ImagesDir != "" {
+		s.add("images", Warn, "the embedded engine takes no images from "+cfg.ImagesDir, "leave out --images, or use --engine kind")
+	}
+	dir, err := dirOf(cfg.Name)
+	if err != nil {
+		return // said already
+	}
+	s.box = record
+	if s.box == nil {
+		s.box = newBox(cfg.Name, engineEmbedded, dir)
+	}
+	if s.process, err = embedded.Find(ctx, dir); err != nil {
+		s.add("box", Fail, err.Error(), "`devbox down` removes the box")
+		return
+	}
+	s.there = s.process != nil
+	parent, err := root()
+	if err != nil {
+		return // said already
+	}
+	judge(s, measure(existing(parent)), runtime.NumCPU(), needEmbedded)
+	s.ports(ctx, cfg)
 }
 
 // configuration looks whether what is known of a box can be kept.
@@ -102,13 +190,10 @@ func (s *survey) configuration(name string) {
 		return
 	}
 	// What Up would make is made and unmade, so that a look leaves nothing.
-	existing := dir
-	for !isDir(existing) && existing != filepath.Dir(existing) {
-		existing = filepath.Dir(existing)
-	}
-	probe, err := os.CreateTemp(existing, ".devbox-*")
+	place := existing(dir)
+	probe, err := os.CreateTemp(place, ".devbox-*")
 	if err != nil {
-		s.findings = append(s.findings, noPlace(existing, err))
+		s.findings = append(s.findings, noPlace(place, err))
 		return
 	}
 	probe.Close()
@@ -116,27 +201,50 @@ func (s *survey) configuration(name string) {
 	s.add("configuration directory", OK, dir, "")
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+// existing is path, or the nearest directory above it that is there.
+func existing(path string) string {
+	for {
+		info, err := os.Stat(path)
+		if err == nil && info.IsDir() || path == filepath.Dir(path) {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
 }
 
-// docker looks whether the engine can be reached.
-func (s *survey) docker(ctx context.Context) {
+// askDocker looks whether the container engine can be reached.
+func (s *survey) askDocker(ctx context.Context) {
 	info, err := docker.GetInfo(ctx)
-	switch {
-	case err == nil:
-		s.engine = info
+	if err == nil {
+		s.docker = info
 		s.add("docker", OK, "Docker "+majorMinor(info.ServerVersion), "")
-	case errors.Is(err, docker.ErrMissing):
-		s.add("docker", Fail, "docker is not installed", "install Docker, or put the docker command on the PATH")
-	case errors.Is(err, docker.ErrPermission):
-		s.add("docker", Fail, "you may not talk to docker", "add yourself to its group with `sudo usermod -aG docker $USER` and log in again")
-	case errors.Is(err, docker.ErrStopped):
-		s.add("docker", Fail, "docker is not running", "start it: `sudo systemctl start docker`, or Docker Desktop")
-	default:
-		s.add("docker", Fail, err.Error(), "see what `docker info` says")
+		return
 	}
+	hint := "see what `docker info` says"
+	switch {
+	case errors.Is(err, docker.ErrMissing):
+		hint = "install Docker, or put the docker command on the PATH"
+	case errors.Is(err, docker.ErrPermission):
+		hint = "add yourself to its group with `sudo usermod -aG docker $USER` and log in again"
+	case errors.Is(err, docker.ErrStopped):
+		hint = "start it: `sudo systemctl start docker`, or Docker Desktop"
+	}
+	s.add("docker", Fail, whyNot(err), hint+"; or use --engine embedded, which needs none")
+}
+
+// whyNot says in a few words why docker cannot be had.
+func whyNot(err error) string {
+	switch {
+	case errors.Is(err, docker.ErrMissing):
+		return "docker is not installed"
+	case errors.Is(err, docker.ErrPermission):
+		return "you may not talk to docker"
+	case errors.Is(err, docker.ErrStopped):
+		return "docker is not running"
+	case err == nil:
+		return "docker has just come up"
+	}
+	return err.Error()
 }
 
 func majorMinor(version string) string {
@@ -145,12 +253,7 @@ func majorMinor(version string) string {
 }
 
 // cluster looks what there is of the box already.
-func (s *survey) cluster(ctx context.Context, name string) {
-	box, err := read(name)
-	if err != nil {
-		s.add("box", Fail, err.Error(), "remove that file, and the cluster with `kind delete cluster --name "+name+"`")
-		return
-	}
+func (s *survey) cluster(ctx context.Context, name string, box *Box) {
 	dir, err := dirOf(name)
 	if err != nil {
 		return // said already
@@ -168,15 +271,15 @@ func (s *survey) cluster(ctx context.Context, name string) {
 		s.add("box", Fail, fmt.Sprintf("there is a kind cluster %q that devbox did not make", name),
 			"choose another --name, or remove it with `kind delete cluster --name "+name+"`")
 	case state == kind.Absent:
-		s.box, s.state = newBox(name, dir), state
+		s.box, s.state = newBox(name, engineKind, dir), state
 	default:
-		s.box, s.state = box, state
+		s.box, s.state, s.there = box, state, true
 	}
 }
 
 // images looks whether every image of the box can be had.
 func (s *survey) images(ctx context.Context, cfg Config) {
-	there := s.state != kind.Absent && s.box.Complete
+	there := s.there && s.box.Complete
 	if cfg.ImagesDir == "" && there {
 		return // the box has what it was made with
 	}

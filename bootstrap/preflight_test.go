@@ -10,9 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kind-in-a-box/devbox/bootstrap/docker"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 )
 
 // engine puts a docker command on the PATH that is the given shell script.
@@ -42,8 +40,8 @@ func TestNothingIsMadeWhereSomethingIsMissing(t *testing.T) {
 		message string
 		hint    string
 	}{
-		"docker stopped":            {docker: `echo "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?" >&2; exit 1`, message: "docker is not running", hint: "systemctl start docker"},
-		"docker without permission": {docker: `echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1`, message: "you may not talk to docker", hint: "usermod -aG docker"},
+		"docker stopped":            {docker: `echo "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?" >&2; exit 1`, config: Config{Engine: "kind"}, message: "docker is not running", hint: "systemctl start docker"},
+		"docker without permission": {docker: `echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1`, config: Config{Engine: "kind"}, message: "you may not talk to docker", hint: "usermod -aG docker"},
 		"no images directory":       {docker: running + noCluster + esac, config: Config{ImagesDir: "/nowhere/at/all"}, message: "images directory /nowhere/at/all: it does not exist", hint: "make lab"},
 		"somebody's cluster":        {docker: running + oneCluster + esac, message: `there is a kind cluster "devbox" that devbox did not make`, hint: "--name"},
 		"no such engine":            {docker: running + noCluster + esac, config: Config{Engine: "steam"}, message: `there is no engine "steam"`, hint: "--engine kind"},
@@ -68,11 +66,55 @@ func TestNothingIsMadeWhereSomethingIsMissing(t *testing.T) {
 	t.Run("docker missing", func(t *testing.T) {
 		home(t)
 		t.Setenv("PATH", t.TempDir())
-		failed := (&survey{findings: Check(context.Background(), Config{})}).failed()
-		if len(failed) != 1 || failed[0].Message != "docker is not installed" {
+		failed := (&survey{findings: Check(context.Background(), Config{Engine: "kind"})}).failed()
+		if len(failed) != 1 || failed[0].Message != "docker is not installed" || !strings.Contains(failed[0].Hint, "--engine embedded") {
 			t.Errorf("got %+v", failed)
 		}
 	})
+}
+
+func TestEngineIsChosen(t *testing.T) {
+	const stopped = `echo "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?" >&2; exit 1`
+	for name, c := range map[string]struct {
+		docker string
+		asked  string
+		box    string // the engine of the box that is there
+		want   string // what the finding says
+		fails  bool
+	}{
+		"docker answers":         {docker: running + noCluster + esac, want: "kind on Docker 20.10"},
+		"docker is stopped":      {docker: stopped, want: "embedded: pods are processes, since docker is not running"},
+		"as asked for":           {docker: running + noCluster + esac, asked: "embedded", want: "embedded: pods are processes"},
+		"the box has one":        {docker: running + noCluster + esac, box: "embedded", want: "embedded: pods are processes"},
+		"the box has another":    {docker: running + noCluster + esac, asked: "kind", box: "embedded", want: "box devbox is of engine embedded, not kind", fails: true},
+		"an engine there is not": {docker: stopped, asked: "steam", want: `there is no engine "steam"`, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home(t)
+			engine(t, c.docker)
+			if c.box != "" {
+				dir, err := dirOf(DefaultName)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := newBox(DefaultName, c.box, dir).save(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			said := ""
+			for _, f := range Check(t.Context(), Config{Engine: c.asked, ImagesDir: ""}) {
+				if f.Name == "engine" {
+					said = f.Message
+					if (f.Level == Fail) != c.fails {
+						t.Errorf("level %s", f.Level)
+					}
+				}
+			}
+			if said != c.want {
+				t.Errorf("got %q, want %q", said, c.want)
+			}
+		})
+	}
 }
 
 func TestCheckLeavesNothing(t *testing.T) {
@@ -100,7 +142,7 @@ func TestPorts(t *testing.T) {
 	port := taken(t)
 
 	t.Run("next free one", func(t *testing.T) {
-		s := &survey{box: newBox("devbox", t.TempDir())}
+		s := &survey{box: newBox("devbox", engineKind, t.TempDir())}
 		s.ports(t.Context(), Config{Port: port})
 		if s.box.HTTPPort <= port || s.box.HTTPPort > port+portTries {
 			t.Errorf("got port %d, want the next after %d", s.box.HTTPPort, port)
@@ -114,16 +156,16 @@ func TestPorts(t *testing.T) {
 		}
 	})
 	t.Run("fixed", func(t *testing.T) {
-		s := &survey{box: newBox("devbox", t.TempDir())}
+		s := &survey{box: newBox("devbox", engineKind, t.TempDir())}
 		s.ports(t.Context(), Config{Port: port, PortFixed: true})
 		if failed := s.failed(); len(failed) != 1 || !strings.Contains(failed[0].Message, "is taken") {
 			t.Errorf("got %+v", s.findings)
 		}
 	})
 	t.Run("kept for life", func(t *testing.T) {
-		box := newBox("devbox", t.TempDir())
+		box := newBox("devbox", engineKind, t.TempDir())
 		box.HTTPPort, box.Complete = port, true
-		s := &survey{box: box, state: kind.Running}
+		s := &survey{box: box, there: true}
 		s.ports(t.Context(), Config{Port: DefaultPort})
 		if len(s.failed()) > 0 || s.box.HTTPPort != port {
 			t.Errorf("got %d, %+v", s.box.HTTPPort, s.findings)
@@ -138,7 +180,7 @@ func TestPorts(t *testing.T) {
 func TestImagesOfABoxThatIsThere(t *testing.T) {
 	home(t)
 	box := saved(t, "devbox", true)
-	s := &survey{box: box, state: kind.Stopped}
+	s := &survey{box: box, there: true}
 	s.images(t.Context(), Config{})
 	if len(s.findings) > 0 || s.box.Images.Ref(images.Pilot) != "devbox.local/istio/pilot:1-abc" {
 		t.Errorf("got %+v, %+v; a box that is there needs no registry", s.findings, s.box.Images)
@@ -163,7 +205,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &survey{}
-			judge(s, c.machine, docker.Info{NCPU: 2, CgroupVersion: "2"})
+			judge(s, c.machine, 2, needKind)
 			worst := OK
 			var found bool
 			for _, f := range s.findings {

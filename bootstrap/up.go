@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 	"github.com/kind-in-a-box/devbox/internal/event"
@@ -27,21 +28,32 @@ func Up(ctx context.Context, cfg Config) (*Box, error) {
 	if err := (step{name: "preflight", do: u.preflight}).run(ctx, cfg.Events); err != nil {
 		return nil, err
 	}
-	steps := []step{ // side by side; what one needs of another is a gate
+	if u.box.Engine == engineEmbedded {
+		err = u.process(ctx)
+	} else {
+		err = runAll(ctx, cfg.Events, u.steps())
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: u.box.Gateway()})
+	return u.box, nil
+}
+
+// steps are those of a kind box, side by side: what one needs of another is a
+// gate.
+func (u *up) steps() []step {
+	steps := []step{
 		{name: "cluster", do: u.cluster},
 		{name: "images", after: u.nodeUp, do: u.importIstio},
 		{name: "istio", after: u.apiUp, do: u.istio},
 		{name: "platform", do: u.platform},
 		{name: "serving", after: u.kindsIn, do: u.serving},
 	}
-	if cfg.Platform == nil {
+	if u.Platform == nil {
 		steps = steps[:3]
 	}
-	if err := runAll(ctx, cfg.Events, steps); err != nil {
-		return nil, err
-	}
-	cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: u.box.Gateway()})
-	return u.box, nil
+	return steps
 }
 
 // up is one run of Up: what its steps hand to each other. What a step finds
@@ -50,7 +62,9 @@ type up struct {
 	Config
 
 	// From preflight on.
-	box      *Box
+	box     *Box
+	running *embedded.Process // the box's process, nil where none runs
+
 	found    kind.State // of the cluster
 	cgroupV1 bool       // on docker's machine
 	kind     *kind.Cluster
@@ -87,7 +101,7 @@ func (u *up) preflight(ctx context.Context, say func(string)) (string, error) {
 			u.Events.Emit(event.Event{Kind: event.Warning, Step: "preflight", Message: f.Message, Hint: f.Hint})
 		}
 	}
-	u.box, u.found, u.cgroupV1 = s.box, s.state, s.engine.CgroupVersion == "1"
+	u.box, u.running, u.found, u.cgroupV1 = s.box, s.process, s.state, s.docker.CgroupVersion == "1"
 	u.kind = kind.New(u.box.Name)
 	return s.summary(), nil
 }

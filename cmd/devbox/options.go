@@ -24,8 +24,9 @@ func newBoxOptions() *boxOptions {
 // add gives a command the flags, each with its variable.
 func (o *boxOptions) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.images, "images", "", "take the images from this OCI layout, with no network")
-	choose(cmd, choice{&o.engine, []string{"auto", "kind"}}, "engine", "", "what runs the box")
+	flags.StringVar(&o.images, "images", "", "take the images of a kind box from this OCI layout, with no network")
+	choose(cmd, choice{&o.engine, []string{"auto", "kind", "embedded"}}, "engine", "",
+		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; auto, kind where Docker answers")
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
 	for _, name := range []string{"images", "port"} {
 		envName(flags, name)

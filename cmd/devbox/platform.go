@@ -23,36 +23,55 @@ import (
 // modulePath is our own module.
 const modulePath = "github.com/kind-in-a-box/devbox"
 
-// buildPlatform returns the images of the serving stack, built from our own
-// source, or kept from when this very source was built before.
+// buildPlatform returns the images of the serving stack.
 func buildPlatform(ctx context.Context) (bootstrap.Platform, error) {
-	dir, err := source(ctx)
-	if err != nil {
-		return bootstrap.Platform{}, fmt.Errorf("finding the source of the serving stack: %w", err)
-	}
-	builder := build.New(build.Options{WorkDir: dir})
-	cache, err := cacheOf(ctx, builder, dir)
+	images, err := buildOurs(ctx, "serving", "queue")
 	if err != nil {
 		return bootstrap.Platform{}, err
 	}
-	if platform, ok := cache.load(); ok {
-		return platform, nil
+	return bootstrap.Platform{Serving: images["serving"], Queue: images["queue"]}, nil
+}
+
+// buildQueue returns queue-proxy's image.
+func buildQueue(ctx context.Context) (v1.Image, error) {
+	images, err := buildOurs(ctx, "queue")
+	return images["queue"], err
+}
+
+// buildOurs returns the images of folders of our own cmd, built from our own
+// source, or kept from when this very source was built before.
+func buildOurs(ctx context.Context, folders ...string) (map[string]v1.Image, error) {
+	dir, err := source(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("finding the source of the serving stack: %w", err)
 	}
-	var platform bootstrap.Platform
+	builder := build.New(build.Options{WorkDir: dir})
+	cache, err := cacheOf(ctx, builder, dir, folders)
+	if err != nil {
+		return nil, err
+	}
+	if images, ok := cache.load(folders); ok {
+		return images, nil
+	}
+	built := make([]v1.Image, len(folders))
 	group, ctx := errgroup.WithContext(ctx)
-	for folder, image := range map[string]*v1.Image{"serving": &platform.Serving, "queue": &platform.Queue} {
+	for i, folder := range folders {
 		group.Go(func() (err error) {
-			*image, err = builder.Build(ctx, dir, modulePath+"/cmd/"+folder)
+			built[i], err = builder.Build(ctx, dir, modulePath+"/cmd/"+folder)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return bootstrap.Platform{}, err
+		return nil, err
 	}
-	if err := cache.save(platform); err != nil {
-		return bootstrap.Platform{}, fmt.Errorf("keeping the images of the serving stack: %w", err)
+	images := map[string]v1.Image{}
+	for i, folder := range folders {
+		images[folder] = built[i]
 	}
-	return platform, nil
+	if err := cache.save(images); err != nil {
+		return nil, fmt.Errorf("keeping the images of the serving stack: %w", err)
+	}
+	return images, nil
 }
 
 // source returns the root of our module's source: the checkout this binary

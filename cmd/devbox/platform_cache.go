@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/match"
 
-	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
 
@@ -26,22 +25,27 @@ import (
 // OCI layout with one image for each folder of cmd.
 type platformCache string
 
-// platformsKept is for those who go back and forth between versions.
-const platformsKept = 3
+// platformsKept is for those who go back and forth between versions, and
+// between engines, which need different folders.
+const platformsKept = 6
 
-// cacheOf returns where the images made of the source in dir are kept. What
-// the linker is given names them: the build IDs of every package that goes in.
-func cacheOf(ctx context.Context, builder *build.Builder, dir string) (platformCache, error) {
+// cacheOf returns where the images made of folders of the source in dir are
+// kept. What the linker is given names them: the build IDs of every package
+// that goes in.
+func cacheOf(ctx context.Context, builder *build.Builder, dir string, folders []string) (platformCache, error) {
 	root, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	flags, env, err := builder.ListFlags(dir, modulePath+"/cmd/serving")
+	flags, env, err := builder.ListFlags(dir, modulePath+"/cmd/"+folders[0])
 	if err != nil {
 		return "", err
 	}
 	args := append([]string{"list", "-deps", "-export", "-f", "{{.ImportPath}} {{.BuildID}}"}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, modulePath+"/cmd/serving", modulePath+"/cmd/queue")...)
+	for _, folder := range folders {
+		args = append(args, modulePath+"/cmd/"+folder)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
 	var stderr strings.Builder
@@ -53,14 +57,21 @@ func cacheOf(ctx context.Context, builder *build.Builder, dir string) (platformC
 	return platformCache(filepath.Join(root, "devbox", "platform", fmt.Sprintf("%x", sha256.Sum256(out)))), nil
 }
 
-// load returns what is kept, and false where that is nothing or not whole.
-func (c platformCache) load() (bootstrap.Platform, bool) {
+// load returns the images of folders, and false where not all are kept whole.
+func (c platformCache) load(folders []string) (map[string]v1.Image, bool) {
 	index, err := layout.ImageIndexFromPath(string(c))
 	if err != nil {
-		return bootstrap.Platform{}, false
+		return nil, false
 	}
-	serving, queue := kept(index, "serving"), kept(index, "queue")
-	return bootstrap.Platform{Serving: serving, Queue: queue}, serving != nil && queue != nil
+	images := map[string]v1.Image{}
+	for _, folder := range folders {
+		img := kept(index, folder)
+		if img == nil {
+			return nil, false
+		}
+		images[folder] = img
+	}
+	return images, true
 }
 
 // folder is the annotation of an image that names its folder of cmd.
@@ -84,7 +95,7 @@ func kept(index v1.ImageIndex, name string) v1.Image {
 }
 
 // save keeps the images, whole or not at all, and lets go of the oldest.
-func (c platformCache) save(p bootstrap.Platform) error {
+func (c platformCache) save(images map[string]v1.Image) error {
 	if err := os.MkdirAll(filepath.Dir(string(c)), 0o755); err != nil {
 		return err
 	}
@@ -97,7 +108,7 @@ func (c platformCache) save(p bootstrap.Platform) error {
 	if err != nil {
 		return err
 	}
-	for name, img := range map[string]v1.Image{"serving": p.Serving, "queue": p.Queue} {
+	for name, img := range images {
 		if err := path.AppendImage(img, layout.WithAnnotations(map[string]string{folder: name})); err != nil {
 			return err
 		}

@@ -60,7 +60,8 @@ func (d *devbox) root() *cobra.Command {
 		Short: "Run Knative services from source on one machine, live on every save",
 		Long: `devbox starts a Kubernetes cluster on this machine, installs Istio and a small
 Knative Serving on it, builds what is in your directories, and serves it.
-Every file you save becomes a new revision.
+Every file you save becomes a new revision. Without Docker it does the same
+with an API server of its own and with pods as processes.
 
     devbox up ./examples/hello
     curl -H 'Host: hello.default.example.com' http://127.0.0.1:8080`,
@@ -82,7 +83,7 @@ Every file you save becomes a new revision.
 	root.PersistentFlags().StringVar(&d.name, "name", bootstrap.DefaultName, "name of the box")
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
-		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(),
+		d.upCommand(), d.boxCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(),
 		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
 		exitCodesTopic(),
 	)

@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -23,15 +25,18 @@ type status struct {
 }
 
 type boxStatus struct {
-	Name       string `json:"name"`
-	Engine     string `json:"engine"`
-	Gateway    string `json:"gateway"`
-	Registry   string `json:"registry"`
-	Domain     string `json:"domain"`
-	Kubeconfig string `json:"kubeconfig"`
+	Name       string   `json:"name"`
+	Engine     string   `json:"engine"`
+	Gateway    string   `json:"gateway"`
+	Registry   string   `json:"registry"`
+	Domain     string   `json:"domain"`
+	Kubeconfig string   `json:"kubeconfig"`
+	Log        string   `json:"log,omitempty"`   // of the embedded engine's process
+	Lacks      []string `json:"lacks,omitempty"` // what a cluster has and this engine has not
 }
 
-// partStatus is a node, or a Deployment that a step of `devbox up` installs.
+// partStatus is a node, or a Deployment that a step of `devbox up` installs on
+// kind.
 type partStatus struct {
 	Step    string `json:"step"`
 	Name    string `json:"name"`
@@ -79,7 +84,7 @@ func (d *devbox) statusCommand() *cobra.Command {
 func (c *cluster) status(ctx context.Context) (*status, error) {
 	s := &status{Box: boxStatus{
 		Name: c.box.Name, Engine: c.box.Engine, Gateway: c.box.Gateway(), Domain: c.box.Domain,
-		Registry: c.box.Registry(), Kubeconfig: c.box.Kubeconfig,
+		Registry: c.box.Registry(), Kubeconfig: c.box.Kubeconfig, Log: c.box.Log(), Lacks: c.box.Lacks(),
 	}}
 	var err error
 	if s.Parts, err = c.parts(ctx); err != nil {
@@ -118,7 +123,11 @@ func (c *cluster) parts(ctx context.Context) ([]partStatus, error) {
 	}
 	for _, s := range steps {
 		var deployments appsv1.DeploymentList
-		if err := c.client.List(ctx, &deployments, client.InNamespace(s.namespace)); err != nil {
+		err := c.client.List(ctx, &deployments, client.InNamespace(s.namespace))
+		if meta.IsNoMatchError(err) {
+			break // the embedded engine has none: its parts are its process
+		}
+		if err != nil {
 			return nil, fmt.Errorf("listing the parts of %s: %w", s.step, err)
 		}
 		for _, d := range deployments.Items {
@@ -201,7 +210,13 @@ func (s *status) print(out io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, service.URL,
 			cmp.Or(service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(s.Box.Lacks) > 0 {
+		fmt.Fprintf(out, "\nThe log of the box's process is %s\nThe %s engine has none of:\n  %s\n", s.Box.Log, s.Box.Engine, strings.Join(s.Box.Lacks, "\n  "))
+	}
+	return nil
 }
 
 // why is the reason in Knative's one word, with its message where there is one.

@@ -24,6 +24,10 @@ func (d *devbox) upCommand() *cobra.Command {
 make every saved file a new revision, until Ctrl-C. The box goes on running then;
 ` + "`devbox up`" + ` again finds it, and ` + "`devbox down`" + ` removes it.
 
+Where Docker answers the box is a kind cluster with Istio. Elsewhere it is a
+process of devbox's own: a real Kubernetes API server, with pods as processes of
+this machine. --engine chooses one.
+
 A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
 main packages below here that have a service.yaml, and so does no directory.
@@ -33,11 +37,14 @@ A second Ctrl-C does not wait for what is being stopped.`,
   devbox up ./...
   devbox up --images ./images --detach ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
-		RunE: func(cmd *cobra.Command, dirs []string) error {
+		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
 			reader := d.reader()
 			defer reader.Close()
 			config := options.config(d.name, cmd.Flags())
 			config.Platform, config.Events = buildPlatform, reader.Show
+			if config.Command, err = d.boxProcess(); err != nil {
+				return err
+			}
 			return d.ending(d.up(cmd.Context(), config, dirs, detach), reader.Show)
 		},
 	}, "text, or json for one event a line")
@@ -68,7 +75,9 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	if err != nil {
 		return classify(codeCluster, err, d.command("up"))
 	}
-	err = watcher.Run(ctx, watcher.Config{
+	watched, stop := box.Watch(ctx)
+	defer stop()
+	err = watcher.Run(watched, watcher.Config{
 		Targets:  targets,
 		Registry: box.Registry(),
 		REST:     rest,
@@ -80,6 +89,9 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	if interrupted(ctx) && !detach {
 		config.Events.Emit(event.Event{Kind: event.Note, Message: "the box goes on running; `" + d.command("down") + "` removes it"})
 		return nil
+	}
+	if lost, ok := errors.AsType[*bootstrap.ClusterError](context.Cause(watched)); ok {
+		return classify(codeCluster, lost, d.command("up"))
 	}
 	return d.ofService(d.cut(ctx, err))
 }

@@ -65,6 +65,7 @@ var arrows = []struct {
 	{"serving/autoscaler", []string{"serving/api", "serving/stream"}},
 	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/stream"}},
 	{"serving/registry", []string{"serving/proxy"}},
+	{"serving/runner", []string{"serving/runner"}},
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/stream"}},
 	{"internal/event", nil},
 	{"internal/terminal", []string{"internal/event"}},

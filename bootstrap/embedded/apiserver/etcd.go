@@ -22,16 +22,18 @@ type etcd struct {
 	member   *embed.Etcd
 	server   *grpc.Server
 	serving  sync.WaitGroup
-	sockets  string // a directory
+	made     string // the directory of the socket, where it is etcd's own
 	endpoint string // as etcd's clients call it
 }
 
-// startEtcd runs etcd behind a unix socket that no other user can open. The
-// socket lies in a directory of its own, for its path must be short.
+// startEtcd runs etcd behind a unix socket that no other user can open.
 func startEtcd(ctx context.Context, o Options) (_ *etcd, err error) {
 	e := &etcd{}
-	if e.sockets, err = os.MkdirTemp("", "devbox-etcd-"); err != nil {
-		return nil, fmt.Errorf("making etcd's socket directory: %w", err)
+	if o.Sockets == "" {
+		if e.made, err = os.MkdirTemp("", "devbox-etcd-"); err != nil {
+			return nil, fmt.Errorf("making etcd's socket directory: %w", err)
+		}
+		o.Sockets = e.made
 	}
 	defer func() {
 		if err != nil {
@@ -48,7 +50,7 @@ func startEtcd(ctx context.Context, o Options) (_ *etcd, err error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("starting etcd: %w", context.Cause(ctx))
 	}
-	if err := e.serve(); err != nil {
+	if err := e.serve(filepath.Join(o.Sockets, "etcd")); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -73,8 +75,8 @@ func etcdConfig(o Options) *embed.Config {
 
 // serve listens in place of embed, whose own server waits at its end for
 // every client to leave. One of kube-apiserver's never does.
-func (e *etcd) serve() error {
-	address := url.URL{Scheme: "unix", Path: filepath.Join(e.sockets, "client")}
+func (e *etcd) serve(socket string) error {
+	address := url.URL{Scheme: "unix", Path: socket}
 	listener, err := net.Listen(address.Scheme, address.Path)
 	if err != nil {
 		return fmt.Errorf("listening for etcd: %w", err)
@@ -93,7 +95,10 @@ func (e *etcd) stop() error {
 	if e.member != nil {
 		e.member.Close()
 	}
-	if err := os.RemoveAll(e.sockets); err != nil {
+	if e.made == "" {
+		return nil // the listener has removed the socket
+	}
+	if err := os.RemoveAll(e.made); err != nil {
 		return fmt.Errorf("removing etcd's socket directory: %w", err)
 	}
 	return nil

@@ -45,6 +45,7 @@ func serve(ctx context.Context, o Options, etcd string, listener net.Listener, c
 		return nil, fmt.Errorf("configuring the API server: %w", err)
 	}
 	cutConfig(config, o)
+	nameVersion(config)
 	chain, err := config.Complete()
 	if err != nil {
 		return nil, fmt.Errorf("configuring the API server: %w", err)

@@ -34,6 +34,9 @@ type Options struct {
 	// Dir is the Server's own directory: certificates, token, kubeconfig and
 	// etcd's data. It is made when missing. Two Servers cannot share it.
 	Dir string
+	// Sockets is a directory for etcd's socket, private and with a short path.
+	// "" makes one, which a Server that is killed leaves behind.
+	Sockets string
 	// Port is the port on 127.0.0.1; 0 takes a free one.
 	Port int
 	// NoSync leaves writing to the operating system, so that a crash of the

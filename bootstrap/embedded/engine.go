@@ -1,0 +1,211 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/apiserver"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/node"
+	"github.com/kind-in-a-box/devbox/serving/activator"
+	"github.com/kind-in-a-box/devbox/serving/controller"
+	"github.com/kind-in-a-box/devbox/serving/registry"
+	"github.com/kind-in-a-box/devbox/serving/runner"
+	"github.com/kind-in-a-box/devbox/serving/stream"
+)
+
+// Config says what box an Engine runs.
+type Config struct {
+	Name   string
+	Dir    string // of all state; made if it is not there
+	Domain string // of the services' hosts
+
+	HTTPPort, RegistryPort, APIPort int // of 127.0.0.1
+
+	// What the serving stack is told on kind by its chart.
+	ProgressDeadline, DrainQuietPeriod time.Duration
+
+	Log io.Writer // of all parts
+}
+
+// Engine is the parts of a box in this process. Each Start returns when its
+// part does its work; a part goes on until Stop, or until it fails.
+type Engine struct {
+	Config
+	log     *slog.Logger
+	parts   *parts
+	sockets string // a directory
+	server  *apiserver.Server
+}
+
+// New returns an Engine that runs nothing yet. Stop gives back what it takes.
+func New(c Config) (*Engine, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the box's data directory: %w", err)
+	}
+	sockets, err := newSockets(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{Config: c, log: slog.New(slog.NewTextHandler(c.Log, nil)), parts: newParts(), sockets: sockets}, nil
+}
+
+// Failed is told why a part ended by itself.
+func (e *Engine) Failed() <-chan error { return e.parts.failed }
+
+// Stop ends all parts, the last started first, and returns when they have
+// ended: requests in flight are answered, pods get their grace.
+func (e *Engine) Stop() error { return errors.Join(e.parts.stop(), RemoveSockets(e.Dir)) }
+
+// StartAPI starts the API server.
+func (e *Engine) StartAPI(ctx context.Context) error {
+	type start struct {
+		server *apiserver.Server
+		err    error
+	}
+	started := make(chan start, 1)
+	e.parts.start("the API server", func(life context.Context) error {
+		server, err := apiserver.Start(life, apiserver.Options{
+			Dir: filepath.Join(e.Dir, "api"), Sockets: e.sockets, Port: e.APIPort, Log: e.Log,
+		})
+		started <- start{server, err}
+		if err != nil {
+			return err
+		}
+		return server.Wait()
+	})
+	select {
+	case s := <-started:
+		e.server = s.server
+		return s.err
+	case <-ctx.Done():
+		return fmt.Errorf("starting the API server: %w", context.Cause(ctx))
+	}
+}
+
+// REST is how the API server is asked, once it is started.
+func (e *Engine) REST() *rest.Config { return e.server.RESTConfig() }
+
+// Version is the API server's, as in v1.37.2.
+func (e *Engine) Version() (string, error) {
+	client, err := discovery.NewDiscoveryClientForConfig(e.REST())
+	if err != nil {
+		return "", fmt.Errorf("asking the API server for its version: %w", err)
+	}
+	info, err := client.ServerVersion()
+	if err != nil {
+		return "", fmt.Errorf("asking the API server for its version: %w", err)
+	}
+	return info.GitVersion, nil
+}
+
+// Kubeconfig is a file that says the same to kubectl.
+func (e *Engine) Kubeconfig() string { return e.server.Kubeconfig() }
+
+// StartRegistry starts the registry. It listens when this returns.
+func (e *Engine) StartRegistry(ctx context.Context) error {
+	address := loopback(e.RegistryPort)
+	e.parts.start("the registry", func(life context.Context) error {
+		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(e.Dir, "registry"), Log: e.log})
+	})
+	return e.listening(ctx, "the registry", address)
+}
+
+// Push puts an image of the box's own into the registry and returns its name
+// there.
+func (e *Engine) Push(ctx context.Context, repository string, img v1.Image) (string, error) {
+	digest, err := img.Digest()
+	if err != nil {
+		return "", fmt.Errorf("reading image %s: %w", repository, err)
+	}
+	ref, err := name.NewDigest(fmt.Sprintf("localhost:%d/%s@%s", e.RegistryPort, repository, digest))
+	if err != nil {
+		return "", fmt.Errorf("naming image %s: %w", repository, err)
+	}
+	if err := remote.Write(ref, img, remote.WithContext(ctx)); err != nil {
+		return "", fmt.Errorf("pushing image %s: %w", repository, err)
+	}
+	return ref.String(), nil
+}
+
+// StartNode starts the node, which takes up the pods that it ran before.
+func (e *Engine) StartNode(ctx context.Context) (runner.Isolation, error) {
+	r, err := runner.New(filepath.Join(e.Dir, "runner"), runner.Options{Log: e.log})
+	if err != nil {
+		return runner.Isolation{}, fmt.Errorf("preparing to run pods: %w", err)
+	}
+	ready := make(chan struct{})
+	e.parts.start("the node", func(life context.Context) error {
+		err := node.Run(life, node.Config{
+			Name: e.Name, REST: e.REST(), Runner: r, Dir: filepath.Join(e.Dir, "node"),
+			TLS: e.server.KubeletTLS(), Log: e.log, Ready: func() { close(ready) },
+		})
+		return errors.Join(err, r.Close())
+	})
+	select {
+	case <-ready:
+		return r.Isolation(), nil
+	case err := <-e.parts.failed:
+		e.parts.failed <- err
+		return runner.Isolation{}, err
+	case <-ctx.Done():
+		return runner.Isolation{}, fmt.Errorf("starting the node: %w", context.Cause(ctx))
+	}
+}
+
+// StartServing starts the controller and the activator, which tell each other
+// what changes many times a second through a socket that nobody else can open.
+// The kinds of the serving chart are in the API server.
+func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
+	ctrl, err := controller.New(e.REST(), controller.Config{
+		QueueImage: queueImage, Domain: e.Domain, ProgressDeadline: e.ProgressDeadline,
+		DrainQuietPeriod: e.DrainQuietPeriod, HealthAddress: "0", Log: e.log,
+	})
+	if err != nil {
+		return fmt.Errorf("making the controller: %w", err)
+	}
+	socket := filepath.Join(e.sockets, "stream")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	if err != nil {
+		return fmt.Errorf("making the stream's socket: %w", err)
+	}
+	e.parts.start("the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
+	e.parts.start("the controller", ctrl.Run)
+	address := loopback(e.HTTPPort)
+	e.parts.start("the activator", func(life context.Context) error {
+		return activator.Run(life, activator.Config{REST: e.REST(), Address: address, Stream: "unix:" + socket, Log: e.log})
+	})
+	return e.listening(ctx, "the activator", address)
+}
+
+// listening waits until somebody listens at address.
+func (e *Engine) listening(ctx context.Context, part, address string) error {
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case failure := <-e.parts.failed:
+			e.parts.failed <- failure
+			return failure
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", part, context.Cause(ctx))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -1,0 +1,191 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
+	"github.com/kind-in-a-box/devbox/charts"
+	"github.com/kind-in-a-box/devbox/internal/event"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// What the chart's values say on kind.
+const (
+	progressDeadline = time.Minute
+	drainQuietPeriod = time.Second
+)
+
+// ServeConfig is what the process of an embedded box needs to know beside the
+// box's record.
+type ServeConfig struct {
+	Name   string                                  // of a box that Up has recorded
+	Queue  func(context.Context) (v1.Image, error) // builds queue-proxy's image
+	Log    io.Writer                               // of all parts
+	Events event.Sink                              // told of every step
+	Ready  func()                                  // called when the box answers
+}
+
+// Serve is the process of an embedded box. It returns when ctx has ended, or
+// when a part of the box has, and all of it is stopped.
+func Serve(ctx context.Context, cfg ServeConfig) error {
+	box, err := Load(cfg.Name)
+	if err != nil {
+		return err
+	}
+	if box.Engine != engineEmbedded {
+		return fmt.Errorf("box %q is of engine %s, which has no process of devbox's", box.Name, box.Engine)
+	}
+	release, err := embedded.Hold(box.dir())
+	if err != nil {
+		return err
+	}
+	defer release()
+	engine, err := embedded.New(embedded.Config{
+		Name: box.Name, Dir: box.data(), Domain: box.Domain,
+		HTTPPort: box.HTTPPort, RegistryPort: box.RegistryPort, APIPort: box.APIPort,
+		ProgressDeadline: progressDeadline, DrainQuietPeriod: drainQuietPeriod, Log: cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	s := &serve{ServeConfig: cfg, box: box, engine: engine, apiUp: make(gate), queueIn: make(gate)}
+	err = runAll(ctx, cfg.Events, []step{ // side by side; what one needs of another is a gate
+		{name: "api", do: s.api},
+		{name: "platform", do: s.platform},
+		{name: "serving", after: s.apiUp, do: s.serving},
+	})
+	if err == nil {
+		cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: box.Gateway()})
+		cfg.Ready()
+		select {
+		case <-ctx.Done():
+		case err = <-s.engine.Failed():
+		}
+	}
+	return errors.Join(err, s.engine.Stop())
+}
+
+// serve is one run of Serve: what its steps hand to each other.
+type serve struct {
+	ServeConfig
+	box    *Box
+	engine *embedded.Engine
+
+	apiUp gate // api: the API server answers
+
+	queueIn gate // platform: the registry has queue-proxy's image
+	queue   string
+}
+
+// api starts the API server, and tells where it is.
+func (s *serve) api(ctx context.Context, say func(string)) (string, error) {
+	say("starting etcd and the API server")
+	if err := s.engine.StartAPI(ctx); err != nil {
+		return "", err
+	}
+	config, err := os.ReadFile(s.engine.Kubeconfig())
+	if err != nil {
+		return "", fmt.Errorf("reading the API server's kubeconfig: %w", err)
+	}
+	if err := writePrivate(s.box.Kubeconfig, config); err != nil {
+		return "", err
+	}
+	s.apiUp.open()
+	version, err := s.engine.Version()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("Kubernetes %s on 127.0.0.1:%d", version, s.box.APIPort), nil
+}
+
+// platform builds queue-proxy's image and puts it into the registry.
+func (s *serve) platform(ctx context.Context, say func(string)) (string, error) {
+	if err := s.engine.StartRegistry(ctx); err != nil {
+		return "", err
+	}
+	say("building queue-proxy")
+	img, err := s.Queue(ctx)
+	if err != nil {
+		return "", err
+	}
+	if s.queue, err = s.engine.Push(ctx, "devbox/queue", img); err != nil {
+		return "", err
+	}
+	s.queueIn.open()
+	return "registry, queue-proxy built", nil
+}
+
+// servingKinds are what the controller and the activator watch.
+var servingKinds = []schema.GroupVersionResource{
+	servingv1.GroupVersion.WithResource("services"),
+	servingv1.GroupVersion.WithResource("configurations"),
+	servingv1.GroupVersion.WithResource("routes"),
+	servingv1.GroupVersion.WithResource("revisions"),
+}
+
+// serving starts what makes pods of Services.
+func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
+	isolated := ""
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		say("installing the serving stack's kinds")
+		return s.install(both)
+	})
+	g.Go(func() error {
+		isolation, err := s.engine.StartNode(both)
+		if err == nil && isolation.Reason != "" {
+			s.Events.Emit(event.Event{
+				Kind: event.Warning, Step: "serving",
+				Message: "pods are not isolated from this machine: " + isolation.Reason,
+				Hint:    "images that ko builds run all the same",
+			})
+		} else {
+			isolated = ", each with its own files and processes"
+		}
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	if err := s.queueIn.wait(ctx); err != nil {
+		return "", err
+	}
+	say("starting the controller and the activator")
+	if err := s.engine.StartServing(ctx, s.queue); err != nil {
+		return "", err
+	}
+	return "controller, activator; pods are processes" + isolated, nil
+}
+
+// install puts the serving stack's kinds and settings into the API server.
+func (s *serve) install(ctx context.Context) error {
+	client, err := helm.New(s.engine.REST())
+	if err != nil {
+		return err
+	}
+	files, err := fs.Sub(charts.Serving, "serving")
+	if err != nil {
+		return err
+	}
+	if _, err := client.Apply(ctx, helm.Release{
+		Name: "serving", Namespace: servingv1.Namespace, Chart: files,
+		Values: map[string]any{
+			"domain": s.box.Domain, "registryPort": s.box.RegistryPort,
+			"workloads": false, "istio": map[string]any{"enabled": false},
+		},
+	}); err != nil {
+		return err
+	}
+	return client.AwaitKinds(ctx, servingKinds...)
+}

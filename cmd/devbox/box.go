@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"gopkg.in/natefinch/lumberjack.v2"
+	"k8s.io/klog/v2"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+)
+
+// boxCommand is the process of an embedded box. `devbox up` starts it, and it
+// outlives that.
+func (d *devbox) boxCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "box",
+		Short:  "Be the process of an embedded box; `devbox up` starts it",
+		Hidden: true,
+		Args:   noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			box, err := bootstrap.Load(d.name)
+			if err != nil {
+				return classify(codeFailure, err, d.command("up"))
+			}
+			klog.ClearLogger() // it is logged to a file here
+			events, closeEvents := embedded.Events()
+			defer closeEvents()
+			log := &lumberjack.Logger{Filename: box.Log(), MaxSize: logMegabytes, MaxBackups: 1}
+			defer log.Close()
+			return classify(codeCluster, bootstrap.Serve(cmd.Context(), bootstrap.ServeConfig{
+				Name: d.name, Queue: buildQueue, Log: log, Events: events,
+				Ready: func() {
+					closeEvents()
+					debug.FreeOSMemory() // what building and installing took
+				},
+			}), d.command("up"))
+		},
+	}
+}
+
+// logMegabytes is how large the box's log gets before it is begun anew; one
+// older log stays.
+const logMegabytes = 10
+
+// boxProcess is the command line of boxCommand.
+func (d *devbox) boxProcess() ([]string, error) {
+	self, err := os.Executable()
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
+	return []string{self, "box", "--name", d.name}, nil
+}
