@@ -52,7 +52,7 @@ type forwarder struct {
 //     has been written to the client yet.
 func (f *forwarder) handler() http.Handler {
 	reverse := proxy.New(roundTripper(f.roundTrip), f.log, rewrite)
-	reverse.ModifyResponse = tellTiming
+	reverse.ModifyResponse = received
 	reverse.ErrorHandler = func(w http.ResponseWriter, r *http.Request, err error) { f.fail(w, r, tripOf(r), err) }
 	var h http.Handler = reverse
 	h = f.counted(h)
@@ -100,7 +100,9 @@ type trip struct {
 	entered  time.Time // when it came to the revision
 	pod      *pod      // nil while it has none
 	arrived  time.Time
+	waited   bool
 	held     time.Duration
+	status   int // of the response; 0 while there is none
 	cancel   context.CancelCauseFunc
 }
 
@@ -141,7 +143,12 @@ func (t *trip) enter(r *revision, now time.Time) {
 
 func (t *trip) leave() {
 	t.alight()
-	t.revision.count.End(time.Now())
+	now := time.Now()
+	t.revision.count.End(now)
+	t.revision.responses.Observe(t.status, now.Sub(t.arrived))
+	if t.waited {
+		t.revision.heldFor.Observe(t.held)
+	}
 }
 
 // alight gives the pod back.
@@ -159,19 +166,19 @@ func (t *trip) since() time.Time { return t.entered }
 func (t *trip) cost() int64 { return costOf(t.r) }
 
 // waits implements passenger.
-func (t *trip) waits(left time.Duration) { t.body.Fetch(t.w, t.r, left) }
+func (t *trip) waits(left time.Duration) {
+	t.waited = true
+	t.body.Fetch(t.w, t.r, left)
+}
 
 // board takes a pod, on another revision if the route moves on meanwhile.
 func (t *trip) board(ctx context.Context, roads *roads) error {
 	began := time.Now()
 	for {
 		pod, err := t.revision.take(ctx, t)
-		if err == nil {
+		if !errors.Is(err, errMoved) {
 			t.pod = pod
 			t.held += time.Since(began)
-			return nil
-		}
-		if !errors.Is(err, errMoved) {
 			return err
 		}
 		road, ok := roads.find(t.r.Host)
@@ -259,11 +266,13 @@ func refused(ctx context.Context, resp *http.Response, err error) bool {
 	return resp.Header[proxy.Refused] != nil
 }
 
-// tellTiming adds how long the request waited for a pod, and how long the pod
-// then took to begin its response, when the client asked.
-func tellTiming(resp *http.Response) error {
+// received looks at a response before it is passed on. When the client asked,
+// it adds how long the request waited for a pod, and how long the pod then took
+// to begin its response.
+func received(resp *http.Response) error {
 	delete(resp.Header, proxy.Refused)
 	t := tripOf(resp.Request)
+	t.status = resp.StatusCode
 	if t.r.Header[proxy.Timing] == nil {
 		return nil
 	}
@@ -275,25 +284,28 @@ func tellTiming(resp *http.Response) error {
 // fail answers a request for which there is no response.
 func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, t *trip, err error) {
 	name := t.revision.key.String()
+	say := func(status int, text string) {
+		t.status = status
+		http.Error(w, text, status)
+	}
 	switch cause := context.Cause(r.Context()); {
 	case errors.Is(cause, errSilent):
 		f.log.Warn("a pod is silent", "revision", name, "waited", time.Since(t.arrived))
-		http.Error(w, errSilent.Error(), http.StatusGatewayTimeout)
+		say(http.StatusGatewayTimeout, errSilent.Error())
 	case cause != nil:
-		// The client has gone: nobody reads this.
-		w.WriteHeader(http.StatusBadGateway)
+		say(http.StatusBadGateway, "") // to nobody: the client has gone
 	case errors.Is(err, errUnknown):
-		http.Error(w, fmt.Sprintf("no route has the host %q", t.r.Host), http.StatusNotFound)
+		say(http.StatusNotFound, fmt.Sprintf("no route has the host %q", r.Host))
 	case errors.Is(err, proxy.ErrFull):
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, fmt.Sprintf("%d requests wait for revision %s already", maxHeld, name), http.StatusServiceUnavailable)
+		say(http.StatusServiceUnavailable, fmt.Sprintf("%d requests wait for revision %s already", maxHeld, name))
 	case errors.Is(err, errNoRoom):
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		say(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, errHeldTooLong):
-		http.Error(w, fmt.Sprintf("no pod of revision %s took the request in %s", name, time.Since(t.arrived).Round(time.Second)), http.StatusGatewayTimeout)
+		say(http.StatusGatewayTimeout, fmt.Sprintf("no pod of revision %s took the request in %s", name, time.Since(t.arrived).Round(time.Second)))
 	default:
 		f.log.Warn("a pod gave no answer", "revision", name, "error", err)
-		http.Error(w, "the pod gave no answer: "+err.Error(), http.StatusBadGateway)
+		say(http.StatusBadGateway, "the pod gave no answer: "+err.Error())
 	}
 }

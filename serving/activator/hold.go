@@ -37,6 +37,9 @@ type revision struct {
 	room  *room
 	count proxy.Counter // requests in flight, held ones included
 
+	responses proxy.Responses
+	heldFor   proxy.Histogram // of those that had to wait
+
 	named bool // the table names it; guarded by roads
 
 	mu      sync.Mutex

@@ -22,7 +22,7 @@ type Config struct {
 	// REST is how the API server is reached.
 	REST *rest.Config
 	// Address takes requests; HealthAddress, where there is one, answers
-	// /healthz and /readyz.
+	// /healthz, /readyz and /metrics.
 	Address, HealthAddress string
 	// Stream is the URL of the controller's stream, or unix: and the path of
 	// its socket.
@@ -170,6 +170,7 @@ func (a *activator) health() http.Handler {
 			http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
 		}
 	})
+	mux.Handle("GET /metrics", a.roads.metrics())
 	return mux
 }
 

@@ -235,6 +235,21 @@ func TestRun(t *testing.T) {
 		t.Errorf("after the switch: %q", got)
 	}
 
+	metrics := get(w.health+"/metrics", "") + "\n"
+	labels := fmt.Sprintf(`{namespace_name=%q,revision_name="hello-00001"`, w.namespace)
+	for _, want := range []string{
+		"activator_request_count" + labels + `,response_code_class="2xx"} 2`,
+		"activator_request_latencies_count" + labels + `,response_code_class="2xx"} 2`,
+		"activator_held_latencies_count" + labels + "} 1",
+		"activator_requests_held" + labels + "} 0",
+		"activator_request_concurrency" + labels + "} 0",
+		"activator_pods" + labels + "} 1",
+	} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("no %s in\n%s", want, metrics)
+		}
+	}
+
 	// The old pod leaves: from its deletion on it counts no more.
 	if err := w.bed.Client().Delete(t.Context(), one); err != nil {
 		t.Fatal(err)

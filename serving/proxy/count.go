@@ -9,11 +9,17 @@ import (
 // decides on is what happened. The zero Counter is ready for use.
 type Counter struct {
 	mu       sync.Mutex
-	inFlight int
-	arrived  int
-	busy     time.Duration // requests in flight, integrated over time
-	since    time.Time     // when the current report began
-	changed  time.Time     // up to when busy is right
+	total    Totals
+	changed  time.Time // up to when total.Busy is right
+	reported Totals    // at the last report,
+	since    time.Time // which was then
+}
+
+// Totals is what a Counter has seen since it began.
+type Totals struct {
+	Requests int           // that have begun
+	Busy     time.Duration // requests in flight, integrated over time
+	InFlight int           // at this moment
 }
 
 // Report is what a Counter saw since the report before.
@@ -31,8 +37,8 @@ func (c *Counter) Begin(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance(now)
-	c.inFlight++
-	c.arrived++
+	c.total.InFlight++
+	c.total.Requests++
 }
 
 // End counts a request that is over at now.
@@ -40,14 +46,22 @@ func (c *Counter) End(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance(now)
-	c.inFlight--
+	c.total.InFlight--
 }
 
 // InFlight is the number of requests in flight.
 func (c *Counter) InFlight() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.inFlight
+	return c.total.InFlight
+}
+
+// Totals returns what happened since the beginning.
+func (c *Counter) Totals(now time.Time) Totals {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advance(now)
+	return c.total
 }
 
 // Report returns what happened since the last report, and begins the next one.
@@ -55,11 +69,11 @@ func (c *Counter) Report(now time.Time) Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance(now)
-	r := Report{Requests: c.arrived, InFlight: c.inFlight}
+	r := Report{Requests: c.total.Requests - c.reported.Requests, InFlight: c.total.InFlight}
 	if span := c.changed.Sub(c.since); span > 0 {
-		r.Concurrency = float64(c.busy) / float64(span)
+		r.Concurrency = float64(c.total.Busy-c.reported.Busy) / float64(span)
 	}
-	c.arrived, c.busy, c.since = 0, 0, c.changed
+	c.reported, c.since = c.total, c.changed
 	return r
 }
 
@@ -70,7 +84,7 @@ func (c *Counter) advance(now time.Time) {
 		c.since, c.changed = now, now
 	}
 	if now.After(c.changed) {
-		c.busy += time.Duration(c.inFlight) * now.Sub(c.changed)
+		c.total.Busy += time.Duration(c.total.InFlight) * now.Sub(c.changed)
 		c.changed = now
 	}
 }

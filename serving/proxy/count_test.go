@@ -61,6 +61,9 @@ func TestCounterTakesTimesOutOfOrder(t *testing.T) {
 	c.Begin(start.Add(2 * time.Millisecond))
 	c.End(start.Add(time.Millisecond))
 	c.End(start.Add(4 * time.Millisecond))
+	if got := c.Totals(start.Add(4 * time.Millisecond)); got != (Totals{Requests: 2, Busy: 4 * time.Millisecond}) {
+		t.Errorf("got %+v", got)
+	}
 	if got := c.Report(start.Add(4 * time.Millisecond)); got.InFlight != 0 || got.Requests != 2 || got.Concurrency != 1 {
 		t.Errorf("got %+v", got)
 	}

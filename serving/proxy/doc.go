@@ -4,6 +4,7 @@
 //
 //	Breaker   so many requests at a time, so many waiting, the rest refused
 //	Counter   exact numbers: average concurrency, requests, requests in flight
+//	Metrics   those numbers and latencies, as Prometheus reads them
 //	Drain     how a server leaves without losing a request
 //	Server    serves until its context ends, then drains
 //	Once      no request is sent twice that the next hop may have seen

@@ -107,7 +107,7 @@ func (s *sidecar) measured(next http.Handler) http.Handler {
 			res.done()
 			ended := time.Now()
 			s.metrics.count.End(ended)
-			s.metrics.observe(res.status, ended.Sub(began))
+			s.metrics.responses.Observe(res.status, ended.Sub(began))
 		}()
 		next.ServeHTTP(res, r)
 	})

@@ -212,6 +212,7 @@ func TestMetrics(t *testing.T) {
 	for _, path := range []string{"/", "/", "/bad"} {
 		s.handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
 	}
+	s.metrics.autometrics().ServeHTTP(httptest.NewRecorder(), nil) // another reader
 	metrics := httptest.NewRecorder()
 	s.metrics.usermetrics(s.waiting).ServeHTTP(metrics, nil)
 	s.metrics.autometrics().ServeHTTP(metrics, nil)
@@ -223,7 +224,7 @@ func TestMetrics(t *testing.T) {
 		`revision_request_latencies_bucket{` + labels + `,response_code_class="2xx",le="+Inf"} 2`,
 		`revision_request_latencies_count{` + labels + `,response_code_class="4xx"} 1`,
 		`revision_queue_depth{` + labels + `} 0`,
-		`queue_requests_since_last_scrape{` + labels + `} 3`,
+		`queue_requests_total{` + labels + `} 3`,
 		`queue_requests_in_flight{` + labels + `} 0`,
 	} {
 		if !strings.Contains(text, want+"\n") {
