@@ -39,5 +39,6 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	config.RequestLog = os.Stdout
 	return queue.Run(ctx, config, log)
 }

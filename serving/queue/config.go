@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -32,8 +33,17 @@ type Config struct {
 	// DrainQuiet is how long no request may have come before the pod goes.
 	DrainQuiet time.Duration
 
-	// Labels name the revision in metrics.
+	// RequestLog takes a line for every request, made by RequestLogTemplate, a
+	// text/template over Knative's fields. There is none where either is empty.
+	RequestLog         io.Writer
+	RequestLogTemplate string
+	// LogProbes says that probes are requests to the log too.
+	LogProbes bool
+
+	// Labels name the revision in metrics and in the request log, PodIP the
+	// pod in the latter.
 	Labels Labels
+	PodIP  string
 }
 
 // Labels are the names on every metric.
@@ -50,18 +60,21 @@ const (
 func FromEnv(get func(string) string) (Config, error) {
 	e := env{get: get}
 	c := Config{
-		ListenHost:     get("QUEUE_LISTEN_HOST"),
-		ServingPort:    e.integer("QUEUE_SERVING_PORT", 8012),
-		AdminPort:      8022,
-		AutometricPort: 9090,
-		UsermetricPort: 9091,
-		UserAddress:    "127.0.0.1:" + strconv.Itoa(e.integer("USER_PORT", 8080)),
-		UserH2C:        get("USER_PROTOCOL") == "h2c",
-		Concurrency:    e.integer("CONTAINER_CONCURRENCY", 0),
-		Timeout:        e.seconds("REVISION_TIMEOUT_SECONDS"),
-		ResponseStart:  e.seconds("REVISION_RESPONSE_START_TIMEOUT_SECONDS"),
-		Idle:           e.seconds("REVISION_IDLE_TIMEOUT_SECONDS"),
-		DrainQuiet:     e.duration("DRAIN_QUIET_PERIOD", defaultQuiet),
+		ListenHost:         get("QUEUE_LISTEN_HOST"),
+		ServingPort:        e.integer("QUEUE_SERVING_PORT", 8012),
+		AdminPort:          8022,
+		AutometricPort:     9090,
+		UsermetricPort:     9091,
+		UserAddress:        "127.0.0.1:" + strconv.Itoa(e.integer("USER_PORT", 8080)),
+		UserH2C:            get("USER_PROTOCOL") == "h2c",
+		Concurrency:        e.integer("CONTAINER_CONCURRENCY", 0),
+		Timeout:            e.seconds("REVISION_TIMEOUT_SECONDS"),
+		ResponseStart:      e.seconds("REVISION_RESPONSE_START_TIMEOUT_SECONDS"),
+		Idle:               e.seconds("REVISION_IDLE_TIMEOUT_SECONDS"),
+		DrainQuiet:         e.duration("DRAIN_QUIET_PERIOD", defaultQuiet),
+		RequestLogTemplate: get("SERVING_REQUEST_LOG_TEMPLATE"),
+		LogProbes:          get("SERVING_ENABLE_PROBE_REQUEST_LOG") == "true",
+		PodIP:              get("SERVING_POD_IP"),
 		Labels: Labels{
 			Namespace:     get("SERVING_NAMESPACE"),
 			Service:       get("SERVING_SERVICE"),

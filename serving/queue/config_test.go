@@ -33,10 +33,14 @@ SERVING_SERVICE=svc
 SERVING_CONFIGURATION=cfg
 SERVING_REVISION=rev
 SERVING_POD=pod
+SERVING_POD_IP=10.0.0.1
+SERVING_REQUEST_LOG_TEMPLATE={{.Request.URL}}
+SERVING_ENABLE_PROBE_REQUEST_LOG=true
 SERVING_READINESS_PROBE={"httpGet":{"path":"/healthz?full=1","port":8080,"scheme":"HTTP"},"periodSeconds":2,"successThreshold":1}`,
 			want: func(c *Config) {
 				c.ServingPort, c.ListenHost, c.UserAddress, c.UserH2C, c.Concurrency = 18012, "127.0.0.9", "127.0.0.1:9000", true, 7
 				c.Timeout, c.ResponseStart, c.Idle, c.DrainQuiet = 300*time.Second, 200*time.Second, 100*time.Second, 250*time.Millisecond
+				c.RequestLogTemplate, c.LogProbes, c.PodIP = "{{.Request.URL}}", true, "10.0.0.1"
 				c.Labels = Labels{"ns", "svc", "cfg", "rev", "pod"}
 				c.Probe = Probe{HTTPGet: &HTTPGet{Path: "/healthz?full=1", Port: 8080, Scheme: "HTTP"}, PeriodSeconds: 2, SuccessThreshold: 1}
 			},

@@ -29,12 +29,13 @@ const (
 
 // sidecar is the state that requests share.
 type sidecar struct {
-	config  Config
-	log     *slog.Logger
-	ready   *readiness
-	drain   proxy.Drain
-	breaker *proxy.Breaker // nil without a limit
-	metrics *metrics
+	config   Config
+	log      *slog.Logger
+	ready    *readiness
+	drain    proxy.Drain
+	breaker  *proxy.Breaker // nil without a limit
+	metrics  *metrics
+	requests *requestLog
 }
 
 func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
@@ -43,10 +44,11 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 		return nil, err
 	}
 	s := &sidecar{
-		config:  c,
-		log:     log,
-		ready:   newReadiness(check, c.Probe, log),
-		metrics: newMetrics(c.Labels),
+		config:   c,
+		log:      log,
+		ready:    newReadiness(check, c.Probe, log),
+		metrics:  newMetrics(c.Labels),
+		requests: newRequestLog(c, log),
 	}
 	if c.Concurrency > 0 {
 		s.breaker = proxy.NewBreaker(c.Concurrency, queueFactor*c.Concurrency)
@@ -56,18 +58,20 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 
 // handler is the way of a request through the sidecar, outermost first:
 //
-//  1. probes are answered before anything counts them as requests, or a pod
+//  1. the request log tells of whatever was answered, if it is asked for;
+//  2. probes are answered before anything counts them as requests, or a pod
 //     that kubelet probes would never be quiet;
-//  2. the drain sees every request, also those refused further in;
-//  3. metrics and limits of time enclose the queue: a request that waits too
+//  3. the drain sees every request, also those refused further in;
+//  4. metrics and limits of time enclose the queue: a request that waits too
 //     long for its turn is late like any other;
-//  4. the queue is innermost, so that what it lets through is what the
+//  5. the queue is innermost, so that what it lets through is what the
 //     container has in hand.
 func (s *sidecar) handler() http.Handler {
 	h := s.queued(s.toContainer())
 	h = s.measured(h)
 	h = s.drain.Handler(h)
-	return s.probed(h)
+	h = s.probed(h)
+	return s.requests.handler(h)
 }
 
 // probed answers K-Network-Probe.
