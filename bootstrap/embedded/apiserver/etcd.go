@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 )
 
 // etcd is a running etcd of one member.
@@ -82,7 +83,10 @@ func (e *etcd) serve(socket string) error {
 		return fmt.Errorf("listening for etcd: %w", err)
 	}
 	e.endpoint = address.String()
-	e.server = v3rpc.Server(e.member.Server, nil, nil)
+	// kube-apiserver's clients ask for a sign of life every 30 s, which gRPC
+	// takes for an attack unless it is told otherwise, as embed does.
+	e.server = v3rpc.Server(e.member.Server, nil, nil,
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: embed.DefaultGRPCKeepAliveMinTime}))
 	e.serving.Go(func() { _ = e.server.Serve(listener) }) // until stop
 	return nil
 }
