@@ -313,7 +313,8 @@ func (s *survey) reach(ctx context.Context) {
 	err := images.Reachable(ctx, http.DefaultTransport, refs...)
 	if mute, ok := errors.AsType[*images.UnreachableError](err); ok {
 		s.add("images", Fail, "no container registry in reach: "+mute.Error(),
-			"give a directory with the images: `devbox up --images DIR`; `make lab` in devbox's source makes one from packages")
+			"use --engine embedded, which needs no images, or give a directory with them: `devbox up --images DIR`; "+
+				"`make lab` in devbox's source makes one from packages")
 		return
 	}
 	if err != nil {
