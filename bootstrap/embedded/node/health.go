@@ -82,6 +82,7 @@ func (c *container) askLiveness(ctx context.Context, h *health) {
 		return
 	}
 	s := c.series(c.spec.LivenessProbe, "Liveness")
+	s.delay = s.period() // it has only just started
 	s.turns = func(ok bool) bool {
 		if !ok {
 			h.fail("failed liveness probe")

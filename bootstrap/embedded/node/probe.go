@@ -70,7 +70,8 @@ const (
 // series asks p for ctx's time.
 type series struct {
 	probe *corev1.Probe
-	eager bool // ask often until it succeeds once
+	eager bool          // ask often until it succeeds once
+	delay time.Duration // before the first time, at least
 	ask   func(context.Context) (ok bool, why string)
 	// fails is told of each failure that counts.
 	fails func(why string)
@@ -79,13 +80,17 @@ type series struct {
 	turns func(ok bool) bool
 }
 
+func (s series) period() time.Duration {
+	return time.Duration(max(s.probe.PeriodSeconds, 1)) * time.Second
+}
+
 // run asks until ctx ends or turns says that it is enough. While it is eager,
 // only what fails a whole period after the last counts as a failure.
 func (s series) run(ctx context.Context) {
-	if !sleep(ctx, time.Duration(s.probe.InitialDelaySeconds)*time.Second) {
+	if !sleep(ctx, max(s.delay, time.Duration(s.probe.InitialDelaySeconds)*time.Second)) {
 		return
 	}
-	period := time.Duration(max(s.probe.PeriodSeconds, 1)) * time.Second
+	period := s.period()
 	due, often := time.Now(), newPause(firstAsk, lastAsk)
 	if s.eager {
 		due = due.Add(period)

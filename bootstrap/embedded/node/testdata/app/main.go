@@ -2,6 +2,7 @@
 //
 //	app serve             listens on $PORT and answers until SIGTERM
 //	app exit CODE WORDS   says WORDS and ends
+//	app write FILE WORDS  writes a file and ends
 //	app wait              runs until it is killed
 package main
 
@@ -29,6 +30,10 @@ func main() {
 			panic(err)
 		}
 		os.Exit(code)
+	case "write":
+		if err := os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o644); err != nil {
+			panic(err)
+		}
 	case "wait":
 		fmt.Println("waiting")
 		signal.Ignore(syscall.SIGTERM)
