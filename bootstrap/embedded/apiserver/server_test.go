@@ -52,6 +52,7 @@ func TestServer(t *testing.T) {
 	t.Run("a second server is refused", func(t *testing.T) { refused(t, dir) })
 	t.Run("schemas and rules hold", func(t *testing.T) { validates(t, s) })
 	t.Run("what is owned goes with its owner", func(t *testing.T) { collects(t, s) })
+	t.Run("it asks a node for logs and nobody else may", func(t *testing.T) { asksNode(t, s) })
 	t.Run("a deleted namespace empties", func(t *testing.T) { empties(t, s) })
 	configMap(t, s, "kept", nil)
 	stop()
@@ -115,7 +116,7 @@ func knows(t *testing.T, s *Server) {
 }
 
 func private(t *testing.T, dir string) {
-	for _, file := range []string{"server.key", "tokens.csv", "service-accounts.key", "kubeconfig"} {
+	for _, file := range []string{"server.key", "kubelet.key", "kubelet-client.key", "tokens.csv", "service-accounts.key", "kubeconfig"} {
 		info, err := os.Stat(filepath.Join(dir, file))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v, want mode 0600", file, info, err)
