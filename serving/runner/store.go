@@ -50,11 +50,11 @@ type imageRecord struct {
 
 // layerRecord is what the files of a layer do not say.
 type layerRecord struct {
-	Size      int64       `json:"size"`                // on disk
-	Overlay   bool        `json:"overlay,omitempty"`   // the files say Whiteouts and Opaque as overlayfs has it
-	Whiteouts []string    `json:"whiteouts,omitempty"` // of lower layers' files
-	Opaque    []string    `json:"opaque,omitempty"`    // directories that hide the lower layers'
-	Implied   []string    `json:"implied,omitempty"`   // directories the layer only passes through, so that their mode is a lower layer's
+	Size      int64    `json:"size"`                // on disk
+	Overlay   bool     `json:"overlay,omitempty"`   // the files say Whiteouts and Opaque as overlayfs has it
+	Whiteouts []string `json:"whiteouts,omitempty"` // of lower layers' files
+	Opaque    []string `json:"opaque,omitempty"`    // directories that hide the lower layers'
+	Implied   []string `json:"implied,omitempty"`   // directories the layer only passes through, so that their mode is a lower layer's
 }
 
 const temporary = "tmp-"

@@ -211,14 +211,23 @@ func (u *unpacking) attributes(name string, h *tar.Header) error {
 	if err := u.chown(name, h); err != nil {
 		return err
 	}
-	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
-	if err := u.root.Chmod(name, h.FileInfo().Mode()&bits); err != nil {
+	if err := u.root.Chmod(name, u.mode(h.FileInfo().Mode())); err != nil {
 		return err
 	}
 	if h.ModTime.Before(time.Unix(0, 0)) {
 		return nil
 	}
 	return u.root.Chtimes(name, h.ModTime, h.ModTime)
+}
+
+// mode is what a file gets of the mode it has in the image. A directory that
+// an ordinary user could not change could not be removed either.
+func (u *unpacking) mode(m fs.FileMode) fs.FileMode {
+	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+	if m.IsDir() && !u.own {
+		m |= 0o700
+	}
+	return m & bits
 }
 
 func (u *unpacking) chown(name string, h *tar.Header) error {

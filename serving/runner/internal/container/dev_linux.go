@@ -67,7 +67,7 @@ func shield() error {
 		if err := syscall.Mount(path, path, "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
 			return fmt.Errorf("shielding %s: %w", path, err)
 		}
-		if err := readOnly(path); err != nil {
+		if err := readOnly(path, recursive); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func (r *Root) enter(workingDir string) error {
 		return fmt.Errorf("making the working directory: %w", err)
 	}
 	if r.ReadOnly {
-		return readOnly("/")
+		return readOnly("/", 0)
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (o open) bind() error {
 	if err != nil || !o.ReadOnly {
 		return err
 	}
-	return readOnly(o.Target)
+	return readOnly(o.Target, recursive)
 }
 
 func touch(path string) error {
@@ -175,18 +175,18 @@ func touch(path string) error {
 	return f.Close()
 }
 
-// readOnly takes writing away from a mount and those in it.
-func readOnly(target string) error {
-	const (
-		sysMountSetattr = 442 // the same on every architecture; since Linux 5.12
-		recursive       = 0x8000
-	)
+// recursive makes readOnly go into the mounts that lie in one (AT_RECURSIVE).
+const recursive = 0x8000
+
+// readOnly takes writing away from a mount.
+func readOnly(target string, flags uintptr) error {
+	const sysMountSetattr = 442 // the same on every architecture; since Linux 5.12
 	path, err := syscall.BytePtrFromString(target)
 	if err != nil {
 		return err
 	}
 	attr := struct{ set, clear, propagation, userns uint64 }{set: 1} // MOUNT_ATTR_RDONLY
-	_, _, errno := syscall.Syscall6(sysMountSetattr, 0, uintptr(unsafe.Pointer(path)), recursive,
+	_, _, errno := syscall.Syscall6(sysMountSetattr, 0, uintptr(unsafe.Pointer(path)), flags,
 		uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
 	if errno != 0 {
 		return fmt.Errorf("making %s read-only: %w", target, errno)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -70,7 +71,7 @@ func run(command string, args []string) error {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("ready")
-		select {}
+		time.Sleep(time.Hour)
 	case "fork": // a child that keeps the output open, and then its end
 		self, err := os.Executable()
 		if err != nil {
@@ -90,7 +91,7 @@ func run(command string, args []string) error {
 		}
 		fmt.Println("child", child.Process.Pid)
 		if len(args) > 0 {
-			select {}
+			time.Sleep(time.Hour)
 		}
 	default:
 		return fmt.Errorf("no command %s", command)
