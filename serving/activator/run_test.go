@@ -8,15 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/serving/activator"
@@ -35,8 +34,11 @@ type world struct {
 	namespace string
 	url       string
 	health    string
+	api       *cable // to the API server
+	stream    *cable // to the controller
 	stop      func() error
 
+	gone  atomic.Int64 // streams that have ended
 	mu    sync.Mutex
 	heard []string
 }
@@ -48,11 +50,14 @@ func newWorld(t *testing.T) *world {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	controller.Config.BaseContext = func(net.Listener) context.Context { return ctx }
 	controller.Start()
+	w.stream = newCable(t, controller.Listener.Addr().String())
+	api := w.bed.REST()
+	w.api, api = cableTo(t, api)
 	config := activator.Config{
-		REST:          rest.CopyConfig(w.bed.REST()),
+		REST:          api,
 		Address:       freeAddress(t),
 		HealthAddress: freeAddress(t),
-		Stream:        controller.URL + stream.Path,
+		Stream:        "http://" + w.stream.address + stream.Path,
 		Quiet:         10 * time.Millisecond,
 		Log:           slog.New(slog.DiscardHandler),
 	}
@@ -100,15 +105,23 @@ func (w *world) Receive(_ string, m stream.Message) {
 }
 
 // Gone implements stream.Receiver.
-func (w *world) Gone(string) {}
+func (w *world) Gone(string) { w.gone.Add(1) }
+
+// heardTimes is how often the controller heard line.
+func (w *world) heardTimes(line string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, heard := range w.heard {
+		if heard == line {
+			n++
+		}
+	}
+	return n
+}
 
 func (w *world) hears(line string) {
 	w.t.Helper()
-	w.until("the controller hears "+line, func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return slices.Contains(w.heard, line)
-	})
+	w.until("the controller hears "+line, func() bool { return w.heardTimes(line) > 0 })
 }
 
 func (w *world) until(what string, so func() bool) {
