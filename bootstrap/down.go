@@ -65,7 +65,7 @@ func downEmbedded(ctx context.Context, box *Box, say func(string)) error {
 			return err
 		}
 	}
-	return embedded.RemoveSockets(box.data())
+	return embedded.Remove(box.data())
 }
 
 // downKind removes the cluster, and the network that was made for it.

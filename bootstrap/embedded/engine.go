@@ -67,7 +67,12 @@ func (e *Engine) Failed() <-chan error { return e.parts.failed }
 
 // Stop ends all parts, the last started first, and returns when they have
 // ended: requests in flight are answered, pods get their grace.
-func (e *Engine) Stop() error { return errors.Join(e.parts.stop(), RemoveSockets(e.Dir)) }
+func (e *Engine) Stop() error { return errors.Join(e.parts.stop(), removeSockets(e.Dir)) }
+
+// Remove removes all state in dir, where no Engine runs.
+func Remove(dir string) error {
+	return errors.Join(removeSockets(dir), runner.RemoveAll(dir))
+}
 
 // StartAPI starts the API server.
 func (e *Engine) StartAPI(ctx context.Context) error {

@@ -16,7 +16,7 @@ const socketsPrefix = "devbox-sockets-"
 // whose paths must be short: it is a temporary one, and a link in dir leads to
 // it. The one that an earlier, killed process left is removed.
 func newSockets(dir string) (string, error) {
-	if err := RemoveSockets(dir); err != nil {
+	if err := removeSockets(dir); err != nil {
 		return "", err
 	}
 	sockets, err := os.MkdirTemp("", socketsPrefix)
@@ -29,8 +29,8 @@ func newSockets(dir string) (string, error) {
 	return sockets, nil
 }
 
-// RemoveSockets removes what newSockets made for dir, if anything.
-func RemoveSockets(dir string) error {
+// removeSockets removes what newSockets made for dir, if anything.
+func removeSockets(dir string) error {
 	link := filepath.Join(dir, "sockets")
 	sockets, err := os.Readlink(link)
 	if errors.Is(err, fs.ErrNotExist) {

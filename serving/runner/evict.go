@@ -57,7 +57,7 @@ func (s *store) evict() {
 	trash := s.surplus()
 	s.mu.Unlock()
 	for _, dir := range trash {
-		if err := discard(dir); err != nil {
+		if err := RemoveAll(dir); err != nil {
 			s.log.Warn("an unused layer stays until the next start", "error", fmt.Errorf("removing it: %w", err))
 		}
 	}

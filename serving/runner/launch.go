@@ -25,7 +25,7 @@ func (p *Process) launch(ctx context.Context, s Spec, c container.Spec) error {
 	p.cmd = p.runner.how.command(c)
 	p.cmd.Stdout, p.cmd.Stderr = s.Stdout, s.Stderr
 	if err := p.start(ctx, c); err != nil {
-		return errors.Join(err, discard(p.dir), remove(p.record))
+		return errors.Join(err, RemoveAll(p.dir), remove(p.record))
 	}
 	p.started = time.Now()
 	return nil

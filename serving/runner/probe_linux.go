@@ -44,7 +44,7 @@ func (r *Runner) try(m method) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = discard(dir) }() // the next sweep does it else
+	defer func() { _ = RemoveAll(dir) }() // the next sweep does it else
 	if err := makeDirs(dir, "upper", "work", "root"); err != nil {
 		return err
 	}

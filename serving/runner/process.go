@@ -146,7 +146,7 @@ func (p *Process) Remove() error {
 	if p.gone {
 		return nil
 	}
-	if err := discard(p.dir); err != nil {
+	if err := RemoveAll(p.dir); err != nil {
 		return fmt.Errorf("removing the directory of %s: %w", p.name, err)
 	}
 	if err := os.Remove(p.record); err != nil && !errors.Is(err, os.ErrNotExist) {

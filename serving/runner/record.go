@@ -35,7 +35,7 @@ func Remove(dir string) error {
 	if err := sweep(filepath.Join(dir, "running"), slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	if err := discard(dir); err != nil {
+	if err := RemoveAll(dir); err != nil {
 		return fmt.Errorf("removing the runner's directory: %w", err)
 	}
 	return nil
@@ -52,13 +52,13 @@ func sweep(dir string, log *slog.Logger) error {
 		path := filepath.Join(dir, e.Name())
 		var r record
 		if strings.HasPrefix(e.Name(), temporary) || readJSON(path, &r) != nil {
-			_ = discard(path) // it names no process, because none was let go before the rename
+			_ = RemoveAll(path) // it names no process, because none was let go before the rename
 			continue
 		}
 		if err := r.end(log); err != nil {
 			return fmt.Errorf("ending %s (process %d), which an earlier runner left: %w", r.Name, r.PID, err)
 		}
-		if err := discard(r.Dir); err != nil {
+		if err := RemoveAll(r.Dir); err != nil {
 			return fmt.Errorf("removing the directory of %s, which an earlier runner left: %w", r.Name, err)
 		}
 		if err := os.Remove(path); err != nil {

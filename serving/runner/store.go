@@ -82,7 +82,7 @@ func openStore(dir string, keep int64, overlay bool, log *slog.Logger) (*store, 
 			if err != nil || folder == "images" && info.IsDir() || read(path, e.Name(), info) {
 				continue
 			}
-			if err := discard(path); err != nil {
+			if err := RemoveAll(path); err != nil {
 				return nil, fmt.Errorf("removing what was not finished: %w", err)
 			}
 		}
@@ -222,7 +222,7 @@ func (s *store) add(layer v1.Hash, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = discard(tmp) }() // what is left of it goes at the next start
+	defer func() { _ = RemoveAll(tmp) }() // what is left of it goes at the next start
 	files := filepath.Join(tmp, "fs")
 	if err := os.Mkdir(files, 0o755); err != nil {
 		return err
@@ -244,7 +244,7 @@ func (s *store) add(layer v1.Hash, content io.Reader) error {
 	}
 	if s.layers[layer] != nil { // in a form that is not wanted any more
 		delete(s.layers, layer)
-		if err := discard(s.layerDir(layer)); err != nil {
+		if err := RemoveAll(s.layerDir(layer)); err != nil {
 			return err
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 )
 
-// discard removes a directory with all that is in it, also where an image or
+// RemoveAll removes a directory with all that is in it, also where an image or
 // a process made directories that not even their owner may change.
-func discard(dir string) error {
+func RemoveAll(dir string) error {
 	err := os.RemoveAll(dir)
 	if err == nil || !os.IsPermission(err) {
 		return err
