@@ -38,7 +38,14 @@ func down(ctx context.Context, name string, say func(string)) (string, error) {
 		return "", err
 	}
 	if box == nil {
-		return fmt.Sprintf("there is no box %q", name), nil
+		dir, err := dirOf(name)
+		if err != nil {
+			return "", err
+		}
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Sprintf("there is no box %q", name), nil
+		}
+		box = newBox(name, engineEmbedded, dir) // what is left of a folder needs no more than this
 	}
 	remove := downKind
 	if box.Engine == engineEmbedded {
