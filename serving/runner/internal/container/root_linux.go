@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,7 +36,7 @@ func (r *Root) enter(workingDir string) error {
 	if err := r.overlay(); err != nil {
 		return err
 	}
-	leave, err := pivot(filepath.Join(r.Dir, "root"))
+	leave, err := pivot(path.Join(r.Dir, "root"))
 	if err != nil {
 		return err
 	}
@@ -164,11 +164,11 @@ func (o open) bind() error {
 	return readOnly(o.Target, recursive)
 }
 
-func touch(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+func touch(file string) error {
+	if err := os.MkdirAll(path.Dir(file), 0o755); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o644)
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDONLY, 0o644)
 	if err != nil {
 		return err
 	}
