@@ -15,10 +15,11 @@ help: ## list the targets
 build: ## compile the devbox command to bin/devbox
 	go build -o bin/devbox ./cmd/devbox
 
-test: ## run every test that needs neither a container engine nor a network
+test: build ## run every test that needs no container engine, with the stories on the embedded engine
 	go test -timeout 20m ./...
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACE)
 	cd test/lab && go test ./...
+	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 20m -skip '^TestGrowth' ./test/e2e
 
 check: ## vet, lint, and that what is generated is up to date
 	go vet -tags e2e ./...
@@ -33,7 +34,7 @@ generate: ## make the deepcopy functions and the CRDs again from the Go types
 lab: ## build every image of the box from packages; prints the OCI layout's path
 	@cd test/lab && go run .
 
-up: build ## bring the box up from the lab's images and serve the example
+up: build ## bring a kind box up from the lab's images and serve the example
 	layout=$$($(MAKE) -s lab) && bin/devbox up --images "$$layout" ./examples/hello
 
 down: build ## take the box down, leaving nothing

@@ -70,7 +70,7 @@ func (c *credentials) loadToken() error {
 	line, err := os.ReadFile(c.tokens)
 	if errors.Is(err, fs.ErrNotExist) {
 		line = []byte(rand.Text() + ",admin,admin,system:masters\n")
-		err = os.WriteFile(c.tokens, line, 0o600)
+		err = write(c.tokens, line)
 	}
 	c.token, _, _ = strings.Cut(string(line), ",")
 	return err
@@ -110,7 +110,7 @@ func loadCertificate(certFile, keyFile string, usage x509.ExtKeyUsage) ([]byte, 
 		return nil, err
 	}
 	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return cert, os.WriteFile(certFile, cert, 0o600)
+	return cert, write(certFile, cert)
 }
 
 // loadKey returns the key in file, a new one when there is none.
@@ -138,7 +138,7 @@ func makeKey(file string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
+	return key, write(file, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
 func (c *credentials) restConfig() *rest.Config {

@@ -43,7 +43,7 @@ func lock(dir string) (unlock func() error, err error) {
 func checkFormat(file string) error {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.WriteFile(file, []byte(strconv.Itoa(format)+"\n"), 0o600)
+		return write(file, []byte(strconv.Itoa(format)+"\n"))
 	}
 	if err != nil {
 		return err
@@ -56,4 +56,20 @@ func checkFormat(file string) error {
 		return fmt.Errorf("it was written by a newer devbox (format %d, this one knows %d)", have, format)
 	}
 	return nil
+}
+
+// write writes a file that its owner alone may read, all of it or nothing: a
+// Server that is killed while it starts for the first time leaves no half of
+// a key.
+func write(file string, data []byte) error {
+	tmp := file + ".new" // nobody else writes here, see lock
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp, file)
 }
