@@ -14,7 +14,7 @@ import (
 // HTTP. Each is asked twice, and another container in between: nothing of one
 // answer may get into the next.
 func TestBadContainer(t *testing.T) {
-	long := strings.Repeat("x", 1<<20)
+	long := strings.Repeat("x", 512<<10)
 	for name, test := range map[string]struct{ says, want string }{
 		"nothing":                {"", "502 the user container gave no answer: "},
 		"no HTTP":                {"I am no web server\r\n\r\n", "502 the user container gave no answer: "},
@@ -23,7 +23,7 @@ func TestBadContainer(t *testing.T) {
 		"a wrong status":         {"HTTP/1.1 20x OK\r\n\r\n", "502 the user container gave no answer: "},
 		"a version of its own":   {"HTTP/9.9 200 OK\r\nContent-Length: 2\r\n\r\nok", "200 ok"},
 		"a head without an end":  {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", "502 the user container gave no answer: "},
-		"a header without end":   {"HTTP/1.1 200 OK\r\nX-Long: " + long + long + long + long + long + long + long + long + long + long + long, "502 the user container gave no answer: "},
+		"a header without end":   {"HTTP/1.1 200 OK\r\nX-Long: " + long, "502 the user container gave no answer: "},
 		"a header without name":  {"HTTP/1.1 200 OK\r\n: x\r\nContent-Length: 2\r\n\r\nok", "502 the user container gave no answer: "},
 		"two lengths":            {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!", "502 the user container gave no answer: "},
 		"a length below zero":    {"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok", "502 the user container gave no answer: "},

@@ -304,6 +304,9 @@ func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, t *trip, err er
 		say(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, errHeldTooLong):
 		say(http.StatusGatewayTimeout, fmt.Sprintf("no pod of revision %s took the request in %s", name, time.Since(t.arrived).Round(time.Second)))
+	case t.body.Failed() != nil:
+		w.Header().Set("Connection", "close") // what follows may be anything
+		say(http.StatusBadRequest, "the request's body cannot be read: "+t.body.Failed().Error())
 	default:
 		f.log.Warn("a pod gave no answer", "revision", name, "error", err)
 		say(http.StatusBadGateway, "the pod gave no answer: "+err.Error())

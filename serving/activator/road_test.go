@@ -217,6 +217,7 @@ func (b *box) waiting(name string, n int) {
 // newClient returns a client of one protocol.
 func newClient(t testing.TB, h2c bool) *http.Client {
 	transport := proxy.NewTransport(proxy.TransportConfig{H2C: h2c, Idle: time.Minute})
+	transport.MaxResponseHeaderBytes = 10 << 20 // so that what the proxies bound is seen
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: time.Minute}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -88,6 +89,19 @@ func (r *reading) Read(p []byte) (int, error) {
 
 // Close implements io.Closer. Whoever gave the body closes it.
 func (*reading) Close() error { return nil }
+
+// Failed is why the client's body cannot be read to its end, nil while
+// nobody has found that.
+func (b *Body) Failed() error {
+	if b == nil || !b.mu.TryLock() {
+		return nil
+	}
+	defer b.mu.Unlock()
+	if errors.Is(b.end, io.EOF) {
+		return nil
+	}
+	return b.end
+}
 
 func (b *Body) keep(p []byte) {
 	if b.lost = b.lost || len(b.kept)+len(p) > maxKept; b.lost {

@@ -61,6 +61,8 @@ func NewTransport(c TransportConfig) *http.Transport {
 		DisableCompression:  true, // or it would ask for gzip that nobody asked for, and unpack it
 		MaxIdleConnsPerHost: 1000, // a burst's connections serve the next burst
 		IdleConnTimeout:     c.Idle,
+		// What a container may cost us with a header that does not end.
+		MaxResponseHeaderBytes: maxResponseHeader,
 		// A client that expects 100-continue gets the next hop's word, unless
 		// that has none within a second.
 		ExpectContinueTimeout: time.Second,
@@ -78,6 +80,9 @@ func FullDuplex(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 }
+
+// maxResponseHeader is more than the gateway passes on (Envoy's limit is 60 KiB).
+const maxResponseHeader = 256 << 10
 
 const bufferSize = 32 << 10
 

@@ -53,6 +53,8 @@ func (s Server) Serve(ctx context.Context) error {
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		// OPTIONS * is for the container to answer, like any other request.
+		DisableGeneralOptionsHandler: true,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(s.Listener) }()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,31 @@ func TestContainerRestartDoesNotDrain(t *testing.T) {
 	<-done
 	if got := get(t, url, "K-Network-Probe", "queue"); got != "200 queue" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestAdminPorts asks them for more than they are there for. Whoever can reach
+// them can wait and read, and change nothing.
+func TestAdminPorts(t *testing.T) {
+	s, url := start(t, Config{UserAddress: userServer(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })})
+	ports := map[string]http.Handler{
+		"admin":       s.admin(make(chan struct{})),
+		"autometrics": metricsMux(s.metrics.autometrics()),
+		"usermetrics": metricsMux(s.metrics.usermetrics(s.waiting)),
+	}
+	for name, h := range ports {
+		for _, path := range []string{"/", "/drain", "/metrics", "/wait-for-drain", "/debug/pprof/", "/healthz", "/metrics/../wait-for-drain"} {
+			for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodConnect} {
+				answer := httptest.NewRecorder()
+				h.ServeHTTP(answer, httptest.NewRequest(method, path, nil))
+				if c := answer.Code; c != http.StatusNotFound && c != http.StatusMethodNotAllowed && c != http.StatusTemporaryRedirect && c != http.StatusMovedPermanently {
+					t.Errorf("%s: %s %s got %d", name, method, path, c)
+				}
+			}
+		}
+	}
+	if got := get(t, url); got != "200 ok" || s.drain.Draining() {
+		t.Errorf("afterwards: got %q", got)
 	}
 }
 
