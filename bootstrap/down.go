@@ -10,6 +10,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap/docker"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
@@ -62,7 +63,7 @@ func down(ctx context.Context, name string, say func(string)) (string, error) {
 
 // downEmbedded ends the box's process, and with it every process of its pods.
 func downEmbedded(ctx context.Context, box *Box, say func(string)) error {
-	running, err := embedded.Find(ctx, box.dir())
+	running, err := process.Find(ctx, box.dir())
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/docker"
-	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 )
@@ -50,7 +50,7 @@ type survey struct {
 	docker docker.Info
 	state  kind.State // of the cluster
 
-	process *embedded.Process // the box's, nil where none runs
+	process *process.Process // the box's, nil where none runs
 }
 
 func (s *survey) add(name string, level Level, message, hint string) {
@@ -169,7 +169,7 @@ func (s *survey) lookEmbedded(ctx context.Context, cfg Config, record *Box) {
 	if s.box == nil {
 		s.box = newBox(cfg.Name, engineEmbedded, dir)
 	}
-	if s.process, err = embedded.Find(ctx, dir); err != nil {
+	if s.process, err = process.Find(ctx, dir); err != nil {
 		s.add("box", Fail, err.Error(), "`devbox down` removes the box")
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 )
 
 // process sees to it that the process of an embedded box runs, from this very
@@ -31,8 +32,8 @@ func (u *up) process(ctx context.Context) error {
 	if err := u.box.save(); err != nil {
 		return err
 	}
-	err := embedded.Spawn(ctx, u.box.dir(), u.Command, u.Events)
-	if failed, ok := errors.AsType[*embedded.Failure](err); ok {
+	err := process.Spawn(ctx, u.box.dir(), u.Command, u.Events)
+	if failed, ok := errors.AsType[*process.Failure](err); ok {
 		return &ClusterError{Step: failed.Step, Err: errors.New(failed.Message), Hint: failed.Hint}
 	}
 	if err != nil && ctx.Err() == nil {
@@ -44,7 +45,7 @@ func (u *up) process(ctx context.Context) error {
 // keep says whether the process that runs will do. Where it will not, it has
 // ended.
 func (u *up) keep(ctx context.Context, say func(string)) (bool, error) {
-	program, err := embedded.Program()
+	program, err := process.Program()
 	if err != nil {
 		return false, err
 	}
@@ -86,7 +87,7 @@ func (b *Box) Log() string {
 	if b.Engine != engineEmbedded {
 		return ""
 	}
-	return filepath.Join(b.dir(), embedded.LogName)
+	return filepath.Join(b.dir(), process.LogName)
 }
 
 // Lacks names what a cluster has and the box's engine has not.
@@ -117,7 +118,7 @@ func (b *Box) Watch(ctx context.Context) (_ context.Context, stop func()) {
 				return
 			case <-time.After(lookEvery):
 			}
-			if running, err := embedded.Find(ctx, b.dir()); err == nil && running == nil {
+			if running, err := process.Find(ctx, b.dir()); err == nil && running == nil {
 				cancel(&ClusterError{Step: "box", Err: errors.New("the box's process has ended"), Hint: "its log is " + b.Log()})
 				return
 			}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/charts"
 	"github.com/kind-in-a-box/devbox/internal/event"
@@ -46,7 +47,7 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 	if box.Engine != engineEmbedded {
 		return fmt.Errorf("box %q is of engine %s, which has no process of devbox's", box.Name, box.Engine)
 	}
-	release, err := embedded.Hold(box.dir())
+	release, err := process.Hold(box.dir())
 	if err != nil {
 		return err
 	}

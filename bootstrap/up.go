@@ -5,7 +5,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 	"github.com/kind-in-a-box/devbox/internal/event"
@@ -63,7 +63,7 @@ type up struct {
 
 	// From preflight on.
 	box     *Box
-	running *embedded.Process // the box's process, nil where none runs
+	running *process.Process // the box's process, nil where none runs
 
 	found    kind.State // of the cluster
 	cgroupV1 bool       // on docker's machine

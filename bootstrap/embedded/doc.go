@@ -12,7 +12,7 @@
 //	                         │
 //	                         └── user-container, queue-proxy: its children
 //
-// Process finds, starts and ends the box process; Engine is what runs in it.
-// All state lies in the box's data directory, and a kill -9 at any moment
+// The package process finds, starts and ends the box process; Engine is what
+// runs in it. All state lies in the box's data directory, and a kill -9 at any moment
 // leaves it whole: the next start goes on from there.
 package embedded

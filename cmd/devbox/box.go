@@ -11,7 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
-	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 )
 
 // boxCommand is the process of an embedded box. `devbox up` starts it, and it
@@ -28,7 +28,7 @@ func (d *devbox) boxCommand() *cobra.Command {
 				return classify(codeFailure, err, d.command("up"))
 			}
 			klog.ClearLogger() // it is logged to a file here
-			events, closeEvents := embedded.Events()
+			events, closeEvents := process.Events()
 			defer closeEvents()
 			log := &lumberjack.Logger{Filename: box.Log(), MaxSize: logMegabytes, MaxBackups: 1}
 			defer log.Close()

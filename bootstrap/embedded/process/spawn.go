@@ -1,4 +1,4 @@
-package embedded
+package process
 
 import (
 	"bufio"
@@ -60,8 +60,10 @@ func Spawn(ctx context.Context, dir string, command []string, sink event.Sink) e
 	if err == nil {
 		return cmd.Process.Release()
 	}
-	_ = cmd.Process.Kill() // it has ended already, or has nothing more to say
-	_ = cmd.Wait()
+	// It has nothing more to tell, and ends when it has stopped its parts.
+	kill := time.AfterFunc(stopLimit, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
+	_ = cmd.Wait() // how it ended is told below
 	if failed := (*Failure)(nil); errors.As(err, &failed) {
 		return err
 	}
@@ -116,17 +118,4 @@ func lastWords(file string) string {
 	}
 	text, _ := io.ReadAll(io.LimitReader(f, most)) // it is for the message alone
 	return string(text)
-}
-
-// Events is the other end of Spawn's pipe: the sink of a box process, and what
-// closes it when there is nobody left to tell. Where the process was not
-// started by Spawn the sink drops what it is told.
-func Events() (sink event.Sink, closeIt func()) {
-	f := os.NewFile(eventsFD, "events")
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
-		return nil, func() {}
-	}
-	syscall.CloseOnExec(eventsFD)
-	pipe := &events{file: f, enc: json.NewEncoder(f)}
-	return pipe.tell, pipe.close
 }

@@ -1,4 +1,12 @@
-package embedded
+// Package process finds, starts and ends the process that an embedded box runs
+// in. It outlives the devbox that starts it.
+//
+//	devbox up                                the box's process
+//	  Find ---- process.json, locked? ------ Hold
+//	  Spawn --- command, own session ------> Events
+//	    sink <----- a pipe, until it is ready --/
+//	  Stop ---- SIGTERM, then SIGKILL -----> (lock free: it has ended)
+package process
 
 import (
 	"context"

@@ -1,9 +1,10 @@
-package embedded
+package process
 
 import (
 	"encoding/json"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
@@ -31,4 +32,17 @@ func (e *events) close() {
 		_ = e.file.Close()
 		e.file = nil
 	}
+}
+
+// Events is the other end of Spawn's pipe: the sink of a box process, and what
+// closes it when there is nobody left to tell. Where the process was not
+// started by Spawn the sink drops what it is told.
+func Events() (sink event.Sink, closeIt func()) {
+	f := os.NewFile(eventsFD, "events")
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return nil, func() {}
+	}
+	syscall.CloseOnExec(eventsFD)
+	pipe := &events{file: f, enc: json.NewEncoder(f)}
+	return pipe.tell, pipe.close
 }
