@@ -146,6 +146,8 @@ func (d *deciding) needed() int32 {
 		d.why = nil
 		d.say("panics at %d: %s", pods(panicky), d.measured(d.o.Panic, d.spec.PanicWindow()))
 		d.rated(pods(panicky), want)
+	} else if want < pods(stable) {
+		d.rated(pods(stable), want)
 	}
 	if want < d.s.peak {
 		d.say("not below %d in a panic", d.s.peak)
