@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -16,6 +17,10 @@ import (
 
 // parallel is how many layers of an image come at a time.
 const parallel = 3
+
+// again is how a registry that does not answer is asked again: for less than
+// half a second, because the caller knows better whether there is a point.
+var again = remote.Backoff{Duration: 100 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}
 
 // source is where an image comes from.
 type source struct {
@@ -36,6 +41,7 @@ func (r *Runner) source(ref string, auth authn.Keychain) (source, error) {
 	}
 	options := []remote.Option{
 		remote.WithTransport(r.transport),
+		remote.WithRetryBackoff(again),
 		remote.WithPlatform(v1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH}),
 	}
 	if auth != nil {

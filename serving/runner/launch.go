@@ -73,6 +73,9 @@ func (p *Process) start(ctx context.Context, c container.Spec) error {
 	if len(words) > 0 {
 		return errors.Join(errors.New(string(words)), p.abandon())
 	}
+	if !stop() { // it was killed a moment ago
+		return errors.Join(context.Cause(ctx), p.abandon())
+	}
 	return nil
 }
 

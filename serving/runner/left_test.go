@@ -159,7 +159,11 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	<-ended
 	if left := entries(t, filepath.Join(dir, "running")); len(left) != 0 {
 		t.Errorf("records stay: %v", left)

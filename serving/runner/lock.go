@@ -11,7 +11,7 @@ import (
 
 // patience is how long New waits for a Runner that was killed a moment ago to
 // be gone.
-const patience = 2 * time.Second
+const patience = time.Second
 
 // lock makes this program the only one that has the directory, until unlock
 // is called or the program ends, however it ends.

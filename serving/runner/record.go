@@ -21,26 +21,6 @@ type record struct {
 	Dir   string `json:"dir"`
 }
 
-// Remove removes dir, which a Runner had, and ends the processes that it left
-// if it was killed. A Runner that lives keeps it from doing so.
-func Remove(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, "running")); err != nil {
-		return os.RemoveAll(dir) // no Runner has been here
-	}
-	unlock, err := lock(filepath.Join(dir, "lock"))
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := sweep(filepath.Join(dir, "running"), slog.New(slog.DiscardHandler)); err != nil {
-		return err
-	}
-	if err := RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing the runner's directory: %w", err)
-	}
-	return nil
-}
-
 // sweep ends the processes that the records in dir name, and removes their
 // directories.
 func sweep(dir string, log *slog.Logger) error {

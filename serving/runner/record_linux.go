@@ -19,9 +19,9 @@ func startOf(pid int) (string, error) {
 		return "", err
 	}
 	// The second field is the program's name, in parentheses, and may hold
-	// anything; the fields after it are counted from its end.
+	// anything; here are those after it, the third and so on.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const state, start = 3 - 3, 22 - 3
+	const state, start = 0, 22 - 3
 	if len(fields) <= start {
 		return "", fmt.Errorf("reading the state of process %d: %q", pid, stat)
 	}

@@ -40,7 +40,7 @@ func unpack(dir string, content io.Reader, overlay bool) (*layerRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was opened for looking up names alone
 	u := &unpacking{
 		root: root, own: os.Geteuid() == 0,
 		dirs: map[string]*tar.Header{}, implied: map[string]bool{".": true}, real: map[string]string{},

@@ -85,7 +85,7 @@ func TestScope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	for name, want := range map[string]string{
 		"": ".", "a/b": "a/b", "abs/f": "a/b/f", "up/b": "a/b", "a/b/back/x": "a/x", "a/b/back/../run": "run",
 		"../../a": "a", "none/../run": "run", "far/passwd": "etc/passwd", "abs/back/back": "a/back",

@@ -112,7 +112,7 @@ func become() error {
 	err := syscall.Exec(file, s.Args, s.Env)
 	switch {
 	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Errorf("running %s: %w: it is made for another machine, or is a script without #!", s.Args[0], err)
+		return fmt.Errorf("running %s: %w: it is made for another machine, or is a script that names no interpreter", s.Args[0], err)
 	case errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("running %s: its interpreter or loader is not in the image", s.Args[0])
 	}
