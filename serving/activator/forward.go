@@ -191,13 +191,16 @@ func (t *trip) board(ctx context.Context, roads *roads) error {
 	}
 }
 
+// byActivator is a header's value, which nobody changes.
+var byActivator = []string{proxy.Activator}
+
 // rewrite says for whom the request is. The pod is chosen later.
 func rewrite(r *httputil.ProxyRequest) {
 	h := r.Out.Header
 	proxy.StripInternal(h)
 	delete(h, proxy.Timing)
 	proxy.BeginForwarded(r.In, h)
-	h[proxy.ProxyRequest] = []string{proxy.Activator}
+	h[proxy.ProxyRequest] = byActivator
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -249,8 +252,7 @@ func (f *forwarder) send(t *trip, req *http.Request) (*http.Response, error) {
 		transport = f.h2c
 	}
 	req.URL.Host = t.pod.address
-	req.Header[proxy.Namespace] = []string{t.revision.key.Namespace}
-	req.Header[proxy.Revision] = []string{t.revision.key.Name}
+	req.Header[proxy.Namespace], req.Header[proxy.Revision] = t.revision.namespace, t.revision.name
 	late := time.AfterFunc(timeout+grace, func() { t.cancel(errSilent) })
 	defer late.Stop()
 	return transport.RoundTrip(req)

@@ -37,6 +37,8 @@ type revision struct {
 	room  *room
 	count proxy.Counter // requests in flight, held ones included
 
+	namespace, name []string // of key, as values of headers, which nobody changes
+
 	responses proxy.Responses
 	heldFor   proxy.Histogram // of those that had to wait
 

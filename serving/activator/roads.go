@@ -124,7 +124,10 @@ func (r *roads) name(t *table) {
 	for key := range t.revisions {
 		rev := r.revisions[key]
 		if rev == nil {
-			rev = &revision{key: key, tell: r.tell, room: r.room, pods: make(map[types.UID]*pod)}
+			rev = &revision{
+				key: key, namespace: []string{key.Namespace}, name: []string{key.Name},
+				tell: r.tell, room: r.room, pods: make(map[types.UID]*pod),
+			}
 			r.revisions[key] = rev
 		}
 		rev.named = true

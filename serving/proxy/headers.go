@@ -63,6 +63,9 @@ func KeepForwarded(in, out http.Header) {
 	}
 }
 
+// protoHTTP is a header's value, which nobody changes.
+var protoHTTP = []string{"http"}
+
 // BeginForwarded makes r.Out begin the forwarding headers where no proxy
 // before us did: the client is whoever sent the request to us.
 func BeginForwarded(in *http.Request, out http.Header) {
@@ -72,7 +75,7 @@ func BeginForwarded(in *http.Request, out http.Header) {
 		}
 	}
 	if out["X-Forwarded-Proto"] == nil {
-		out["X-Forwarded-Proto"] = []string{"http"}
+		out["X-Forwarded-Proto"] = protoHTTP
 	}
 }
 
