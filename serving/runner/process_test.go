@@ -210,7 +210,10 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 	odd := w.pull(t, w.push(t, "odd", v1.Config{}, base(t), layer(t,
 		file("bin/script", 0o755, "#!/bin/none\n"), file("bin/garbage", 0o755, "garbage"), file("bin/data", 0o644, "data"))))
 	defer odd.Release()
+	bare := w.pull(t, w.push(t, "bare", v1.Config{})) // no layer at all
+	defer bare.Release()
 	for want, s := range map[string]Spec{
+		"/bare: no such file in the image":    {Image: bare, Args: []string{"/bare"}},
 		"no such program in the image's PATH": {Image: image, Args: []string{"nothing"}},
 		"/none: no such file in the image":    {Image: image, Args: []string{"/none"}},
 		"no such file or directory":           {Image: image, Mounts: []Mount{{Source: "/no/such/file", Target: "/x"}}},

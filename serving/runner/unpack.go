@@ -138,7 +138,7 @@ func (u *unpacking) write(name string, h *tar.Header, content io.Reader) error {
 	switch h.Typeflag {
 	case tar.TypeDir:
 		return u.dir(name, h)
-	case tar.TypeReg, tar.TypeRegA: //nolint:staticcheck // old archives have it
+	case tar.TypeReg:
 		return u.file(name, h, content)
 	case tar.TypeSymlink:
 		if err := u.root.Symlink(h.Linkname, name); err != nil {

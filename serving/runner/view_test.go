@@ -31,7 +31,7 @@ func layered(t *testing.T) []v1.Layer {
 // The view and the kernel's overlay must agree, so both are asked.
 func TestViewIsWhatAProcessSees(t *testing.T) {
 	w := newWorld(t, Options{})
-	image := w.pull(t, w.push(t, "layered", v1.Config{User: "0"}, append(layered(t), program(t))...))
+	image := w.pull(t, w.push(t, "layered", v1.Config{User: "0"}, append(layered(t), program(t), layer(t, file("a/other", 0o644, "")), program(t))...)) // one layer twice
 	defer image.Release()
 	v := w.store.view(image.record)
 	for name, want := range map[string]string{
