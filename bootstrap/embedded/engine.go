@@ -69,10 +69,14 @@ func (e *Engine) Failed() <-chan error { return e.parts.failed }
 // ended: requests in flight are answered, pods get their grace.
 func (e *Engine) Stop() error { return errors.Join(e.parts.stop(), removeSockets(e.Dir)) }
 
-// Remove removes all state in dir, where no Engine runs.
+// Remove removes all state in dir, where no Engine runs, and what a killed one
+// may have left running.
 func Remove(dir string) error {
-	return errors.Join(removeSockets(dir), runner.RemoveAll(dir))
+	return errors.Join(removeSockets(dir), runner.Remove(filepath.Join(dir, runnerDir)), runner.RemoveAll(dir))
 }
+
+// runnerDir is the runner's directory in the box's data.
+const runnerDir = "runner"
 
 // StartAPI starts the API server.
 func (e *Engine) StartAPI(ctx context.Context) error {
@@ -147,7 +151,7 @@ func (e *Engine) Push(ctx context.Context, repository string, img v1.Image) (str
 
 // StartNode starts the node, which takes up the pods that it ran before.
 func (e *Engine) StartNode(ctx context.Context) (runner.Isolation, error) {
-	r, err := runner.New(filepath.Join(e.Dir, "runner"), runner.Options{Log: e.log})
+	r, err := runner.New(filepath.Join(e.Dir, runnerDir), runner.Options{Log: e.log})
 	if err != nil {
 		return runner.Isolation{}, fmt.Errorf("preparing to run pods: %w", err)
 	}
