@@ -1,8 +1,10 @@
 package activator_test
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/stream"
 )
 
 // cable leads connections from one address to another, until it is cut.
@@ -208,5 +211,43 @@ func TestControllerGone(t *testing.T) {
 	w.until("it is back, with all that answers", func() bool { return w.heardTimes("pod one of hello-00001 answers: true") >= 2 })
 	if total, bad := stop(); len(bad) > 0 || total == 0 {
 		t.Errorf("%d of %d requests failed, first: %v", len(bad), total, bad)
+	}
+}
+
+// TestOthersSendNoStream has other pods of the box try to speak for an
+// activator.
+func TestOthersSendNoStream(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]struct{ token, want string }{
+		"without a token":                  {"", "401 want a token"},
+		"with a token of nobody":           {"nonsense", "403 this token does not send a stream: "},
+		"with a user container's token":    {w.token("default", "https://kubernetes.default.svc"), "403 this token does not send a stream: "},
+		"with another account's":           {w.token("default", stream.Audience), "403 this token does not send a stream: it is that of system:serviceaccount:" + w.namespace + ":default"},
+		"with the activator's for the API": {w.token("activator", "https://kubernetes.default.svc"), "403 this token does not send a stream: "},
+	} {
+		lie := fmt.Sprintf(`{"pod":{"namespace":%q,"name":"lie","uid":"1","revision":"hello-00001","answers":true}}`, w.namespace)
+		req, err := http.NewRequest(http.MethodPost, "http://"+w.stream.address+stream.Path, strings.NewReader(lie+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Devbox-Activator", "a liar")
+		if test.token != "" {
+			req.Header.Set("Authorization", "Bearer "+test.token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := fmt.Sprintf("%d %s", resp.StatusCode, body); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+	if n := w.heardTimes("pod lie of hello-00001 answers: true"); n > 0 {
+		t.Error("the controller believes others")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +29,9 @@ type Config struct {
 	// Stream is the URL of the controller's stream, or unix: and the path of
 	// its socket.
 	Stream string
+	// StreamToken is the file with the token that the controller asks for;
+	// "" where it asks for none. Kubernetes renews such files.
+	StreamToken string
 	// HoldMemory is how many bytes the requests that wait for a pod may take
 	// together (default 256 MiB, and at most half of the process' memory limit).
 	HoldMemory int64
@@ -106,6 +111,12 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
 	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
 	a.client = stream.NewClient(c.Stream, func() []stream.Message { return a.roads.snapshot() }, c.Log)
+	if c.StreamToken != "" {
+		a.client.Token = func() (string, error) {
+			token, err := os.ReadFile(c.StreamToken)
+			return strings.TrimSpace(string(token)), err
+		}
+	}
 	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
 	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: c.Log}
 	return a, nil

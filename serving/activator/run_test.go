@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,7 +49,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, bed: bed.Start(t)}
 	w.namespace = w.bed.Namespace(t)
-	controller := httptest.NewUnstartedServer(stream.Handler(w))
+	controller := httptest.NewUnstartedServer(stream.Handler(w, stream.Account(w.bed.Client(), w.namespace, "activator")))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	controller.Config.BaseContext = func(net.Listener) context.Context { return ctx }
 	controller.Start()
@@ -58,8 +61,12 @@ func newWorld(t *testing.T) *world {
 		Address:       freeAddress(t),
 		HealthAddress: freeAddress(t),
 		Stream:        "http://" + w.stream.address + stream.Path,
+		StreamToken:   filepath.Join(t.TempDir(), "token"),
 		Quiet:         10 * time.Millisecond,
 		Log:           slog.New(slog.DiscardHandler),
+	}
+	if err := os.WriteFile(config.StreamToken, []byte(w.token("activator", stream.Audience)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	w.url, w.health = "http://"+config.Address, "http://"+config.HealthAddress
 	serving, leave := context.WithCancel(ctx)
@@ -88,6 +95,20 @@ func freeAddress(t *testing.T) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
+}
+
+// token is a ServiceAccount's, for an audience.
+func (w *world) token(account, audience string) string {
+	w.t.Helper()
+	a := &corev1.ServiceAccount{ObjectMeta: w.meta(account)}
+	if err := w.bed.Client().Create(w.t.Context(), a); client.IgnoreAlreadyExists(err) != nil {
+		w.t.Fatal(err)
+	}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}}
+	if err := w.bed.Client().SubResource("token").Create(w.t.Context(), a, request); err != nil {
+		w.t.Fatal(err)
+	}
+	return request.Status.Token
 }
 
 // Receive implements stream.Receiver.

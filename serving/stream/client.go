@@ -29,6 +29,10 @@ const (
 // Client is the activator's end of the stream. Send never blocks; Run carries
 // what was sent to the controller.
 type Client struct {
+	// Token, where there is one, returns what the controller's Guards ask for.
+	// It is called for every connection, and set before Run.
+	Token func() (string, error)
+
 	url      string
 	name     string
 	snapshot func() []Message
@@ -158,13 +162,21 @@ func (c *Client) stream(ctx context.Context) (heard bool, err error) {
 		return false, fmt.Errorf("making the stream's request: %w", err)
 	}
 	req.Header.Set(sourceHeader, c.name)
+	if c.Token != nil {
+		token, err := c.Token()
+		if err != nil {
+			return false, fmt.Errorf("reading the stream's token: %w", err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return false, fmt.Errorf("dialling the controller: %w", orCause(ctx, err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("dialling the controller: %s", resp.Status)
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as far as it can be read
+		return false, fmt.Errorf("dialling the controller: %s: %s", resp.Status, bytes.TrimSpace(why))
 	}
 
 	var reader sync.WaitGroup

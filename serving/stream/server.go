@@ -57,10 +57,11 @@ func (r Receivers) Gone(source string) {
 }
 
 // Serve takes streams for to from listener until ctx ends, and returns when
-// all of them have ended.
-func Serve(ctx context.Context, listener net.Listener, to Receiver) error {
+// all of them have ended. Guards say from whom; without any, from everybody
+// who can reach listener.
+func Serve(ctx context.Context, listener net.Listener, to Receiver, guards ...Guard) error {
 	mux := http.NewServeMux()
-	mux.Handle("POST "+Path, Handler(to))
+	mux.Handle("POST "+Path, Handler(to, guards...))
 	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: deadAfter,
@@ -80,10 +81,11 @@ func Serve(ctx context.Context, listener net.Listener, to Receiver) error {
 	return <-stopped
 }
 
-// Handler takes streams for to. A stream ends with its request's context,
-// so the server's BaseContext should end when the server is to stop.
-func Handler(to Receiver) http.Handler {
-	return &handler{to: to, streams: make(map[string]*incoming)}
+// Handler takes streams for to from those that guards let in. A stream ends
+// with its request's context, so the server's BaseContext should end when the
+// server is to stop.
+func Handler(to Receiver, guards ...Guard) http.Handler {
+	return guarded(&handler{to: to, streams: make(map[string]*incoming)}, guards)
 }
 
 type handler struct {
