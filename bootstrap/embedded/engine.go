@@ -75,8 +75,12 @@ func Remove(dir string) error {
 	return errors.Join(removeSockets(dir), runner.Remove(filepath.Join(dir, runnerDir)), runner.RemoveAll(dir))
 }
 
-// runnerDir is the runner's directory in the box's data.
-const runnerDir = "runner"
+const (
+	// runnerDir is the runner's directory in the box's data.
+	runnerDir = "runner"
+	// runnerKeep is little, since the registry beside it has the layers too.
+	runnerKeep = 128 << 20
+)
 
 // StartAPI starts the API server.
 func (e *Engine) StartAPI(ctx context.Context) error {
@@ -151,7 +155,7 @@ func (e *Engine) Push(ctx context.Context, repository string, img v1.Image) (str
 
 // StartNode starts the node, which takes up the pods that it ran before.
 func (e *Engine) StartNode(ctx context.Context) (runner.Isolation, error) {
-	r, err := runner.New(filepath.Join(e.Dir, runnerDir), runner.Options{Log: e.log})
+	r, err := runner.New(filepath.Join(e.Dir, runnerDir), runner.Options{Keep: runnerKeep, Log: e.log})
 	if err != nil {
 		return runner.Isolation{}, fmt.Errorf("preparing to run pods: %w", err)
 	}

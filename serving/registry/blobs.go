@@ -17,7 +17,7 @@ import (
 
 // grace is how long a blob that no manifest needs stays: its manifest may
 // be on its way.
-const grace = 10 * time.Minute
+const grace = time.Minute
 
 // blobs are files named by their content. A blob belongs to no repository:
 // the box has one user, and a layer is stored once.
