@@ -220,10 +220,10 @@ func TestOthersSendNoStream(t *testing.T) {
 	w := newWorld(t)
 	for name, test := range map[string]struct{ token, want string }{
 		"without a token":                  {"", "401 want a token"},
-		"with a token of nobody":           {"nonsense", "403 this token does not send a stream: "},
-		"with a user container's token":    {w.token("default", "https://kubernetes.default.svc"), "403 this token does not send a stream: "},
-		"with another account's":           {w.token("default", stream.Audience), "403 this token does not send a stream: it is that of system:serviceaccount:" + w.namespace + ":default"},
-		"with the activator's for the API": {w.token("activator", "https://kubernetes.default.svc"), "403 this token does not send a stream: "},
+		"with a token of nobody":           {"nonsense", "403 the API server does not know this token: "},
+		"with a user container's token":    {w.token("default", "https://kubernetes.default.svc"), "403 the API server does not know this token: "},
+		"with another account's":           {w.token("default", stream.Audience), "403 this is the token of system:serviceaccount:" + w.namespace + ":default"},
+		"with the activator's for the API": {w.token("activator", "https://kubernetes.default.svc"), "403 the API server does not know this token: "},
 	} {
 		lie := fmt.Sprintf(`{"pod":{"namespace":%q,"name":"lie","uid":"1","revision":"hello-00001","answers":true}}`, w.namespace)
 		req, err := http.NewRequest(http.MethodPost, "http://"+w.stream.address+stream.Path, strings.NewReader(lie+"\n"))

@@ -24,6 +24,7 @@ import (
 	"github.com/kind-in-a-box/devbox/serving/activator"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/stream"
+	"github.com/kind-in-a-box/devbox/serving/stream/account"
 	"github.com/kind-in-a-box/devbox/test/bed"
 )
 
@@ -49,7 +50,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, bed: bed.Start(t)}
 	w.namespace = w.bed.Namespace(t)
-	controller := httptest.NewUnstartedServer(stream.Handler(w, stream.Account(w.bed.Client(), w.namespace, "activator")))
+	controller := httptest.NewUnstartedServer(stream.Handler(w, account.Only(w.bed.Client(), w.namespace, "activator", stream.Audience)))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	controller.Config.BaseContext = func(net.Listener) context.Context { return ctx }
 	controller.Start()

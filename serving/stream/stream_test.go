@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -399,3 +400,31 @@ func (p *pipes) Accept() (net.Conn, error) {
 
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.conns) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+// TestGuards let nobody in who has no token, nor whom they do not know.
+func TestGuards(t *testing.T) {
+	guard := func(_ context.Context, token string) (string, error) {
+		switch token {
+		case "the activator's":
+			return "", nil
+		case "another's":
+			return "this is another's", nil
+		}
+		return "", errors.New("the API server is away")
+	}
+	for _, test := range []struct{ header, want string }{
+		{"", "401 want a token"},
+		{"Basic the activator's", "401 want a token"},
+		{"Bearer another's", "403 this is another's"},
+		{"Bearer nobody's", "503 the API server is away"},
+		{"Bearer the activator's", "400 want a POST with the header Devbox-Activator"}, // and is in
+	} {
+		answer := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, Path, nil)
+		r.Header.Set("Authorization", test.header)
+		Handler(Receivers{}, guard).ServeHTTP(answer, r)
+		if got := fmt.Sprintf("%d %s", answer.Code, strings.TrimSpace(answer.Body.String())); got != test.want {
+			t.Errorf("%q: got %q, want %q", test.header, got, test.want)
+		}
+	}
+}
