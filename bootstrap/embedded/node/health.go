@@ -140,16 +140,21 @@ func (c *container) preStop(limit context.Context, process *runner.Process) {
 	}
 	ctx, cancel := context.WithCancel(limit)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- c.hook(ctx, c.spec.Lifecycle.PreStop) }()
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = c.hook(ctx, c.spec.Lifecycle.PreStop)
+	}()
 	select {
-	case err := <-done:
-		if err != nil {
-			c.warn(reasonFailedPreStop, "PreStopHook failed: %s", err)
-		}
+	case <-done:
 	case <-process.Done():
 		cancel()
 		<-done
+		return
+	}
+	if err != nil {
+		c.warn(reasonFailedPreStop, "PreStopHook failed: %s", err)
 	}
 }
 

@@ -56,7 +56,7 @@ func (r *reading) read(ctx context.Context, path string, live *logFile) error {
 		return fmt.Errorf("opening a log: %w", err)
 	}
 	defer func() { file.Close() }()
-	lines := &lineReader{buffered: bufio.NewReaderSize(file, maxLine)}
+	lines := newLineReader(file)
 	if err := r.past(path, lines); err != nil || !r.follow || live == nil {
 		return ignoreLimit(err)
 	}
@@ -72,7 +72,7 @@ func (r *reading) read(ctx context.Context, path string, live *logFile) error {
 			if file, cuts, err = openNewest(path, live); err != nil {
 				return fmt.Errorf("opening a log: %w", err)
 			}
-			lines = &lineReader{buffered: bufio.NewReaderSize(file, maxLine)}
+			lines = newLineReader(file)
 			continue
 		case ended:
 			return nil
@@ -109,7 +109,7 @@ func (r *reading) past(path string, newest *lineReader) error {
 	switch {
 	case err == nil:
 		defer old.Close()
-		if err := (&lineReader{buffered: bufio.NewReaderSize(old, maxLine)}).each(write); err != nil {
+		if err := newLineReader(old).each(write); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
@@ -184,6 +184,10 @@ type lineReader struct {
 	rest     []byte
 }
 
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{buffered: bufio.NewReaderSize(r, maxLine)}
+}
+
 // each gives all lines there are to f, which must not keep them.
 func (l *lineReader) each(f func([]byte) error) error {
 	for {
@@ -224,8 +228,13 @@ func (r *ring) add(line []byte) error {
 func lastWords(path string) string {
 	const lines, size = 80, 2 << 10
 	var text bytes.Buffer
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
 	r := &reading{tail: lines, limit: -1, out: &text}
-	if err := r.read(context.Background(), path, nil); err != nil {
+	if err := r.past(path, newLineReader(file)); err != nil {
 		return ""
 	}
 	if over := text.Len() - size; over > 0 {

@@ -31,8 +31,8 @@ type machine struct {
 
 // thisMachine looks at the machine, and at the disk that dir is on.
 func thisMachine(dir string) (machine, error) {
-	var disk unix.Statfs_t
-	if err := unix.Statfs(dir, &disk); err != nil {
+	disk, err := diskSize(dir)
+	if err != nil {
 		return machine{}, err
 	}
 	memory, err := memorySize()
@@ -55,7 +55,7 @@ func thisMachine(dir string) (machine, error) {
 		capacity: corev1.ResourceList{
 			corev1.ResourceCPU:              *resource.NewQuantity(int64(runtime.NumCPU()), resource.DecimalSI),
 			corev1.ResourceMemory:           *resource.NewQuantity(memory, resource.BinarySI),
-			corev1.ResourceEphemeralStorage: *resource.NewQuantity(int64(disk.Blocks)*int64(disk.Bsize), resource.BinarySI),
+			corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk, resource.BinarySI),
 			corev1.ResourcePods:             *resource.NewQuantity(maxPods, resource.DecimalSI),
 		},
 		id:      digest(host),

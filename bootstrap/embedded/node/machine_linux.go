@@ -9,3 +9,9 @@ func memorySize() (int64, error) {
 	}
 	return int64(info.Totalram) * int64(info.Unit), nil
 }
+
+func diskSize(dir string) (int64, error) {
+	var disk unix.Statfs_t
+	err := unix.Statfs(dir, &disk)
+	return int64(disk.Blocks) * disk.Bsize, err
+}

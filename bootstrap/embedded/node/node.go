@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -161,9 +160,4 @@ func (n *node) find(namespace, name string) *pod {
 		}
 	}
 	return nil
-}
-
-// reference is what an event about the whole of the node is about.
-func (n *node) reference() *corev1.ObjectReference {
-	return &corev1.ObjectReference{Kind: "Node", Name: n.name, UID: types.UID(n.name)}
 }

@@ -27,7 +27,11 @@ func newProber() prober {
 // ask returns whether p succeeds for c at address, and if not, why.
 func (r prober) ask(ctx context.Context, c *corev1.Container, p *corev1.Probe, address string) (ok bool, why string) {
 	timeout := time.Duration(max(p.TimeoutSeconds, 1)) * time.Second
-	result, words, err := probe.Failure, "", error(nil)
+	var (
+		result probe.Result
+		words  string
+		err    error
+	)
 	switch {
 	case p.HTTPGet != nil:
 		request, reqErr := httpprobe.NewRequestForHTTPGetAction(p.HTTPGet, c, address, "probe")

@@ -214,16 +214,11 @@ func within(volume, sub string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer root.Close()
-	if _, err := root.Stat(sub); errors.Is(err, fs.ErrNotExist) {
+	_, err = root.Stat(sub)
+	if errors.Is(err, fs.ErrNotExist) {
 		err = root.MkdirAll(sub, 0o755)
-		if err != nil {
-			return "", err
-		}
-	} else if err != nil {
-		return "", err
 	}
-	return filepath.Join(volume, sub), nil
+	return filepath.Join(volume, sub), errors.Join(err, root.Close())
 }
 
 // isEmptyDir says whether containers may write to the volume.

@@ -1,39 +1,21 @@
 package node
 
 import (
-	"archive/tar"
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -55,7 +37,7 @@ const patience = 60 * time.Second
 // world is a running node, the API server it has its pods from, and a
 // namespace for them.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	client    kubernetes.Interface
 	namespace string
 	node      string
@@ -65,7 +47,7 @@ type world struct {
 	stop      func()
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	b := bed.Start(t)
 	config := b.REST()
 	config.QPS = -1
@@ -77,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, client: client, namespace: b.Namespace(t), node: strings.ToLower(t.Name()), image: ref, dir: t.TempDir(), tls: credentials(t)}
+	w := &world{t: t, client: client, namespace: b.Namespace(t), node: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), image: ref, dir: t.TempDir(), tls: credentials(t)}
 	w.start()
 	return w
 }
@@ -114,93 +96,6 @@ func (w *world) start() {
 		w.t.Fatalf("Run: %v", err)
 	}
 }
-
-// credentials are those of a node and, here, of its client too.
-func credentials(t *testing.T) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IsCA:        true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	pair := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	return &tls.Config{
-		Certificates: []tls.Certificate{pair}, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
-	}
-}
-
-// program builds testdata/app.
-var program = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "node-test-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "app"), "./testdata/app")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
-	}
-	return os.ReadFile(filepath.Join(dir, "app"))
-})
-
-// image pushes testdata/app to a registry of this process, and returns the
-// image's reference.
-var image = sync.OnceValues(func() (string, error) {
-	app, err := program()
-	if err != nil {
-		return "", err
-	}
-	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
-	if err := w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(app))}); err != nil {
-		return "", err
-	}
-	if _, err := w.Write(app); err != nil {
-		return "", err
-	}
-	if err := w.Close(); err != nil {
-		return "", err
-	}
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer.Bytes())), nil })
-	if err != nil {
-		return "", err
-	}
-	img, err := mutate.AppendLayers(empty.Image, l)
-	if err != nil {
-		return "", err
-	}
-	config := v1.Config{Entrypoint: []string{"/app"}, Cmd: []string{"serve"}, Env: []string{"FROM=image"}}
-	if img, err = mutate.Config(img, config); err != nil {
-		return "", err
-	}
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)))) // for all tests
-	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://") + "/app:1")
-	if err != nil {
-		return "", err
-	}
-	if err := remote.Write(ref, img); err != nil {
-		return "", err
-	}
-	digest, err := img.Digest()
-	return ref.Context().Name() + "@" + digest.String(), err
-})
 
 // wait returns the pod when it is as wanted; is gets nil for a pod that is no
 // more.
@@ -356,7 +251,7 @@ func (w *world) endpoint(path string) *http.Response {
 	return response
 }
 
-func get(t *testing.T, url string) string {
+func get(t testing.TB, url string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -372,4 +267,46 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// state is the status of the pod's container called name.
+func state(pod *corev1.Pod, name string) corev1.ContainerStatus {
+	if pod != nil {
+		for _, all := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+			for _, s := range all {
+				if s.Name == name {
+					return s
+				}
+			}
+		}
+	}
+	return corev1.ContainerStatus{}
+}
+
+// waits says whether a container waits for this reason.
+func waits(name, reason string) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool {
+		w := state(pod, name).State.Waiting
+		return w != nil && w.Reason == reason
+	}
+}
+
+// podFiles are the directories of pods.
+func (w *world) podFiles() []os.DirEntry {
+	files, err := os.ReadDir(filepath.Join(w.dir, "node", podsDir))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return files
+}
+
+func (w *world) eventually(what string, is func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	for !is() {
+		if !sleep(ctx, 10*time.Millisecond) {
+			w.t.Fatalf("waiting for %s: %v", what, ctx.Err())
+		}
+	}
 }
