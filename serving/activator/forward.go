@@ -305,7 +305,8 @@ func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, t *trip, err er
 		w.Header().Set("Retry-After", "1")
 		say(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, errHeldTooLong):
-		say(http.StatusGatewayTimeout, fmt.Sprintf("no pod of revision %s took the request in %s", name, time.Since(t.arrived).Round(time.Second)))
+		timeout, _ := t.revision.manner()
+		say(http.StatusGatewayTimeout, fmt.Sprintf("no pod of revision %s took the request in %s", name, timeout))
 	case t.body.Failed() != nil:
 		w.Header().Set("Connection", "close") // what follows may be anything
 		say(http.StatusBadRequest, "the request's body cannot be read: "+t.body.Failed().Error())

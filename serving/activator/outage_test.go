@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -24,6 +23,8 @@ type cable struct {
 	address, to string
 	listener    net.Listener
 	copies      sync.WaitGroup
+
+	refused atomic.Int64 // connections while it was cut
 
 	mu    sync.Mutex
 	isCut bool
@@ -93,6 +94,9 @@ func (c *cable) enter(conns ...net.Conn) bool {
 	defer c.mu.Unlock()
 	for _, conn := range conns {
 		c.conns[conn] = true
+	}
+	if c.isCut {
+		c.refused.Add(1)
 	}
 	return !c.isCut
 }
@@ -168,7 +172,7 @@ func TestAPIServerGone(t *testing.T) {
 
 	w.api.cut()
 	w.pod("two", "hello-00001", "hello")
-	<-time.After(5 * time.Second) // through the first back-offs of the watches
+	w.until("it has tried in vain to get back", func() bool { return w.api.refused.Load() >= 5 })
 	if got := get(w.health+"/readyz", ""); got != "200" {
 		t.Errorf("without the API server it is not ready: %q", got)
 	}
@@ -211,6 +215,26 @@ func TestControllerGone(t *testing.T) {
 	w.until("it is back, with all that answers", func() bool { return w.heardTimes("pod one of hello-00001 answers: true") >= 2 })
 	if total, bad := stop(); len(bad) > 0 || total == 0 {
 		t.Errorf("%d of %d requests failed, first: %v", len(bad), total, bad)
+	}
+}
+
+// TestLeavesWithAHeldRequest tells the activator to go while a request waits
+// for a pod. It serves it first.
+func TestLeavesWithAHeldRequest(t *testing.T) {
+	w := newWorld(t)
+	w.revision("hello-00001")
+	host := w.route("hello-00001")
+	held, left := make(chan string, 1), make(chan error, 1)
+	go func() { held <- get(w.url, host) }()
+	w.hears("held for hello-00001: 1")
+	go func() { left <- w.stop() }()
+	w.until("it is not ready any more", func() bool { return strings.HasPrefix(get(w.health+"/readyz", ""), "503 ") })
+	w.pod("one", "hello-00001", "hello")
+	if got := <-held; got != "200 hello" {
+		t.Errorf("got %q", got)
+	}
+	if err := <-left; err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 }
 
