@@ -37,26 +37,65 @@ func BenchmarkRoad(b *testing.B) {
 			defer transport.CloseIdleConnections()
 			b.ReportAllocs()
 			for b.Loop() {
-				req, err := http.NewRequest(http.MethodGet, road.url, nil)
-				if err != nil {
-					b.Fatal(err)
-				}
-				req.Host = host
-				resp, err := transport.RoundTrip(req)
-				if err != nil {
-					b.Fatal(err)
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if resp.StatusCode != http.StatusOK {
-					b.Fatal(resp.Status)
-				}
+				ask(b, transport, road.url)
 			}
 			took[road.name] = b.Elapsed() / time.Duration(b.N)
 			if other := took[road.against]; other > 0 {
 				b.ReportMetric(float64(took[road.name])/float64(other), "x-"+road.against)
 			}
 		})
+	}
+}
+
+// BenchmarkThroughput is the most that the road carries on these cores, client
+// and container included, with 32 clients for each; again two plain reverse
+// proxies are the reference.
+func BenchmarkThroughput(b *testing.B) {
+	box := newBox(b)
+	p := box.pod("p", "hello-00001", says("hello"))
+	box.route(to("hello-00001", 100))
+	box.answers("hello-00001", 1)
+	var reference float64
+	for _, road := range []struct{ name, url string }{
+		{"two-plain-proxies", plain(b, plain(b, "http://"+p.user.Addr))},
+		{"activator-and-queue-proxy", box.url},
+	} {
+		b.Run(road.name, func(b *testing.B) {
+			transport := proxy.NewTransport(proxy.TransportConfig{Idle: time.Minute})
+			defer transport.CloseIdleConnections()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					ask(b, transport, road.url)
+				}
+			})
+			rate := float64(b.N) / b.Elapsed().Seconds()
+			if road.name == "two-plain-proxies" {
+				reference = rate
+			}
+			b.ReportMetric(rate, "req/s")
+			b.ReportMetric(rate/reference, "x-two-plain-proxies")
+		})
+	}
+}
+
+// ask sends one request and reads its answer.
+func ask(b *testing.B, transport http.RoundTripper, url string) {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	req.Host = host
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b.Error(resp.Status)
 	}
 }
 

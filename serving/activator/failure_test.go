@@ -228,6 +228,29 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// TestContainerFallsSilent answers half and says no more. With an idle timeout
+// the client notices; and the pod's place is free again.
+func TestContainerFallsSilent(t *testing.T) {
+	b := newBox(t)
+	b.revision("hello-00001", func(r *servingv1.Revision) { r.Spec.ContainerConcurrency = ptr(int64(1)) })
+	var asked atomic.Int64
+	b.pod("p", "hello-00001", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		if asked.Add(1) == 1 {
+			<-r.Context().Done()
+		}
+	}), func(c *podConfig) { c.queue.Concurrency, c.queue.Idle = 1, 200*time.Millisecond })
+	b.route(to("hello-00001", 100))
+	c := newClient(t, false)
+	if got := b.get(c, "/"); got != "unexpected EOF" {
+		t.Errorf("got %q", got)
+	}
+	if got := b.get(c, "/"); got != "200 half" {
+		t.Errorf("the next one got %q", got)
+	}
+}
+
 // TestPodThatOnlyAnswersProbes has a container with a readiness probe on one
 // port that is happy, and nobody on the port for requests.
 func TestPodThatOnlyAnswersProbes(t *testing.T) {
