@@ -114,13 +114,22 @@ func (b *Box) Stop() {
 	}
 }
 
-// Left says in words what there is of the box, on this machine and in its
-// engine.
-func (b *Box) Left() []string {
+// Down takes the box down and says in words what is left of it.
+func (b *Box) Down() []string {
 	b.t.Helper()
+	before, err := b.engine.processes(b)
+	if err != nil {
+		b.t.Fatalf("looking for the box's processes: %v", err)
+	}
+	if out, code := b.Run("down"); code != 0 {
+		b.t.Fatalf("devbox down: exit %d\n%s", code, out)
+	}
 	left, err := b.engine.left(b)
 	if err != nil {
 		b.t.Fatalf("looking for what is left of the box: %v", err)
+	}
+	for _, p := range append(b.Alive(before), b.Strays()...) {
+		left = append(left, p.String())
 	}
 	if _, err := os.Stat(b.Folder()); !errors.Is(err, fs.ErrNotExist) {
 		left = append(left, "folder "+b.Folder())

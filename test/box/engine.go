@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +24,10 @@ type engine interface {
 	// stop ends the machine that the box runs on, as a restart of this one
 	// would.
 	stop(b *Box) error
-	// left says in words what there is of the box, its folder apart.
+	// processes are those of this machine that are the box's.
+	processes(b *Box) ([]Process, error)
+	// left says in words what there is of the box, its folder and its
+	// processes apart.
 	left(b *Box) ([]string, error)
 }
 
@@ -45,6 +49,8 @@ func (kind) stop(b *Box) error {
 	_, err := docker("stop", b.name+"-control-plane")
 	return err
 }
+
+func (kind) processes(*Box) ([]Process, error) { return nil, nil } // they are in the container
 
 func (kind) left(b *Box) ([]string, error) {
 	var left []string
@@ -93,28 +99,42 @@ func (e embedded) stop(b *Box) error {
 	return syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// pid reads the number of the box's process.
+// errNotUp says that there is no box process.
+var errNotUp = errors.New("the box's process does not run")
+
+// pid is the number of the box's process.
 func (embedded) pid(b *Box) (int, error) {
 	data, err := os.ReadFile(filepath.Join(b.Folder(), "process.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, errNotUp
+	}
 	if err != nil {
 		return 0, err
 	}
 	var process struct{ PID int }
-	if err := json.Unmarshal(data, &process); err != nil {
-		return 0, fmt.Errorf("reading %s: %w", data, err)
+	if json.Unmarshal(data, &process) != nil { // it has just begun
+		return 0, errNotUp
+	}
+	if !(Process{PID: process.PID}).concerns(b.home) { // the number may be another's by now
+		return 0, errNotUp
 	}
 	return process.PID, nil
 }
 
-func (embedded) left(b *Box) ([]string, error) {
-	all, err := processes()
+func (e embedded) processes(b *Box) ([]Process, error) {
+	pid, err := e.pid(b)
+	if errors.Is(err, errNotUp) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
+	all, err := processes()
+	return family(all, pid), err
+}
+
+func (embedded) left(b *Box) ([]string, error) {
 	var left []string
-	for _, p := range strays(all, nil, b.home) {
-		left = append(left, p.String())
-	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err

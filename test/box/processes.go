@@ -77,11 +77,42 @@ func family(all []Process, p int) []Process {
 	return found
 }
 
+// PID is the number of the box's own process on the embedded engine.
+func (b *Box) PID() int {
+	b.t.Helper()
+	pid, err := embedded{}.pid(b)
+	if err != nil {
+		b.t.Fatalf("looking for the box's process: %v", err)
+	}
+	return pid
+}
+
 // Processes are the box's own process on the embedded engine and all that
 // descend from it.
 func (b *Box) Processes() []Process {
 	b.t.Helper()
 	return family(b.all(), b.PID())
+}
+
+// Kill ends the box's process on the embedded engine, if it runs, with no time
+// for a word, and returns what were Processes in that moment.
+func (b *Box) Kill() []Process {
+	b.t.Helper()
+	pid, err := embedded{}.pid(b)
+	if errors.Is(err, errNotUp) {
+		return nil
+	}
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGSTOP) // so that it starts none meanwhile
+	}
+	if err != nil {
+		b.t.Fatalf("killing the box's process: %v", err)
+	}
+	known := family(b.all(), pid)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		b.t.Fatalf("killing the box's process: %v", err)
+	}
+	return known
 }
 
 // Alive are those of the given processes that still run.
@@ -93,16 +124,21 @@ func (b *Box) Alive(known []Process) []Process {
 	})
 }
 
-// Strays are the processes that concern the box and descend neither from its
-// own nor from one of the sessions.
-func (b *Box) Strays(sessions ...*Session) []Process {
+// Strays are the processes that have to do with the box's folder and descend
+// from none of the given ones.
+func (b *Box) Strays(known ...int) []Process {
 	b.t.Helper()
 	all := b.all()
-	known := family(all, b.PID())
-	for _, s := range sessions {
-		known = append(known, family(all, s.PID())...)
+	var descended, strays []Process
+	for _, pid := range known {
+		descended = append(descended, family(all, pid)...)
 	}
-	return strays(all, known, b.home)
+	for _, p := range all {
+		if p.PID != os.Getpid() && !slices.Contains(descended, p) && p.concerns(b.home) {
+			strays = append(strays, p)
+		}
+	}
+	return strays
 }
 
 func (b *Box) all() []Process {
@@ -112,27 +148,6 @@ func (b *Box) all() []Process {
 		b.t.Fatalf("looking for processes: %v", err)
 	}
 	return all
-}
-
-// PID is the number of the box's own process on the embedded engine.
-func (b *Box) PID() int {
-	b.t.Helper()
-	pid, err := embedded{}.pid(b)
-	if err != nil {
-		b.t.Fatalf("looking for the box's process: %v", err)
-	}
-	return pid
-}
-
-// strays are those of all processes but the known ones that concern a folder.
-func strays(all, known []Process, folder string) []Process {
-	var strays []Process
-	for _, p := range all {
-		if p.PID != os.Getpid() && !slices.Contains(known, p) && p.concerns(folder) {
-			strays = append(strays, p)
-		}
-	}
-	return strays
 }
 
 // concerns says whether p has to do with a folder: by its environment, its

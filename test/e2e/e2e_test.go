@@ -242,10 +242,7 @@ func (d *day) stoppedBox(t *testing.T) {
 }
 
 func (d *day) down(t *testing.T) {
-	if out, code := d.Run("down"); code != 0 {
-		t.Fatalf("devbox down: exit %d\n%s", code, out)
-	}
-	if left := d.Left(); len(left) > 0 {
+	if left := d.Down(); len(left) > 0 {
 		t.Errorf("left after down:\n%s", strings.Join(left, "\n"))
 	}
 	if out, code := d.Run("status"); code == 0 {
