@@ -26,6 +26,7 @@ func activatorCommand(log logger) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&c.Address, "address", ":8012", "where requests are taken")
 	cmd.Flags().StringVar(&c.Stream, "stream", "http://controller.knative-serving.svc.cluster.local:8080/stream", "the controller's stream")
+	cmd.Flags().StringVar(&c.StreamToken, "stream-token", "", "file with the token that the controller asks for")
 	cmd.Flags().StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are served")
 	return cmd
 }

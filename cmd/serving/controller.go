@@ -10,15 +10,19 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/serving/controller"
 	"github.com/kind-in-a-box/devbox/serving/stream"
+	"github.com/kind-in-a-box/devbox/serving/stream/account"
 )
 
 func controllerCommand(log logger) *cobra.Command {
 	var c controller.Config
-	var address string
+	var address, activators string
 	var mirrors []string
 	cmd := &cobra.Command{
 		Use:   "controller",
@@ -30,7 +34,7 @@ func controllerCommand(log logger) *cobra.Command {
 				return err
 			}
 			c.Log = log()
-			return runController(cmd.Context(), c, address)
+			return runController(cmd.Context(), c, address, activators)
 		},
 	}
 	flags := cmd.Flags()
@@ -41,6 +45,7 @@ func controllerCommand(log logger) *cobra.Command {
 	flags.DurationVar(&c.ProgressDeadline, "progress-deadline", time.Minute, "how long a revision's first pod may take to answer")
 	flags.DurationVar(&c.DrainQuietPeriod, "drain-quiet-period", time.Second, "how long a pod that is to end must have been idle")
 	flags.StringVar(&address, "stream-address", fmt.Sprintf(":%d", stream.Port), "where activators tell what they count")
+	flags.StringVar(&activators, "stream-account", "", "NAMESPACE/NAME: the service account of activators; none means that anybody may tell")
 	flags.StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are served")
 	if err := cmd.MarkFlagRequired("queue-image"); err != nil {
 		panic(err) // the flag is defined above
@@ -50,10 +55,14 @@ func controllerCommand(log logger) *cobra.Command {
 
 // runController runs the reconcilers and the stream they listen to; either
 // ends with the other.
-func runController(ctx context.Context, c controller.Config, address string) error {
+func runController(ctx context.Context, c controller.Config, address, activators string) error {
 	cluster, err := rest.InClusterConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
+	}
+	guards, err := guard(cluster, activators)
+	if err != nil {
+		return err
 	}
 	ctrl, err := controller.New(cluster, c)
 	if err != nil {
@@ -65,8 +74,28 @@ func runController(ctx context.Context, c controller.Config, address string) err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return ctrl.Run(ctx) })
-	group.Go(func() error { return stream.Serve(ctx, listener, ctrl) })
+	group.Go(func() error { return stream.Serve(ctx, listener, ctrl, guards...) })
 	return group.Wait()
+}
+
+// guard lets in the streams of one service account, where one is named.
+func guard(cluster *rest.Config, who string) ([]stream.Guard, error) {
+	if who == "" {
+		return nil, nil
+	}
+	namespace, name, ok := strings.Cut(who, "/")
+	if !ok || namespace == "" || name == "" {
+		return nil, fmt.Errorf("--stream-account %q: want NAMESPACE/NAME", who)
+	}
+	scheme := runtime.NewScheme()
+	if err := authenticationv1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("knowing the kinds of a token's review: %w", err)
+	}
+	c, err := client.New(cluster, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return []stream.Guard{account.Only(c, namespace, name, stream.Audience)}, nil
 }
 
 // parseMirrors reads HOST=URL pairs.
