@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -22,24 +21,30 @@ const retryBinding = 10 * time.Second
 // runPods runs the pods bound to the node until ctx ends, and returns when
 // all their processes have.
 func (n *node) runPods(ctx context.Context, ready func()) error {
-	bound, watchBound := n.watch(n.name, 0, cache.ResourceEventHandlerFuncs{
+	left, err := n.leftBehind()
+	if err != nil {
+		return err
+	}
+	watchBound := n.watch(n.name, 0, cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { n.see(ctx, o) },
 		UpdateFunc: func(_, o any) { n.see(ctx, o) },
 		DeleteFunc: n.gone,
 	})
-	_, watchUnbound := n.watch("", retryBinding, cache.ResourceEventHandlerFuncs{
+	watchUnbound := n.watch("", retryBinding, cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { n.bind(ctx, o) },
 		UpdateFunc: func(_, o any) { n.bind(ctx, o) },
 	})
 	var watching sync.WaitGroup
 	watching.Go(func() { watchBound.RunWithContext(ctx) })
 	watching.Go(func() { watchUnbound.RunWithContext(ctx) })
-	if cache.WaitForCacheSync(ctx.Done(), watchBound.HasSynced) {
-		if err := n.sweep(bound); err != nil {
-			n.log.Warn("removing the files of pods that are no more", "error", err)
-		}
+	select {
+	case <-ctx.Done():
+	case <-watchBound.HasSyncedChecker().Done():
 		if ready != nil {
 			ready()
+		}
+		if err := n.sweep(ctx, left); err != nil && ctx.Err() == nil {
+			n.log.Warn("removing the files of pods that are no more", "error", err)
 		}
 	}
 	watching.Wait() // until ctx ends
@@ -48,8 +53,8 @@ func (n *node) runPods(ctx context.Context, ready func()) error {
 }
 
 // watch follows the pods that are bound to the node called name.
-func (n *node) watch(name string, resync time.Duration, handler cache.ResourceEventHandler) (cache.Store, cache.Controller) {
-	return cache.NewInformerWithOptions(cache.InformerOptions{
+func (n *node) watch(name string, resync time.Duration, handler cache.ResourceEventHandler) cache.Controller {
+	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: cache.NewListWatchFromClient(n.client.CoreV1().RESTClient(), "pods",
 			metav1.NamespaceAll, fields.OneTermEqualSelector("spec.nodeName", name)),
 		ObjectType:   &corev1.Pod{},
@@ -57,6 +62,7 @@ func (n *node) watch(name string, resync time.Duration, handler cache.ResourceEv
 		ResyncPeriod: resync,
 		Transform:    slim,
 	})
+	return controller
 }
 
 // slim drops what the node never looks at.
@@ -132,20 +138,33 @@ func (n *node) bind(ctx context.Context, o any) {
 	})
 }
 
-// sweep removes the files of pods that went while no node was running.
-func (n *node) sweep(bound cache.Store) error {
-	known := map[types.UID]bool{}
-	for _, o := range bound.List() {
-		if p, ok := o.(*corev1.Pod); ok {
-			known[p.UID] = true
-		}
-	}
+// leftBehind are the directories of pods that the last node had.
+func (n *node) leftBehind() ([]os.DirEntry, error) {
 	dirs, err := os.ReadDir(filepath.Join(n.dir, podsDir))
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("looking for what pods have left: %w", err)
+	}
+	return dirs, nil
+}
+
+// sweep removes those of dirs whose pods went while no node was running. It
+// asks the API server after dirs were listed: none is of a pod that came since.
+func (n *node) sweep(ctx context.Context, dirs []os.DirEntry) error {
+	if len(dirs) == 0 {
+		return nil
+	}
+	pods, err := n.client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", n.name).String(),
+	})
+	if err != nil {
+		return fmt.Errorf("listing pods: %w", err)
+	}
+	known := map[string]bool{}
+	for _, p := range pods.Items {
+		known[string(p.UID)] = true
 	}
 	for _, d := range dirs {
-		if known[types.UID(d.Name())] || n.has(types.UID(d.Name())) {
+		if known[d.Name()] {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(n.dir, podsDir, d.Name())); err != nil {
@@ -153,10 +172,4 @@ func (n *node) sweep(bound cache.Store) error {
 		}
 	}
 	return nil
-}
-
-func (n *node) has(uid types.UID) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.pods[uid] != nil
 }
