@@ -7,12 +7,14 @@
 //	     v
 //	table.go   pure: objects -> table     roads.go   table -> the live one, swapped atomically
 //	                                         |
-//	gateway --> forward.go: host -> road -> revision --> hold.go: a free pod, or wait
-//	                |                            ^           balance.go: which pod
-//	                v                            |
-//	            pod :8012                     probe.go: one goroutine a pod: does it answer?
+//	gateway --> forward.go: host -> road -> revision --> hold.go: a free pod, or wait (room.go)
+//	            trip.go: one request             ^       balance.go: which pod
+//	                |                            |
+//	                v                        pods.go: which there are, and which answer
+//	            pod :8012                    probe.go: one goroutine a pod: does it answer?
 //
 //	report.go: counts, held requests and answering pods -> stream -> controller
+//	metrics.go: the same and latencies -> whoever reads them
 //
 // What a request sees of an edit is one pointer being swapped: the new
 // revision's pods have answered before the table names it, and the old

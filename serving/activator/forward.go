@@ -90,26 +90,6 @@ func (f *forwarder) answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, proxy.Activator) // a prober that has gone asks again
 }
 
-// trip is one request on its way. The request's context carries it through
-// the reverse proxy.
-type trip struct {
-	w        http.ResponseWriter
-	r        *http.Request // as it came in
-	body     *proxy.Body
-	revision *revision
-	entered  time.Time // when it came to the revision
-	pod      *pod      // nil while it has none
-	arrived  time.Time
-	waited   bool
-	held     time.Duration
-	status   int // of the response; 0 while there is none
-	cancel   context.CancelCauseFunc
-}
-
-type tripKey struct{}
-
-func tripOf(r *http.Request) *trip { return r.Context().Value(tripKey{}).(*trip) }
-
 // counted chooses the revision and counts the request on it.
 func (f *forwarder) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -134,61 +114,6 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 		t.cancel = cancel
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 	})
-}
-
-func (t *trip) enter(r *revision, now time.Time) {
-	t.revision, t.entered = r, now
-	r.count.Begin(now)
-}
-
-func (t *trip) leave() {
-	t.alight()
-	now := time.Now()
-	t.revision.count.End(now)
-	t.revision.responses.Observe(t.status, now.Sub(t.arrived))
-	if t.waited {
-		t.revision.heldFor.Observe(t.held)
-	}
-}
-
-// alight gives the pod back.
-func (t *trip) alight() {
-	if t.pod != nil {
-		t.revision.release(t.pod)
-		t.pod = nil
-	}
-}
-
-// since implements passenger.
-func (t *trip) since() time.Time { return t.entered }
-
-// cost implements passenger.
-func (t *trip) cost() int64 { return costOf(t.r) }
-
-// waits implements passenger.
-func (t *trip) waits(left time.Duration) {
-	t.waited = true
-	t.body.Fetch(t.w, t.r, left)
-}
-
-// board takes a pod, on another revision if the route moves on meanwhile.
-func (t *trip) board(ctx context.Context, roads *roads) error {
-	began := time.Now()
-	for {
-		pod, err := t.revision.take(ctx, t)
-		if !errors.Is(err, errMoved) {
-			t.pod = pod
-			t.held += time.Since(began)
-			return err
-		}
-		road, ok := roads.find(t.r.Host)
-		if !ok {
-			return errUnknown
-		}
-		now := time.Now()
-		t.revision.count.End(now)
-		t.enter(road.pick(), now)
-	}
 }
 
 // byActivator is a header's value, which nobody changes.
