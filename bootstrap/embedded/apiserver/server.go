@@ -112,6 +112,9 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := serving.ready(ctx, config); err != nil {
 		return nil, err
 	}
+	if err := establish(ctx, config); err != nil {
+		return nil, err
+	}
 	controllers, err := startControllers(ctx, config)
 	if err != nil {
 		return nil, err

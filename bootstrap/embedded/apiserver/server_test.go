@@ -2,7 +2,9 @@ package apiserver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,8 +60,10 @@ func TestServer(t *testing.T) {
 	configMap(t, s, "kept", nil)
 	stop()
 
+	interrupt(t, dir)
 	again, stop := start(t, dir)
 	defer stop()
+	t.Run("a kind that was half-way is served", func(t *testing.T) { establishes(t, again) })
 	kept, err := clientset(t, again).CoreV1().ConfigMaps("default").Get(t.Context(), "kept", metav1.GetOptions{})
 	if err != nil || kept.Data["name"] != "kept" {
 		t.Errorf("after a restart: %v, %v", kept, err)
@@ -146,6 +151,57 @@ func refused(t *testing.T, dir string) {
 }
 
 // validates installs a kind with a schema and a rule in CEL.
+// interrupt makes what is stored of the kind what it is when a server dies
+// between accepting and establishing it.
+func interrupt(t *testing.T, dir string) {
+	t.Helper()
+	store, err := startEtcd(t.Context(), Options{Dir: dir, Log: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := store.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{store.endpoint}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	key := "/registry/apiextensions.k8s.io/customresourcedefinitions/" + kind().GetName()
+	got, err := c.Get(t.Context(), key)
+	if err != nil || len(got.Kvs) != 1 {
+		t.Fatalf("reading %s: %v, %v", key, got, err)
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := json.Unmarshal(got.Kvs[0].Value, crd); err != nil {
+		t.Fatal(err)
+	}
+	for i := range crd.Status.Conditions {
+		if c := &crd.Status.Conditions[i]; c.Type == apiextensionsv1.Established {
+			c.Status, c.Reason = apiextensionsv1.ConditionFalse, "Installing"
+		}
+	}
+	half, err := json.Marshal(crd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Put(t.Context(), key, string(half)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func establishes(t *testing.T, s *Server) {
+	c, err := client.New(s.RESTConfig(), client.Options{Scheme: clientScheme(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the kind is served again", func() error {
+		return c.Create(t.Context(), thing("again", 5))
+	})
+}
+
 func validates(t *testing.T, s *Server) {
 	scheme := clientScheme(t)
 	c, err := client.New(s.RESTConfig(), client.Options{Scheme: scheme})
