@@ -174,16 +174,23 @@ func interrupt(t *testing.T, dir string) {
 	if err != nil || len(got.Kvs) != 1 {
 		t.Fatalf("reading %s: %v, %v", key, got, err)
 	}
-	crd := &apiextensionsv1.CustomResourceDefinition{}
+	crd := &unstructured.Unstructured{} // of whichever version it is stored in
 	if err := json.Unmarshal(got.Kvs[0].Value, crd); err != nil {
 		t.Fatal(err)
 	}
-	for i := range crd.Status.Conditions {
-		if c := &crd.Status.Conditions[i]; c.Type == apiextensionsv1.Established {
-			c.Status, c.Reason = apiextensionsv1.ConditionFalse, "Installing"
+	conditions, _, err := unstructured.NestedSlice(crd.Object, "status", "conditions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range conditions {
+		if c, ok := c.(map[string]any); ok && c["type"] == "Established" {
+			c["status"], c["reason"] = "False", "Installing"
 		}
 	}
-	half, err := json.Marshal(crd)
+	if err := unstructured.SetNestedSlice(crd.Object, conditions, "status", "conditions"); err != nil {
+		t.Fatal(err)
+	}
+	half, err := crd.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
