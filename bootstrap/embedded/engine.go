@@ -89,7 +89,7 @@ func (e *Engine) StartAPI(ctx context.Context) error {
 		err    error
 	}
 	started := make(chan start, 1)
-	e.parts.start("the API server", func(life context.Context) error {
+	e.parts.start(ctx, "the API server", func(life context.Context) error {
 		server, err := apiserver.Start(life, apiserver.Options{
 			Dir: filepath.Join(e.Dir, "api"), Sockets: e.sockets, Port: e.APIPort, Log: e.Log,
 		})
@@ -130,7 +130,7 @@ func (e *Engine) Kubeconfig() string { return e.server.Kubeconfig() }
 // StartRegistry starts the registry. It listens when this returns.
 func (e *Engine) StartRegistry(ctx context.Context) error {
 	address := loopback(e.RegistryPort)
-	e.parts.start("the registry", func(life context.Context) error {
+	e.parts.start(ctx, "the registry", func(life context.Context) error {
 		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(e.Dir, "registry"), Log: e.log})
 	})
 	return e.listening(ctx, "the registry", address)
@@ -155,12 +155,12 @@ func (e *Engine) Push(ctx context.Context, repository string, img v1.Image) (str
 
 // StartNode starts the node, which takes up the pods that it ran before.
 func (e *Engine) StartNode(ctx context.Context) (runner.Isolation, error) {
-	r, err := runner.New(filepath.Join(e.Dir, runnerDir), runner.Options{Keep: runnerKeep, Log: e.log})
+	r, err := runner.New(filepath.Join(e.Dir, runnerDir), runner.Options{Keep: runnerKeep, Log: e.log}) //nolint:contextcheck // what it tries takes milliseconds
 	if err != nil {
 		return runner.Isolation{}, fmt.Errorf("preparing to run pods: %w", err)
 	}
 	ready := make(chan struct{})
-	e.parts.start("the node", func(life context.Context) error {
+	e.parts.start(ctx, "the node", func(life context.Context) error {
 		err := node.Run(life, node.Config{
 			Name: e.Name, REST: e.REST(), Runner: r, Dir: filepath.Join(e.Dir, "node"),
 			TLS: e.server.KubeletTLS(), Log: e.log, Ready: func() { close(ready) },
@@ -194,10 +194,10 @@ func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
 	if err != nil {
 		return fmt.Errorf("making the stream's socket: %w", err)
 	}
-	e.parts.start("the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
-	e.parts.start("the controller", ctrl.Run)
+	e.parts.start(ctx, "the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
+	e.parts.start(ctx, "the controller", ctrl.Run)
 	address := loopback(e.HTTPPort)
-	e.parts.start("the activator", func(life context.Context) error {
+	e.parts.start(ctx, "the activator", func(life context.Context) error {
 		return activator.Run(life, activator.Config{REST: e.REST(), Address: address, Stream: "unix:" + socket, Log: e.log})
 	})
 	return e.listening(ctx, "the activator", address)

@@ -22,9 +22,10 @@ type part struct {
 
 func newParts() *parts { return &parts{failed: make(chan error, 1)} }
 
-// start runs a part. The context it gets ends when the part is to stop.
-func (p *parts) start(name string, run func(life context.Context) error) {
-	life, cancel := context.WithCancel(context.Background())
+// start runs a part, which outlives ctx. The context it gets ends when it is to
+// stop.
+func (p *parts) start(ctx context.Context, name string, run func(life context.Context) error) {
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)

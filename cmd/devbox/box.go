@@ -31,7 +31,7 @@ func (d *devbox) boxCommand() *cobra.Command {
 			events, closeEvents := process.Events()
 			defer closeEvents()
 			log := &lumberjack.Logger{Filename: box.Log(), MaxSize: logMegabytes, MaxBackups: 1}
-			defer log.Close()
+			defer func() { _ = log.Close() }() // nobody is left to tell
 			return classify(codeCluster, bootstrap.Serve(cmd.Context(), bootstrap.ServeConfig{
 				Name: d.name, Queue: buildQueue, Log: log, Events: events,
 				Ready: func() {

@@ -79,7 +79,7 @@ func disk(folder string) (int64, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it has gone meanwhile
 		}
-		if file := [2]uint64{uint64(stat.Dev), stat.Ino}; err == nil && !seen[file] {
+		if file := [2]uint64{stat.Dev, stat.Ino}; err == nil && !seen[file] {
 			seen[file] = true
 			bytes += stat.Blocks * 512
 		}

@@ -168,7 +168,7 @@ func interrupt(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // nothing is lost with it
 	key := "/registry/apiextensions.k8s.io/customresourcedefinitions/" + kind().GetName()
 	got, err := c.Get(t.Context(), key)
 	if err != nil || len(got.Kvs) != 1 {
