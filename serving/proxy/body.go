@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -16,7 +15,7 @@ const maxKept = 32 << 10
 // Body is a request's body. What has been read of it is kept while that is
 // little, so that a request which nobody has seen can be sent again.
 type Body struct {
-	mu      sync.Mutex // held while reading, however long that takes
+	reads   chan struct{} // has a token while somebody reads, however long that takes
 	from    io.Reader
 	kept    []byte
 	lost    bool  // more was read than is kept
@@ -36,8 +35,33 @@ func NewBody(r *http.Request) *Body {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	return &Body{from: r.Body}
+	return &Body{reads: make(chan struct{}, 1), from: r.Body}
 }
+
+// patience is how long another try waits for an earlier one to end its
+// reading: what it reads has mostly arrived.
+const patience = 100 * time.Millisecond
+
+// take makes the caller the one who reads. It returns false where somebody
+// else goes on reading for longer than within.
+func (b *Body) take(within time.Duration) bool {
+	select {
+	case b.reads <- struct{}{}:
+		return true
+	default:
+	}
+	if within == 0 {
+		return false
+	}
+	select {
+	case b.reads <- struct{}{}:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+func (b *Body) giveBack() { <-b.reads }
 
 // GiveTo makes b, from its beginning, the body of r, which is another try of
 // the same request. It returns false when the beginning is gone, or an
@@ -55,10 +79,10 @@ func (b *Body) GiveTo(r *http.Request) bool {
 }
 
 func (b *Body) again() (io.ReadCloser, error) {
-	if !b.mu.TryLock() {
+	if !b.take(patience) {
 		return http.NoBody, http.ErrBodyReadAfterClose
 	}
-	defer b.mu.Unlock()
+	defer b.giveBack()
 	if b.lost {
 		return http.NoBody, http.ErrBodyReadAfterClose
 	}
@@ -68,8 +92,8 @@ func (b *Body) again() (io.ReadCloser, error) {
 
 // Read implements io.Reader.
 func (r *reading) Read(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.reads <- struct{}{}
+	defer r.giveBack()
 	switch {
 	case r.current != r:
 		return 0, http.ErrBodyReadAfterClose
@@ -93,10 +117,10 @@ func (*reading) Close() error { return nil }
 // Failed is why the client's body cannot be read to its end, nil while
 // nobody has found that.
 func (b *Body) Failed() error {
-	if b == nil || !b.mu.TryLock() {
+	if b == nil || !b.take(0) {
 		return nil
 	}
-	defer b.mu.Unlock()
+	defer b.giveBack()
 	if errors.Is(b.end, io.EOF) {
 		return nil
 	}
@@ -114,10 +138,10 @@ func (b *Body) keep(p []byte) {
 // Fetch reads all of a small body of a request that waits: only then does
 // net/http look at the connection, and notice that the client has gone.
 func (b *Body) Fetch(w http.ResponseWriter, r *http.Request, within time.Duration) {
-	if b == nil || !Fetchable(r) || !b.mu.TryLock() {
+	if b == nil || !Fetchable(r) || !b.take(0) {
 		return
 	}
-	defer b.mu.Unlock()
+	defer b.giveBack()
 	if len(b.kept) > 0 || b.end != nil {
 		return // an earlier try has read of it
 	}
