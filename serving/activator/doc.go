@@ -13,6 +13,7 @@
 //	                v                        pods.go: which there are, and which answer
 //	            pod :8012                    probe.go: one goroutine a pod: does it answer?
 //
+//	timing.go: where a held request's time went, for one who asks
 //	report.go: counts, held requests and answering pods -> stream -> controller
 //	metrics.go: the same and latencies -> whoever reads them
 //

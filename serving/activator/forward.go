@@ -194,17 +194,14 @@ func refused(ctx context.Context, resp *http.Response, err error) bool {
 }
 
 // received looks at a response before it is passed on. When the client asked,
-// it adds how long the request waited for a pod, and how long the pod then took
-// to begin its response.
+// it adds where the time went.
 func received(resp *http.Response) error {
 	delete(resp.Header, proxy.Refused)
 	t := tripOf(resp.Request)
 	t.status = resp.StatusCode
-	if t.r.Header[proxy.Timing] == nil {
-		return nil
+	if t.r.Header[proxy.Timing] != nil {
+		resp.Header.Add("Server-Timing", t.timing(time.Now()))
 	}
-	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	resp.Header.Add("Server-Timing", fmt.Sprintf("held;dur=%.2f, pod;dur=%.2f", ms(t.held), ms(time.Since(t.arrived)-t.held)))
 	return nil
 }
 

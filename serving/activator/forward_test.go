@@ -271,26 +271,3 @@ func TestCancellationReachesTheContainer(t *testing.T) {
 		})
 	}
 }
-
-func TestServerTiming(t *testing.T) {
-	b := newBox(t)
-	p := b.pod("p", "hello-00001", says("hello"), func(c *podConfig) { c.lateUser = true })
-	b.route(to("hello-00001", 100))
-	req := b.request(t.Context(), http.MethodGet, "/", nil)
-	req.Header.Set(proxy.Timing, "1")
-	go func() {
-		b.waiting("hello-00001", 1)
-		p.startUser()
-	}()
-	resp, err := newClient(t, false).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := read(resp); got != "200 hello" {
-		t.Errorf("got %q", got)
-	}
-	var held, pod float64
-	if _, err := fmt.Sscanf(resp.Header.Get("Server-Timing"), "held;dur=%f, pod;dur=%f", &held, &pod); err != nil || held <= 0 || pod <= 0 {
-		t.Errorf("got %q: %v", resp.Header.Get("Server-Timing"), err)
-	}
-}

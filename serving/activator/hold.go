@@ -61,6 +61,7 @@ type pod struct {
 
 	inFlight int
 	answers  bool
+	reached  milestones
 	doubts   chan struct{} // holds a token when a request was refused
 	stop     func()        // ends its prober
 }

@@ -67,7 +67,7 @@ func newRevision(limit int, pods ...string) (*revision, *heard, []*pod) {
 	r := &revision{key: types.NamespacedName{Namespace: "default", Name: "r"}, tell: h, room: newRoom(0), pods: make(map[types.UID]*pod), routed: true}
 	spec := revisionSpec{limit: limit, timeout: 10 * time.Second}
 	for _, name := range pods {
-		spec.pods = append(spec.pods, podSpec{name: name, uid: types.UID(name)})
+		spec.pods = append(spec.pods, podSpec{name: name, uid: types.UID(name), address: name})
 	}
 	return r, h, r.update(spec)
 }
@@ -240,7 +240,7 @@ func TestNotReadyAnyMoreIsAskedAgain(t *testing.T) {
 	r, told, pods := newRevision(0, "p")
 	spec := r.spec
 	set := func(ready bool) {
-		spec.pods = []podSpec{{name: "p", uid: "p", ready: ready}}
+		spec.pods = []podSpec{{name: "p", uid: "p", address: "p", ready: ready}}
 		r.update(spec)
 	}
 	set(false)

@@ -1,6 +1,8 @@
 package activator
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kind-in-a-box/devbox/serving/stream"
@@ -14,6 +16,7 @@ func (r *revision) opened(p *pod) {
 		return // it has gone in the meantime
 	}
 	p.answers = true
+	p.reached.listening = time.Now()
 	r.open = append(r.open, p)
 	r.tellPod(p)
 	r.admit()
@@ -60,24 +63,30 @@ func (r *revision) message(p *pod) *stream.Pod {
 	return &stream.Pod{Namespace: r.key.Namespace, Name: p.name, UID: string(p.uid), Revision: r.key.Name, Answers: p.answers}
 }
 
-// update makes the revision what the table says. It returns the pods that are
-// new, whose probers the caller starts.
+// update makes the revision what the table says. It returns the pods that have
+// an address now, whose probers the caller starts.
 func (r *revision) update(spec revisionSpec) (fresh []*pod) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.spec = spec
+	now := time.Now()
 	named := make(map[types.UID]bool, len(spec.pods))
 	for _, s := range spec.pods {
 		named[s.uid] = true
 		if p := r.pods[s.uid]; p != nil && p.address == s.address {
 			r.keep(p, s)
 			continue
-		} else if p != nil {
-			r.drop(p) // it lives on under another address
 		}
-		p := &pod{podSpec: s, revision: r, doubts: make(chan struct{}, 1)}
+		p := &pod{podSpec: s, revision: r, doubts: make(chan struct{}, 1), reached: begun(s, now)}
+		if before := r.pods[s.uid]; before != nil { // it has got its address, or another one
+			r.drop(before)
+			p.reached = milestones{decided: before.reached.decided, created: before.reached.created}
+		}
 		r.pods[s.uid] = p
-		fresh = append(fresh, p)
+		if s.address != "" {
+			p.reached.sandbox = now
+			fresh = append(fresh, p)
+		}
 	}
 	for uid, p := range r.pods {
 		if !named[uid] {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
@@ -65,6 +66,9 @@ func (p *prober) untilAnswers(ctx context.Context, pod *pod) bool {
 func (p *prober) ask(ctx context.Context, pod *pod) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { pod.revision.connected(pod) },
+	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+pod.address+"/", nil)
 	if err != nil {
 		return fmt.Errorf("making a probe: %w", err)

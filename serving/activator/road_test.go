@@ -138,7 +138,7 @@ func (b *box) pod(name, revision string, user http.Handler, change ...func(*podC
 	s.pod = makePod(name, revision, "127.0.0.1", func(p *corev1.Pod) {
 		p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "queue-port", ContainerPort: int32(ports[0])}}}}
 	})
-	b.change(func(o *objects) { o.pods = append(o.pods, s.pod) })
+	b.change(func(o *objects) { o.pods = append(without(o.pods, s.pod.UID), s.pod) })
 	return s
 }
 
@@ -154,9 +154,11 @@ func (s *sidecar) startUser() {
 
 // leaving shows the activator that the pod is being deleted.
 func (s *sidecar) leaving() {
-	s.box.change(func(o *objects) {
-		o.pods = slices.DeleteFunc(slices.Clone(o.pods), func(p corev1.Pod) bool { return p.UID == s.pod.UID })
-	})
+	s.box.change(func(o *objects) { o.pods = without(o.pods, s.pod.UID) })
+}
+
+func without(pods []corev1.Pod, uid types.UID) []corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.UID == uid })
 }
 
 // freePorts are ports that nobody listens on at this moment.

@@ -213,6 +213,7 @@ func (w *world) pod(name, revision, answer string) *corev1.Pod {
 	w.t.Cleanup(server.Close)
 	p := &corev1.Pod{ObjectMeta: w.meta(name)}
 	p.Labels = map[string]string{servingv1.RevisionLabel: revision}
+	p.Annotations = map[string]string{servingv1.DecidedAnnotation: time.Now().Format(time.RFC3339Nano)}
 	p.Spec.NodeName = "a-node" // so that a deletion waits for kubelet, who never comes
 	p.Spec.Containers = []corev1.Container{{
 		Name: "queue-proxy", Image: "queue",
@@ -247,13 +248,20 @@ func TestRun(t *testing.T) {
 
 	// From zero: the request waits, the controller hears of it, a pod comes.
 	w.until("the route is known", func() bool { return probe(w.url, host) == "hello-00001" })
-	first := make(chan string, 1)
-	go func() { first <- get(w.url, host) }()
+	first, timing := make(chan string, 1), make(chan string, 1)
+	go func() {
+		answer, steps := timed(w.url, host)
+		first <- answer
+		timing <- steps
+	}()
 	w.hears("held for hello-00001: 1")
 	one := w.pod("one", "hello-00001", "one")
 	w.hears("pod one of hello-00001 answers: true")
 	if got := <-first; got != "200 one" {
 		t.Errorf("from zero: %q", got)
+	}
+	if got, want := <-timing, "held decided created sandbox started listening pod"; got != want {
+		t.Errorf("from zero: the time went into %q, want %q", got, want)
 	}
 	w.hears("requests for hello-00001: 1")
 
@@ -297,6 +305,31 @@ func TestRun(t *testing.T) {
 	if got := get(w.url, host); !strings.Contains(got, "refused") {
 		t.Errorf("after the end: %q", got)
 	}
+}
+
+// timed is get, with the names of what the time went into.
+func timed(url, host string) (answer, steps string) {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return err.Error(), ""
+	}
+	req.Host = host
+	req.Header.Set("Devbox-Timing", "1")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err.Error(), ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error(), ""
+	}
+	var names []string
+	for metric := range strings.SplitSeq(resp.Header.Get("Server-Timing"), ", ") {
+		name, _, _ := strings.Cut(metric, ";")
+		names = append(names, name)
+	}
+	return fmt.Sprintf("%d %s", resp.StatusCode, body), strings.Join(names, " ")
 }
 
 // probe asks which revision takes the host's traffic.

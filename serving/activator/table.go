@@ -47,12 +47,14 @@ type revisionSpec struct {
 	pods    []podSpec     // by name
 }
 
-// podSpec is a pod that may be asked whether it answers.
+// podSpec is a pod that may be asked whether it answers, as soon as it has an
+// address.
 type podSpec struct {
 	name    string
 	uid     types.UID
-	address string // queue-proxy's, host and port
-	ready   bool   // kubelet's word
+	address string    // queue-proxy's, host and port; "" while it has none
+	ready   bool      // kubelet's word
+	decided time.Time // when the controller decided to make it; zero where it has not said so
 }
 
 // build makes the table. A revision is in it when there is an object of it,
@@ -99,17 +101,17 @@ func specOf(r *servingv1.Revision) revisionSpec {
 	return s
 }
 
-// addPod adds a pod that has an address and is not on its way out. A pod
-// that is being deleted finishes what it has, and is given nothing more.
+// addPod adds a pod that is not on its way out. A pod that is being deleted
+// finishes what it has, and is given nothing more.
 func (t *table) addPod(p *corev1.Pod) {
 	revision := p.Labels[servingv1.RevisionLabel]
 	gone := p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
-	if revision == "" || gone || p.Status.PodIP == "" {
+	if revision == "" || gone {
 		return
 	}
 	key := types.NamespacedName{Namespace: p.Namespace, Name: revision}
 	spec := t.known(key)
-	spec.pods = append(spec.pods, podSpec{name: p.Name, uid: p.UID, address: addressOf(p), ready: isReady(p)})
+	spec.pods = append(spec.pods, podSpec{name: p.Name, uid: p.UID, address: addressOf(p), ready: isReady(p), decided: decidedAt(p)})
 	t.revisions[key] = spec
 }
 
@@ -124,6 +126,9 @@ func (t *table) known(key types.NamespacedName) revisionSpec {
 
 // addressOf is where queue-proxy listens: its port is the one named so.
 func addressOf(p *corev1.Pod) string {
+	if p.Status.PodIP == "" {
+		return ""
+	}
 	port := int32(servingv1.HTTPPort)
 	for _, c := range p.Spec.Containers {
 		for _, named := range c.Ports {
@@ -133,6 +138,15 @@ func addressOf(p *corev1.Pod) string {
 		}
 	}
 	return net.JoinHostPort(p.Status.PodIP, strconv.Itoa(int(port)))
+}
+
+// decidedAt is the controller's word, where there is one that can be read.
+func decidedAt(p *corev1.Pod) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, p.Annotations[servingv1.DecidedAnnotation])
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 func isReady(p *corev1.Pod) bool {

@@ -143,7 +143,7 @@ default/own-00001 limit=0 timeout=5m0s h2c=false
 default/tagged-00001 limit=0 timeout=5m0s h2c=false
 `,
 		},
-		"pods that can be asked": {
+		"pods that can be asked, and one that soon can": {
 			objects: objects{pods: []corev1.Pod{
 				makePod("b", "hello-00001", "10.0.0.2", ready),
 				makePod("a", "hello-00001", "10.0.0.1", func(p *corev1.Pod) {
@@ -155,7 +155,7 @@ default/tagged-00001 limit=0 timeout=5m0s h2c=false
 				makePod("done", "hello-00001", "10.0.0.5", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
 				makePod("six", "hello-00001", "fd00::6"),
 			}},
-			want: `default/hello-00001 limit=0 timeout=5m0s h2c=false a@10.0.0.1:18012 ready=false b@10.0.0.2:8012 ready=true six@[fd00::6]:8012 ready=false
+			want: `default/hello-00001 limit=0 timeout=5m0s h2c=false a@10.0.0.1:18012 ready=false b@10.0.0.2:8012 ready=true no-address@ ready=false six@[fd00::6]:8012 ready=false
 `,
 		},
 	} {

@@ -64,7 +64,11 @@ func slim(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
+	decided, known := p.Annotations[servingv1.DecidedAnnotation]
 	p.ManagedFields, p.Annotations, p.OwnerReferences = nil, nil, nil
+	if known {
+		p.Annotations = map[string]string{servingv1.DecidedAnnotation: decided}
+	}
 	containers := p.Spec.Containers
 	p.Spec = corev1.PodSpec{}
 	for _, c := range containers {

@@ -85,6 +85,7 @@ func (f *fleet) holdOff(id string) time.Duration {
 }
 
 func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
+	decided := time.Now().Format(time.RFC3339Nano)
 	node, err := f.node(ctx, rev)
 	if err != nil {
 		return err
@@ -94,6 +95,7 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
 	for range n {
 		pods.Go(func() error {
 			pod := desired.Pod(rev, f.queue, node)
+			pod.Annotations[servingv1.DecidedAnnotation] = decided
 			if err := f.client.Create(ctx, pod, fieldOwner); err != nil {
 				return fmt.Errorf("creating a pod: %w", err)
 			}

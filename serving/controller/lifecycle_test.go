@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,7 @@ const digest1 = "@sha256:1111111111111111111111111111111111111111111111111111111
 func TestFirstRevision(t *testing.T) {
 	w := newWorld(t)
 	w.node("the-node")
+	began := time.Now().Round(0) // the wall's clock, which is what is written down
 	w.deploy("hello", "localhost:5001/hello"+digest1, func(s *servingv1.Service) { s.Labels = map[string]string{"team": "blue"} })
 
 	svc := get(w, &servingv1.Service{}, "hello")
@@ -31,6 +33,10 @@ func TestFirstRevision(t *testing.T) {
 		t.Fatalf("%d pods, want 1", len(pods))
 	}
 	w.expect("node", pods[0].Spec.NodeName, "the-node")
+	decided, err := time.Parse(time.RFC3339Nano, pods[0].Annotations[servingv1.DecidedAnnotation])
+	if err != nil || decided.Before(began) || decided.After(time.Now()) {
+		t.Errorf("decided at %s, %v; want a time since %s", decided, err, began)
+	}
 	w.expect("image", pods[0].Spec.Containers[0].Image, "localhost:5001/hello"+digest1)
 
 	w.activator("hello-00001")

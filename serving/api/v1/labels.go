@@ -28,6 +28,10 @@ const (
 	VisibilityClusterLocal     = "cluster-local"
 )
 
+// DecidedAnnotation is when the controller decided to make a pod, in RFC 3339
+// with nanoseconds, on that pod: creationTimestamp knows only seconds.
+const DecidedAnnotation = "devbox.dev/decided"
+
 // AutoscalingPrefix begins every annotation that the autoscaler reads from a
 // revision. It means nothing anywhere but on a revision or its template.
 const AutoscalingPrefix = "autoscaling.knative.dev/"
