@@ -5,13 +5,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 )
 
 // TestBadContainer is what a client sees of containers that do not keep to
-// HTTP. Each is asked twice, and another container in between: nothing of one
+// HTTP; a | is between two of which either may come, by whether the head has
+// gone on when the rest is found wrong. Each is asked twice, and another container in between: nothing of one
 // answer may get into the next.
 func TestBadContainer(t *testing.T) {
 	long := strings.Repeat("x", 512<<10)
@@ -30,7 +32,7 @@ func TestBadContainer(t *testing.T) {
 		"less than it promised":  {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "unexpected EOF"},
 		"more than it promised":  {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother", "200 ok"},
 		"a chunk that breaks":    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "unexpected EOF"},
-		"a chunk of no size":     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello", "502 the pod gave no answer: "},
+		"a chunk of no size":     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello", "502 the pod gave no answer: |EOF"},
 		"an unknown encoding":    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: rot13\r\n\r\nhello", "502 the user container gave no answer: "},
 		"news without an end":    {strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n", 1e5), "502 the user container gave no answer: "},
 		"an upgrade unasked for": {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "502 the user container gave no answer: "},
@@ -47,7 +49,8 @@ func TestBadContainer(t *testing.T) {
 			b.answers("good-00001", 1)
 			c := newClient(t, false)
 			for range 2 {
-				if got := b.get(c, "/"); !strings.HasPrefix(got, test.want) {
+				got := b.get(c, "/")
+				if !slices.ContainsFunc(strings.Split(test.want, "|"), func(want string) bool { return strings.HasPrefix(got, want) || strings.HasSuffix(got, ": "+want) }) {
 					t.Errorf("got %.200q, want %q", got, test.want)
 				}
 				req := b.request(t.Context(), http.MethodGet, "/", nil)
