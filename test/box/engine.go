@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // engine is all that the tests know of an engine; whatever is not here is the
@@ -24,6 +27,10 @@ type engine interface {
 	// stop ends the machine that the box runs on, as a restart of this one
 	// would.
 	stop(b *Box) error
+	// kill ends all processes of a pod at once and with no time for a word.
+	kill(b *Box, pod *corev1.Pod) error
+	// pause halts everything that the box runs, until resume.
+	pause(b *Box) (resume func() error, err error)
 	// processes are those of this machine that are the box's.
 	processes(b *Box) ([]Process, error)
 	// left says in words what there is of the box, its folder and its
@@ -45,9 +52,39 @@ func (kind) environment() ([]string, error) {
 
 func (kind) lastWords(*Box) string { return "" }
 
-func (kind) stop(b *Box) error {
-	_, err := docker("stop", b.name+"-control-plane")
+// node is the container that is the box's node.
+func (kind) node(b *Box) string { return b.name + "-control-plane" }
+
+func (k kind) stop(b *Box) error {
+	_, err := docker("stop", k.node(b))
 	return err
+}
+
+func (k kind) kill(b *Box, pod *corev1.Pod) error {
+	tasks, err := docker("exec", k.node(b), "ctr", "--namespace", "k8s.io", "task", "ls")
+	if err != nil {
+		return err
+	}
+	kill := []string{"exec", k.node(b), "kill", "-KILL"}
+	for line := range strings.Lines(tasks) {
+		// id pid state
+		task := strings.Fields(line)
+		for _, c := range pod.Status.ContainerStatuses {
+			if c.ContainerID == "containerd://"+task[0] {
+				kill = append(kill, task[1])
+			}
+		}
+	}
+	_, err = docker(kill...)
+	return err
+}
+
+func (k kind) pause(b *Box) (func() error, error) {
+	_, err := docker("pause", k.node(b))
+	return func() error {
+		_, err := docker("unpause", k.node(b))
+		return err
+	}, err
 }
 
 func (kind) processes(*Box) ([]Process, error) { return nil, nil } // they are in the container
@@ -97,6 +134,54 @@ func (e embedded) stop(b *Box) error {
 		return err
 	}
 	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func (embedded) kill(b *Box, pod *corev1.Pod) error {
+	records, err := filepath.Glob(filepath.Join(b.Folder(), "data", "runner", "running", string(pod.UID)+"-*.json"))
+	if err == nil && len(records) == 0 {
+		err = fmt.Errorf("no process is recorded of pod %s", pod.Name)
+	}
+	if err != nil {
+		return err
+	}
+	for _, record := range records {
+		data, err := os.ReadFile(record)
+		if err != nil {
+			return err
+		}
+		var process struct{ PID int }
+		if err := json.Unmarshal(data, &process); err != nil {
+			return fmt.Errorf("reading %s: %w", record, err)
+		}
+		if err := syscall.Kill(process.PID, syscall.SIGKILL); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e embedded) pause(b *Box) (func() error, error) {
+	var halted []Process
+	resume := func() error {
+		for _, p := range slices.Backward(halted) {
+			if err := syscall.Kill(p.PID, syscall.SIGCONT); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for { // the box's own process is the first, and then starts no more
+		all, err := e.processes(b)
+		if err != nil || len(all) == len(halted) {
+			return resume, err
+		}
+		for _, p := range all[len(halted):] {
+			if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil {
+				return resume, err
+			}
+		}
+		halted = all
+	}
 }
 
 // errNotUp says that there is no box process.

@@ -11,8 +11,14 @@ import (
 // which the test may edit, and returns its directory.
 func Project(t testing.TB, example string) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), filepath.Base(example))
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("../../examples", example))); err != nil {
+	return Program(t, filepath.Join("../../examples", example))
+}
+
+// Program does the same with the main package in a directory of the test's.
+func Program(t testing.TB, from string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), filepath.Base(from))
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
 	tests, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
@@ -24,7 +30,7 @@ func Project(t testing.TB, example string) string {
 			t.Fatal(err)
 		}
 	}
-	Write(t, filepath.Join(dir, "go.mod"), "module example.com/"+filepath.Base(example)+"\n\ngo 1.26\n")
+	Write(t, filepath.Join(dir, "go.mod"), "module example.com/"+filepath.Base(from)+"\n\ngo 1.26\n")
 	return dir
 }
 

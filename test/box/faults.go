@@ -1,0 +1,43 @@
+package box
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// KillPod ends all processes of a pod at once and with no time for a word.
+func (b *Box) KillPod(pod *corev1.Pod) {
+	b.t.Helper()
+	if err := b.engine.kill(b, pod); err != nil {
+		b.t.Fatalf("killing pod %s: %v", pod.Name, err)
+	}
+}
+
+// Pause halts everything that the box runs, as a machine that sleeps does,
+// until resume is called or t ends.
+func (b *Box) Pause(t testing.TB) (resume func()) {
+	t.Helper()
+	wake, err := b.engine.pause(b)
+	resume = sync.OnceFunc(func() {
+		if err := wake(); err != nil {
+			t.Errorf("resuming the box: %v", err)
+		}
+	})
+	t.Cleanup(resume)
+	if err != nil {
+		t.Fatalf("pausing the box: %v", err)
+	}
+	return resume
+}
+
+// Node runs a command in the node of a box on kind.
+func (b *Box) Node(args ...string) error {
+	_, err := docker(append([]string{"exec", kind{}.node(b)}, args...)...)
+	if err != nil {
+		return fmt.Errorf("in the box's node: %w", err)
+	}
+	return nil
+}

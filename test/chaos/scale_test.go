@@ -1,0 +1,75 @@
+//go:build e2e
+
+package chaos
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+// burst sends 200 requests at once to a service with no pod, whose pods take
+// one at a time and are ten at most.
+func (w *world) burst(t *testing.T) {
+	const requests, pods = 200, 10
+	host := w.service(t, "burst", 1, map[string]string{"max-scale": "10", "window": "6s"})
+	w.zero(t, "burst")
+	count := w.count(t, "burst")
+	all := newCaller(w.Box, host, "/?sleep=100").burst(requests)
+	t.Logf("%s; pods: %s", all, count)
+	if failed := all.failed(); len(failed) > 0 {
+		t.Errorf("%d of %d requests failed:\n%s", len(failed), requests, failed.list())
+	}
+	if most := count.most(); most > pods {
+		t.Errorf("there were %d pods at once; want at most %d", most, pods)
+	}
+	for _, r := range all {
+		if r.ok() && !strings.HasSuffix(r.body, " 1") {
+			t.Errorf("a pod has had more than one request in hand: %q", r.body)
+		}
+	}
+}
+
+// steady sends 50 requests a second to a service with no pod.
+func (w *world) steady(t *testing.T) {
+	const (
+		rate        = 50
+		target      = 2 * 0.7 // in flight to a pod: the annotation, to the default utilisation
+		atMost      = 10
+		window      = 20 * time.Second
+		undisturbed = 10 * time.Second
+	)
+	host := w.service(t, "steady", 0, map[string]string{"target": "2", "max-scale": "10", "window": window.String()})
+	w.zero(t, "steady")
+	count := w.count(t, "steady")
+	caller := newCaller(w.Box, host, "/?sleep=100")
+	load := caller.start(rate)
+	time.Sleep(*steady)
+	settled, end := count.now(), time.Now()
+	all := load.stop()
+	load = caller.start(rate)
+	time.Sleep(undisturbed)
+	warm := load.stop()
+	t.Logf("from zero, %s: %s", *steady, all)
+	t.Logf("warm, %s: %s; p95 from zero against warm: %.2f", undisturbed, warm, float64(all.percentile(95))/float64(warm.percentile(95)))
+	t.Logf("pods: %s", count)
+
+	if failed := append(all.failed(), warm.failed()...); len(failed) > 0 {
+		t.Errorf("%d requests failed:\n%s", len(failed), failed.list())
+	}
+	// A start weighs little in five minutes, and much in one.
+	if *steady >= 5*time.Minute && all.percentile(95) > 2*warm.percentile(95) {
+		t.Errorf("p95 from zero is %s and warm %s; want at most twice that", all.percentile(95), warm.percentile(95))
+	}
+	if most := count.most(); most > atMost {
+		t.Errorf("there were %d pods at once; want at most %d", most, atMost)
+	}
+	// What the formula of docs/autoscaling.md says of the last window.
+	inFlight := rate * all.since(end.Add(-window)).mean().Seconds()
+	want := int(math.Ceil(inFlight / target))
+	t.Logf("in flight at the end: %.2f, which wants %d pods", inFlight, want)
+	if settled != want {
+		t.Errorf("there were %d pods at the end; want %d for %.2f in flight, %.1f to a pod", settled, want, inFlight, target)
+	}
+}

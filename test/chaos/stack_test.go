@@ -1,0 +1,166 @@
+//go:build e2e
+
+package chaos
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// part is the one pod of a part of the stack, once it is ready.
+func (w *world) part(t *testing.T, app string) corev1.Pod {
+	t.Helper()
+	var pods []corev1.Pod
+	eventually(t, "the "+app+" is ready", func() bool {
+		pods = w.ready(t, servingv1.Namespace, "app="+app)
+		return len(pods) == 1
+	})
+	return pods[0]
+}
+
+// restarted waits until a pod is ready and other than it was.
+func (w *world) restarted(t *testing.T, app string, was corev1.Pod) {
+	t.Helper()
+	eventually(t, "the "+app+" is back", func() bool {
+		now := w.part(t, app).Status.ContainerStatuses[0]
+		return now.ContainerID != was.Status.ContainerStatuses[0].ContainerID
+	})
+}
+
+// controllerKilled kills the controller, and asks in the same moment for a
+// service with no pod. Nothing fails: what runs needs no controller, and the
+// request waits for it.
+func (w *world) controllerKilled(t *testing.T) {
+	idle := w.service(t, "cold", 0, map[string]string{"window": "6s"})
+	w.zero(t, "cold")
+	pod := w.part(t, "controller")
+	load := newCaller(w.Box, subject, "/").start(50)
+	time.Sleep(2 * time.Second)
+	w.KillPod(&pod)
+	held := newCaller(w.Box, idle, "/").send(time.Now())
+	w.restarted(t, "controller", pod)
+	time.Sleep(2 * time.Second)
+	all := load.stop()
+	t.Logf("%s; from zero, while it came back: %s", all, held.took.Round(time.Millisecond))
+	if !held.ok() {
+		t.Errorf("the request for a service with no pod: %s", held)
+	}
+	if failed := all.failed(); len(failed) > 0 {
+		t.Errorf("%d requests failed:\n%s", len(failed), failed.list())
+	}
+}
+
+// controllerAway has a request wait for a pod while there is no controller to
+// make one.
+func (w *world) controllerAway(t *testing.T) {
+	idle := w.service(t, "waiting", 0, map[string]string{"window": "6s"})
+	w.zero(t, "waiting")
+	load := newCaller(w.Box, subject, "/").start(50)
+	t.Cleanup(func() { w.scale(t, "controller", 1) })
+	w.scale(t, "controller", 0)
+	eventually(t, "the controller is gone", func() bool { return len(w.pods(t, servingv1.Namespace, "app=controller")) == 0 })
+
+	answer := make(chan result, 1)
+	go func() { answer <- newCaller(w.Box, idle, "/").send(time.Now()) }()
+	select {
+	case r := <-answer:
+		t.Errorf("without a controller there was an answer from a service with no pod: %s", r)
+		answer <- r
+	case <-time.After(3 * time.Second):
+	}
+	back := time.Now()
+	w.scale(t, "controller", 1)
+	held := <-answer
+	t.Logf("the held request was answered %s after the controller was asked back", time.Since(back).Round(time.Millisecond))
+	if !held.ok() {
+		t.Errorf("the held request: %s", held)
+	}
+	w.part(t, "controller")
+	all := load.stop()
+	t.Log(all)
+	if failed := all.failed(); len(failed) > 0 {
+		t.Errorf("%d requests failed:\n%s", len(failed), failed.list())
+	}
+}
+
+// scale sets the number of pods of a part of the stack.
+func (w *world) scale(t *testing.T, app string, pods int32) {
+	t.Helper()
+	scale := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: app, Namespace: servingv1.Namespace}}
+	scale.Spec.Replicas = pods
+	all := w.Kubernetes().AppsV1().Deployments(servingv1.Namespace)
+	if _, err := all.UpdateScale(context.WithoutCancel(t.Context()), app, scale, metav1.UpdateOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// activatorKilled kills what every request passes. Those in its memory are
+// lost; one that comes later is answered within a second.
+func (w *world) activatorKilled(t *testing.T) {
+	pod := w.part(t, "activator")
+	load := newCaller(w.Box, subject, "/?sleep=50").start(50)
+	time.Sleep(3 * time.Second)
+	from := time.Now()
+	w.KillPod(&pod)
+	to := time.Now()
+	w.restarted(t, "activator", pod)
+	back := time.Since(to)
+	time.Sleep(10 * time.Second)
+	all := load.stop()
+	t.Logf("%s; killing took %s, it was ready again %s later", all, to.Sub(from).Round(time.Millisecond), back.Round(time.Millisecond))
+
+	failed := all.failed()
+	t.Logf("in flight when it was killed: %d; failed that began before: %d, and later: %d", all.inFlight(from), len(failed.before(to)), len(failed.since(to)))
+	if n := len(failed); n > 0 {
+		t.Logf("failed, from %s to %s after the kill:\n%s", failed[0].at.Sub(to), failed[n-1].at.Sub(to), failed.list())
+	}
+	t.Logf("later: %s", all.since(to).before(to.Add(5*time.Second)))
+}
+
+// apiServerGone takes the API server away for a minute. Nobody who asks for a
+// revision that runs notices, then or when it is back, and the box takes the
+// next edit.
+func (w *world) apiServerGone(t *testing.T) {
+	const manifest, aside = "/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/kube-apiserver.yaml"
+	old := w.revision
+	answers := func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := w.Kubernetes().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		return err == nil
+	}
+	load := newCaller(w.Box, subject, "/").start(50)
+	if err := w.Node("mv", manifest, aside); err != nil {
+		t.Fatal(err)
+	}
+	back := func() error { return w.Node("mv", "--no-clobber", aside, manifest) }
+	t.Cleanup(func() { _ = back() }) // it is there already, where nothing went wrong
+	eventually(t, "the API server is gone", func() bool { return !answers() })
+	gone := time.Now()
+	time.Sleep(time.Minute)
+	if answers() {
+		t.Error("the API server answers without its manifest")
+	}
+	if err := back(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the API server answers", answers)
+	t.Logf("the API server was gone for %s", time.Since(gone).Round(100*time.Millisecond))
+	saved := time.Now()
+	at := w.edit(t, "after-"+w.word)()
+	t.Logf("an edit was live after %s", at.Sub(saved).Round(time.Millisecond))
+	time.Sleep(20 * time.Second) // by when Kubernetes would have found nodes and pods missing
+	all := load.stop()
+	t.Log(all)
+	if failed := all.failed(); len(failed) > 0 {
+		t.Errorf("%d requests failed:\n%s", len(failed), failed.list())
+	}
+	all.changeOnce(t, old, w.revision)
+}
