@@ -36,17 +36,22 @@ func (d *devbox) boxCommand() *cobra.Command {
 				Name: d.name, Queue: buildQueue, Log: log, Events: events,
 				Ready: func() {
 					closeEvents()
-					debug.SetGCPercent(idleGC)
-					debug.FreeOSMemory() // what building and installing took
+					settle()
 				},
 			}), d.command("up"))
 		},
 	}
 }
 
-// idleGC lets the heap grow by half between collections, where Go's default is
-// to double it: from now on little is allocated. It gains 20 MiB of 310.
-const idleGC = 50
+// idleGC lets the heap grow by a quarter between collections, where Go's
+// default is to double it: a box that is up allocates little.
+const idleGC = 25
+
+// settle gives back what starting took.
+func settle() {
+	debug.SetGCPercent(idleGC)
+	debug.FreeOSMemory()
+}
 
 // logMegabytes is how large the box's log gets before it is begun anew; one
 // older log stays.

@@ -75,6 +75,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	if err != nil {
 		return classify(codeCluster, err, d.command("up"))
 	}
+	settle()
 	watched, stop := box.Watch(ctx)
 	defer stop()
 	err = watcher.Run(watched, watcher.Config{
