@@ -1,10 +1,12 @@
 // Package box drives the devbox command as a user does, for the tests that
 // need the real thing: it runs the binary, reads the events of `-o json`, and
 // asks the gateway over HTTP. It imports none of the code it tests but the
-// events' type.
+// events' type. What it must know of an engine is in engine.go.
 //
 //	test --> bin/devbox up -o json --> events --> Session.Wait
-//	  \----- GET 127.0.0.1:port, Host: hello.default.example.com
+//	  |----- GET 127.0.0.1:port, Host: hello.default.example.com
+//	  |----- the API server, by the box's own kubeconfig
+//	  \----- /proc: what runs, and what it holds
 package box
 
 import (
