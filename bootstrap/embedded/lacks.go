@@ -16,5 +16,6 @@ func Lacks() []string {
 		"limits of CPU and memory",
 		"GPUs",
 		"service account tokens in pods",
+		"probes and hooks that run a command in the container",
 	}
 }
