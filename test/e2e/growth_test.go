@@ -17,7 +17,7 @@ import (
 )
 
 // TestGrowth works a box hard and looks whether it takes more of the machine
-// after all of the work than after half of it. It takes five minutes, so a
+// after all of the work than after half of it. It takes six minutes, so a
 // quick run leaves it out with -skip TestGrowth.
 func TestGrowth(t *testing.T) {
 	b := box.Embedded(t, "devbox-growth")
