@@ -55,6 +55,9 @@ func (d *devbox) execute(ctx context.Context, args []string) error {
 }
 
 func (d *devbox) root() *cobra.Command {
+	// Kubernetes' libraries have flags of their own there, which every command
+	// would get.
+	pflag.CommandLine = pflag.NewFlagSet("", pflag.ContinueOnError)
 	root := &cobra.Command{
 		Use:   "devbox",
 		Short: "Run Knative services from source on one machine, live on every save",

@@ -120,9 +120,12 @@ func (p *pod) run(ctx, life, limit context.Context) {
 	disarm := context.AfterFunc(ctx, func() { p.end(errNodeEnds, goodbye) })
 	defer disarm()
 	if life.Err() == nil && !podutil.IsPodTerminal(p.object) {
+		settled := p.settle() // first, so that the first status has the address
 		var writing sync.WaitGroup
 		writing.Go(func() { p.report(ctx) })
-		p.live(life, limit)
+		if settled {
+			p.live(life, limit)
+		}
 		p.update(func(o *observed) { o.over = ctx.Err() == nil })
 		writing.Wait()
 		p.removeFiles(ctx, filepath.Join(p.dir(), volumesDir))
@@ -135,22 +138,28 @@ func (p *pod) run(ctx, life, limit context.Context) {
 	}
 }
 
-// live runs the containers of the pod, and returns when none runs any more.
-func (p *pod) live(life, limit context.Context) {
+// settle gives the pod its address. It returns false where the pod cannot be
+// run here.
+func (p *pod) settle() bool {
 	if r := p.node.refuse(p.object); r != nil {
 		p.update(func(o *observed) { o.refusal = r })
 		p.node.events.warn(podReference(p.object, ""), r.reason, "%s", r.message)
-		return
+		return false
 	}
 	place, err := p.node.addresses.take(p.object.Status.PodIP, userPort(&p.object.Spec) != 0)
 	if err != nil {
 		p.update(func(o *observed) { o.refusal = &refusal{"OutOfAddresses", err.Error()} })
-		return
+		return false
 	}
-	defer p.node.addresses.give(place)
 	p.place = place
 	moveUserPort(&p.object.Spec, place.port)
 	p.update(func(o *observed) { o.address = place.address.String() })
+	return true
+}
+
+// live runs the containers of the pod, and returns when none runs any more.
+func (p *pod) live(life, limit context.Context) {
+	defer p.node.addresses.give(p.place)
 	if s := p.object.Spec.ActiveDeadlineSeconds; s != nil {
 		deadline := time.AfterFunc(time.Until(p.observed.accepted.Add(time.Duration(*s)*time.Second)), p.deadlineExceeded)
 		defer deadline.Stop()
