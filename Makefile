@@ -10,7 +10,7 @@ RACE := ./bootstrap/embedded/process ./watcher/... ./serving/activator/... ./ser
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile the devbox command to bin/devbox
 	go build -o bin/devbox ./cmd/devbox
@@ -41,9 +41,15 @@ down: build ## take the box down, leaving nothing
 	bin/devbox down
 
 e2e: build ## run the stories on a real kind box made from the lab's images
-	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 40m -v ./test/e2e
+	layout=$$($(MAKE) -s lab) && export DEVBOX_IMAGES="$$layout" && \
+	go test -tags e2e -count=1 -timeout 40m -v -skip '^(TestKill|TestGrowth)' ./test/e2e && \
+	go test -tags e2e -count=1 -timeout 40m -run '^(TestInterruptedEverywhere|TestRepairs)$$' ./bootstrap
 
-bench: build ## measure, as ratios against a reference in the same run; writes docs/measurements.md
+soak: build ## work the embedded engine hard, and look whether it grows; six minutes
+	go test -tags e2e -count=1 -timeout 20m -v -run '^TestGrowth' ./test/e2e
+
+bench: build ## measure both engines, as ratios against a reference in the same run; writes docs/measurements.md
+	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e bench
+.PHONY: help build test check generate lab up down e2e soak bench
