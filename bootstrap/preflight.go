@@ -152,7 +152,7 @@ func (s *survey) lookKind(ctx context.Context, cfg Config, record *Box) {
 
 // lookEmbedded surveys what a box in a process needs.
 func (s *survey) lookEmbedded(ctx context.Context, cfg Config, record *Box) {
-	said := "embedded: pods are processes"
+	said := "embedded engine"
 	if cfg.Engine == engineAuto && record == nil {
 		_, err := docker.GetInfo(ctx)
 		said += ", since " + whyNot(err)

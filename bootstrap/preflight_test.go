@@ -83,9 +83,9 @@ func TestEngineIsChosen(t *testing.T) {
 		fails  bool
 	}{
 		"docker answers":         {docker: running + noCluster + esac, want: "kind on Docker 20.10"},
-		"docker is stopped":      {docker: stopped, want: "embedded: pods are processes, since docker is not running"},
-		"as asked for":           {docker: running + noCluster + esac, asked: "embedded", want: "embedded: pods are processes"},
-		"the box has one":        {docker: running + noCluster + esac, box: "embedded", want: "embedded: pods are processes"},
+		"docker is stopped":      {docker: stopped, want: "embedded engine, since docker is not running"},
+		"as asked for":           {docker: running + noCluster + esac, asked: "embedded", want: "embedded engine"},
+		"the box has one":        {docker: running + noCluster + esac, box: "embedded", want: "embedded engine"},
 		"the box has another":    {docker: running + noCluster + esac, asked: "kind", box: "embedded", want: "box devbox is of engine embedded, not kind", fails: true},
 		"an engine there is not": {docker: stopped, asked: "steam", want: `there is no engine "steam"`, fails: true},
 	} {

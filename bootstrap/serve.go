@@ -152,7 +152,7 @@ func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
 				Hint:    "images that ko builds run all the same",
 			})
 		} else {
-			isolated = ", each with its own files and processes"
+			isolated = "isolated "
 		}
 		return err
 	})
@@ -166,7 +166,7 @@ func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
 	if err := s.engine.StartServing(ctx, s.queue); err != nil {
 		return "", err
 	}
-	return "controller, activator; pods are processes" + isolated, nil
+	return "controller, activator; pods are " + isolated + "processes", nil
 }
 
 // install puts the serving stack's kinds and settings into the API server.
