@@ -27,6 +27,13 @@ const (
 
 	activatorHost = "activator." + servingv1.Namespace + ".svc.cluster.local"
 	activatorPort = 80
+
+	// unseen are Envoy's names for a request of which nothing was sent: nobody
+	// accepted the connection, it ended before, or the other side disowned it.
+	// Envoy waits up to 250 ms before each attempt, so these last about 5 s:
+	// an activator that was killed is back by then.
+	unseen   = "connect-failure,refused-stream,reset-before-request"
+	attempts = 40
 )
 
 // AddToScheme makes a scheme know Istio's networking types.
@@ -36,9 +43,9 @@ func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
 func Kind() client.Object { return &networkingv1.VirtualService{} }
 
 // VirtualService leads requests for hosts from the gateway to the activator.
-// Istio neither retries them nor limits their time: the activator holds a
-// request while its revision starts, and queue-proxy enforces the revision's
-// own limits.
+// Istio does not limit their time: the activator holds a request while its
+// revision starts, and queue-proxy enforces the revision's own limits. It
+// tries again only what the activator has seen nothing of.
 func VirtualService(route *servingv1.Route, hosts []string) *networkingv1.VirtualService {
 	return &networkingv1.VirtualService{
 		TypeMeta: metav1.TypeMeta{
@@ -63,7 +70,7 @@ func VirtualService(route *servingv1.Route, hosts []string) *networkingv1.Virtua
 						Port: &istio.PortSelector{Number: activatorPort},
 					},
 				}},
-				Retries: &istio.HTTPRetry{Attempts: 0},
+				Retries: &istio.HTTPRetry{Attempts: attempts, RetryOn: unseen},
 			}},
 		},
 	}
