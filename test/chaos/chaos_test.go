@@ -47,6 +47,7 @@ var (
 		{"the controller is killed", (*world).controllerKilled},
 		{"the controller is away", (*world).controllerAway},
 		{"the activator is killed", (*world).activatorKilled},
+		{"the activator is replaced", (*world).activatorReplaced},
 		{"the API server is gone for a minute", (*world).apiServerGone},
 	}
 )

@@ -173,6 +173,15 @@ func (r results) inFlight(t time.Time) int {
 	return n
 }
 
+// mostInFlight is the most there were under way at the moment one was due.
+func (r results) mostInFlight() int {
+	most := 0
+	for _, one := range r {
+		most = max(most, r.inFlight(one.at)+1)
+	}
+	return most
+}
+
 // percentile is a share of the times, in hundredths.
 func (r results) percentile(p int) time.Duration {
 	took := make([]time.Duration, 0, len(r))

@@ -35,6 +35,7 @@ func (w *world) burst(t *testing.T) {
 func (w *world) steady(t *testing.T) {
 	const (
 		rate        = 50
+		sleep       = 100 * time.Millisecond
 		target      = 2 * 0.7 // in flight to a pod: the annotation, to the default utilisation
 		atMost      = 10
 		window      = 20 * time.Second
@@ -65,11 +66,14 @@ func (w *world) steady(t *testing.T) {
 	if most := count.most(); most > atMost {
 		t.Errorf("there were %d pods at once; want at most %d", most, atMost)
 	}
-	// What the formula of docs/autoscaling.md says of the last window.
-	inFlight := rate * all.since(end.Add(-window)).mean().Seconds()
-	want := int(math.Ceil(inFlight / target))
-	t.Logf("in flight at the end: %.2f, which wants %d pods", inFlight, want)
-	if settled != want {
-		t.Errorf("there were %d pods at the end; want %d for %.2f in flight, %.1f to a pod", settled, want, inFlight, target)
+	// What the formula of docs/autoscaling.md says of the last window: at least
+	// for the time that the service takes, at most for that which clients saw.
+	took := all.since(end.Add(-window)).mean()
+	least, most := wanted(rate*sleep.Seconds()/target), wanted(rate*took.Seconds()/target)
+	t.Logf("at the end %d pods; the formula wants %d for %s a request, and %d for %s", settled, least, sleep, most, took.Round(time.Millisecond))
+	if settled < least || settled > most {
+		t.Errorf("there were %d pods at the end; want %d to %d", settled, least, most)
 	}
 }
+
+func wanted(pods float64) int { return int(math.Ceil(pods)) }
