@@ -167,7 +167,8 @@ func TestPoisonIsTakenOnce(t *testing.T) {
 		fmt.Fprint(w, "ok")
 	})
 	p := b.pod("p", "hello-00001", user)
-	dies = func() { _ = p.user.Close() }
+	first := p.user
+	dies = func() { _ = first.Close() }
 	b.route(to("hello-00001", 100))
 	c := newClient(t, false)
 	if got := b.get(c, "/"); got != "200 ok" { // so that all connections were used before
