@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,16 +163,30 @@ func without(pods []corev1.Pod, uid types.UID) []corev1.Pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.UID == uid })
 }
 
-// freePorts are ports that nobody listens on at this moment.
+// lastPort is the last that freePorts looked at.
+var lastPort atomic.Int64
+
+// freePorts are ports of 127.0.0.1 that nobody listens on, and that the
+// system does not give away in the meantime: they lie below those that it
+// takes for connections. Two test binaries begin at different ones.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
+	const from, many = 10000, 10000
+	lastPort.CompareAndSwap(0, int64(os.Getpid()%many)+1)
 	var ports []int
-	for range n {
-		l := listen(t)
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	for range many {
+		port := from + int(lastPort.Add(1)%many)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatal("no port is free")
+	return nil
 }
 
 // until waits for something to become true.
