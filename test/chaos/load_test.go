@@ -147,6 +147,11 @@ func (r results) failed() results {
 	return slices.DeleteFunc(slices.Clone(r), result.ok)
 }
 
+// slower are those that took longer.
+func (r results) slower(than time.Duration) results {
+	return slices.DeleteFunc(slices.Clone(r), func(one result) bool { return one.took <= than })
+}
+
 // since are those that were due at a moment or later.
 func (r results) since(t time.Time) results {
 	return slices.DeleteFunc(slices.Clone(r), func(one result) bool { return one.at.Before(t) })
@@ -173,13 +178,15 @@ func (r results) inFlight(t time.Time) int {
 	return n
 }
 
-// mostInFlight is the most there were under way at the moment one was due.
-func (r results) mostInFlight() int {
-	most := 0
+// firstEnd is when the first of them ended.
+func (r results) firstEnd() time.Time {
+	var first time.Time
 	for _, one := range r {
-		most = max(most, r.inFlight(one.at)+1)
+		if end := one.at.Add(one.took); first.IsZero() || end.Before(first) {
+			first = end
+		}
 	}
-	return most
+	return first
 }
 
 // percentile is a share of the times, in hundredths.
