@@ -27,7 +27,6 @@ var istioKinds = []schema.GroupVersionResource{
 	{Group: "networking.istio.io", Version: "v1", Resource: "virtualservices"},
 	{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"},
 	{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"},
-	{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"},
 }
 
 // stack is the names of the serving stack's images in the node.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/serving/activator"
 )
@@ -18,7 +17,7 @@ func activatorCommand(log logger) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
-			if c.REST, err = rest.InClusterConfig(); err != nil {
+			if c.REST, err = inCluster(); err != nil {
 				return fmt.Errorf("finding the API server: %w", err)
 			}
 			c.Log = log()

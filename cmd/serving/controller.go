@@ -56,7 +56,7 @@ func controllerCommand(log logger) *cobra.Command {
 // runController runs the reconcilers and the stream they listen to; either
 // ends with the other.
 func runController(ctx context.Context, c controller.Config, address, activators string) error {
-	cluster, err := rest.InClusterConfig()
+	cluster, err := inCluster()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}

@@ -194,8 +194,8 @@ func (w *world) apiServerGone(t *testing.T) {
 	time.Sleep(20 * time.Second) // by when Kubernetes would have found nodes and pods missing
 	all := load.stop()
 	t.Log(all)
-	if slow := all.slower(time.Second); len(slow) > 0 {
-		t.Logf("%d requests took more than a second, from %s to %s after the API server was back:\n%s", len(slow),
+	if slow := all.slower(3 * time.Second); len(slow) > 0 {
+		t.Errorf("%d requests took more than three seconds, from %s to %s after the API server was back:\n%s", len(slow),
 			slow[0].at.Sub(saved), slow[len(slow)-1].at.Sub(saved), slow.list())
 	}
 	if failed := all.failed(); len(failed) > 0 {
