@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -47,10 +48,16 @@ func (d *devbox) boxCommand() *cobra.Command {
 // default is to double it: a box that is up allocates little.
 const idleGC = 25
 
-// settle gives back what starting took.
+// settled is how long after the start the first answers are out, which a
+// collection would delay.
+const settled = 5 * time.Second
+
+// settle gives back what starting took, a little later.
 func settle() {
-	debug.SetGCPercent(idleGC)
-	debug.FreeOSMemory()
+	time.AfterFunc(settled, func() {
+		debug.SetGCPercent(idleGC)
+		debug.FreeOSMemory()
+	})
 }
 
 // logMegabytes is how large the box's log gets before it is begun anew; one
