@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
@@ -76,7 +77,7 @@ func (c *container) wait(life context.Context) bool {
 			d, c.spec.Name, c.pod.object.Name, c.pod.object.Namespace, c.pod.object.UID)
 		c.waiting("CrashLoopBackOff", words)
 		c.warn(reasonBackOff, "Back-off restarting failed container %s in pod %s", c.spec.Name, c.pod.name())
-		if !sleep(life, d) {
+		if !proxy.Sleep(life, d) {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	httpprobe "k8s.io/kubernetes/pkg/probe/http"
 
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
@@ -162,7 +163,7 @@ func (c *container) preStop(limit context.Context, process *runner.Process) {
 func (c *container) hook(ctx context.Context, h *corev1.LifecycleHandler) error {
 	switch {
 	case h.Sleep != nil:
-		sleep(ctx, time.Duration(h.Sleep.Seconds)*time.Second)
+		proxy.Sleep(ctx, time.Duration(h.Sleep.Seconds)*time.Second)
 		return ctx.Err()
 	case h.HTTPGet == nil:
 		return nil

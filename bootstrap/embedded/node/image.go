@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
@@ -32,11 +33,11 @@ func (c *container) pull(life context.Context) (*runner.Image, bool) {
 		c.pulls.Next(id, time.Now())
 		d := c.pulls.Get(id)
 		c.note(reasonBackOff, "Back-off pulling image %q", c.spec.Image)
-		if !sleep(life, min(d, shown)) {
+		if !proxy.Sleep(life, min(d, shown)) {
 			return nil, false
 		}
 		c.waiting("ImagePullBackOff", fmt.Sprintf("Back-off pulling image %q: ErrImagePull: %s", c.spec.Image, words))
-		if !sleep(life, d-min(d, shown)) {
+		if !proxy.Sleep(life, d-min(d, shown)) {
 			return nil, false
 		}
 	}

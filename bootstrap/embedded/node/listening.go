@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
@@ -31,7 +32,7 @@ func listensOn(c *corev1.Container) int32 {
 // checkListening tells, with an event, of a process that runs and does not
 // listen on port: nothing else in the box can say what it does instead.
 func (c *container) checkListening(ctx context.Context, process *runner.Process, port int32) {
-	if !sleep(ctx, listenGrace) {
+	if !proxy.Sleep(ctx, listenGrace) {
 		return
 	}
 	for _, host := range []string{hostIP, c.pod.place.address.String(), "::1"} {

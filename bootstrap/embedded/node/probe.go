@@ -10,6 +10,8 @@ import (
 	grpcprobe "k8s.io/kubernetes/pkg/probe/grpc"
 	httpprobe "k8s.io/kubernetes/pkg/probe/http"
 	tcpprobe "k8s.io/kubernetes/pkg/probe/tcp"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
 // prober asks containers how they are, as a kubelet does.
@@ -91,7 +93,7 @@ func (s series) period() time.Duration {
 // run asks until ctx ends or turns says that it is enough. While it is eager,
 // only what fails a whole period after the last counts as a failure.
 func (s series) run(ctx context.Context) {
-	if !sleep(ctx, max(s.delay, time.Duration(s.probe.InitialDelaySeconds)*time.Second)) {
+	if !proxy.Sleep(ctx, max(s.delay, time.Duration(s.probe.InitialDelaySeconds)*time.Second)) {
 		return
 	}
 	period := s.period()
@@ -126,7 +128,7 @@ func (s series) run(ctx context.Context) {
 		if s.eager {
 			next = min(next, often.take())
 		}
-		if !sleep(ctx, next) {
+		if !proxy.Sleep(ctx, next) {
 			return
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
 // heartbeat is how often the Node is written anew. Nothing waits for it: it
@@ -34,7 +36,7 @@ func (n *node) leave(ctx context.Context, port int) error {
 
 // keepRegistered keeps the Node ready until ctx ends.
 func (n *node) keepRegistered(ctx context.Context, port int) {
-	for sleep(ctx, heartbeat) {
+	for proxy.Sleep(ctx, heartbeat) {
 		if err := n.register(ctx, port); err != nil && ctx.Err() == nil {
 			n.log.Warn("keeping the node registered; it is tried again", "error", err)
 		}

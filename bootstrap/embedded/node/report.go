@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
 // update changes what is known of the pod and has it written.
@@ -60,7 +62,7 @@ func (p *pod) report(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !sleep(ctx, gather) {
+		if !proxy.Sleep(ctx, gather) {
 			return
 		}
 	}

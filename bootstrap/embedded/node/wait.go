@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
 // How often what cannot work yet is tried again, at first and at last.
@@ -50,16 +52,4 @@ func (p *pause) take() time.Duration {
 }
 
 // wait returns false if ctx ends first.
-func (p *pause) wait(ctx context.Context) bool { return sleep(ctx, p.take()) }
-
-// sleep returns false if ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func (p *pause) wait(ctx context.Context) bool { return proxy.Sleep(ctx, p.take()) }

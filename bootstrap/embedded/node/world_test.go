@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 	"github.com/kind-in-a-box/devbox/test/bed"
 )
@@ -305,7 +306,7 @@ func (w *world) eventually(what string, is func() bool) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for !is() {
-		if !sleep(ctx, 10*time.Millisecond) {
+		if !proxy.Sleep(ctx, 10*time.Millisecond) {
 			w.t.Fatalf("waiting for %s: %v", what, ctx.Err())
 		}
 	}
