@@ -2,7 +2,8 @@
 
 package bootstrap
 
-// measure knows nothing of this machine: docker runs in a virtual one, whose
+// measure knows nothing of this machine. For kind that is as well: docker runs in
+// a virtual one, whose
 // cores docker itself tells.
 func measure(string) machine { return machine{} }
 
