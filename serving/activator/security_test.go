@@ -163,6 +163,9 @@ func TestLargeHeads(t *testing.T) {
 				}
 				got := ""
 				switch resp, err := c.Do(req); {
+				case err == nil && resp.StatusCode == http.StatusRequestHeaderFieldsTooLarge:
+					got = resp.Status // its body is lost to a client that still sends its head
+					resp.Body.Close()
 				case err == nil:
 					got = read(resp)
 				case size > surely:
