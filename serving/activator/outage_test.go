@@ -183,6 +183,14 @@ func TestAPIServerGone(t *testing.T) {
 	}
 }
 
+// loseStream cuts the stream, and returns when the controller has noticed.
+func (w *world) loseStream() {
+	w.t.Helper()
+	before := w.gone.Load()
+	w.stream.cut()
+	w.until("the stream is down", func() bool { return w.gone.Load() > before })
+}
+
 // TestControllerGone cuts the stream while a request is held. It goes on
 // waiting, the controller hears of it when it is back, and running revisions
 // do not notice.
@@ -194,8 +202,7 @@ func TestControllerGone(t *testing.T) {
 	go func() { held <- get(w.url, host) }()
 	w.hears("held for hello-00001: 1")
 
-	w.stream.cut()
-	w.until("the stream is down", func() bool { return w.gone.Load() > 0 })
+	w.loseStream()
 	go func() { held <- get(w.url, host) }() // nobody hears of it now
 	w.until("it is held too", func() bool {
 		return strings.Contains(get(w.health+"/metrics", ""), `activator_requests_held{namespace_name="`+w.namespace+`",revision_name="hello-00001"} 2`)
@@ -208,11 +215,13 @@ func TestControllerGone(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}
+	const answers = "pod one of hello-00001 answers: true"
+	w.hears(answers)
 	stop := w.load(host, "200 hello")
-	w.stream.cut()
-	w.until("the stream is down again", func() bool { return w.gone.Load() > 1 })
+	w.loseStream()
+	before := w.heardTimes(answers)
 	w.stream.mend()
-	w.until("it is back, with all that answers", func() bool { return w.heardTimes("pod one of hello-00001 answers: true") >= 2 })
+	w.until("it is back, with all that answers", func() bool { return w.heardTimes(answers) > before })
 	if total, bad := stop(); len(bad) > 0 || total == 0 {
 		t.Errorf("%d of %d requests failed, first: %v", len(bad), total, bad)
 	}
