@@ -1,7 +1,7 @@
 // Package box drives the devbox command as a user does, for the tests that
 // need the real thing: it runs the binary, reads the events of `-o json`, and
 // asks the gateway over HTTP. It imports none of the code it tests but the
-// events' type. What it must know of an engine is in engine.go.
+// events' type and the objects of the API. What it must know of an engine is in engine.go.
 //
 //	test --> bin/devbox up -o json --> events --> Session.Wait
 //	  |----- GET 127.0.0.1:port, Host: hello.default.example.com

@@ -1,7 +1,7 @@
 // Package chaos holds no code: its tests, behind the build tag e2e, break a
 // real box and look at it as its clients do.
 //
-//	load, at a fixed rate ──> gateway ──> activator ──> pods of test/chaos/subject
+//	load, at a fixed rate ──> gateway ──> activator ──> pods of test/subject
 //	                                          ^           ^
 //	                   killed, halted, gone: any part of the box
 //

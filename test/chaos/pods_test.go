@@ -8,6 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kind-in-a-box/devbox/test/box"
+	"github.com/kind-in-a-box/devbox/test/load"
 )
 
 // podKilled kills the processes of one pod and then of the other. What was in
@@ -33,36 +36,36 @@ func (w *world) losesOnlyWhatPodsHad(t *testing.T, service string, end func(*cor
 	host := w.service(t, service, limit, map[string]string{"min-scale": "2", "max-scale": "2"})
 	var pods []corev1.Pod
 	both := func() bool {
-		pods = w.ready(t, "default", of(service))
+		pods = w.ReadyPodsOf("default", box.Of(service))
 		return len(pods) == 2
 	}
-	eventually(t, "both pods are ready", both)
+	box.Eventually(t, "both pods are ready", both)
 
-	load := newCaller(w.Box, host, "/?sleep=100").start(80)
+	traffic := w.Caller(host, "/?sleep=100").Start(80)
 	type moment struct{ from, to time.Time }
 	var ends []moment
 	for i := range 2 {
 		time.Sleep(2 * time.Second) // of load on both
-		eventually(t, "both pods are ready", both)
+		box.Eventually(t, "both pods are ready", both)
 		from := time.Now()
 		end(&pods[i])
 		ends = append(ends, moment{from, time.Now()})
 	}
-	eventually(t, "both pods are ready", both)
+	box.Eventually(t, "both pods are ready", both)
 	time.Sleep(time.Second)
-	all := load.stop()
+	all := traffic.Stop()
 	t.Log(all)
 
-	failed := all.failed()
+	failed := all.Failed()
 	for _, m := range ends {
-		lost := failed.since(m.from.Add(-patience)).before(m.to)
-		failed = failed.since(m.to)
-		t.Logf("in flight when a pod was %s: %d, of which %d failed", service, all.inFlight(m.from), len(lost))
+		lost := failed.Since(m.from.Add(-load.Patience)).Before(m.to)
+		failed = failed.Since(m.to)
+		t.Logf("in flight when a pod was %s: %d, of which %d failed", service, all.InFlight(m.from), len(lost))
 		if len(lost) > limit {
-			t.Errorf("%d requests failed with a pod; want at most the %d that it may have had in hand:\n%s", len(lost), limit, lost.list())
+			t.Errorf("%d requests failed with a pod; want at most the %d that it may have had in hand:\n%s", len(lost), limit, lost.List())
 		}
 	}
 	if len(failed) > 0 {
-		t.Errorf("%d requests failed that began when the pod was gone:\n%s", len(failed), failed.list())
+		t.Errorf("%d requests failed that began when the pod was gone:\n%s", len(failed), failed.List())
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kind-in-a-box/devbox/test/load"
 )
 
 const (
@@ -80,12 +82,12 @@ func (w *world) pretend(t *testing.T) {
 // returns what comes back, one answer after the other, until it is closed.
 func (w *world) raw(t *testing.T, text string) []string {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(w.Gateway, "http://"), patience)
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(w.Gateway, "http://"), load.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(load.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, text+ask("GET /echo", "Connection: close")); err != nil {

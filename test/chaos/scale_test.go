@@ -14,19 +14,19 @@ import (
 func (w *world) burst(t *testing.T) {
 	const requests, pods = 200, 10
 	host := w.service(t, "burst", 1, map[string]string{"max-scale": "10", "window": "6s"})
-	w.zero(t, "burst")
-	count := w.count(t, "burst")
-	all := newCaller(w.Box, host, "/?sleep=100").burst(requests)
+	w.Zero(t, "burst")
+	count := w.Count(t, "burst")
+	all := w.Caller(host, "/?sleep=100").Burst(requests)
 	t.Logf("%s; pods: %s", all, count)
-	if failed := all.failed(); len(failed) > 0 {
-		t.Errorf("%d of %d requests failed:\n%s", len(failed), requests, failed.list())
+	if failed := all.Failed(); len(failed) > 0 {
+		t.Errorf("%d of %d requests failed:\n%s", len(failed), requests, failed.List())
 	}
-	if most := count.most(); most > pods {
+	if most := count.Most(); most > pods {
 		t.Errorf("there were %d pods at once; want at most %d", most, pods)
 	}
 	for _, r := range all {
-		if r.ok() && !strings.HasSuffix(r.body, " 1") {
-			t.Errorf("a pod has had more than one request in hand: %q", r.body)
+		if r.OK() && !strings.HasSuffix(r.Body, " 1") {
+			t.Errorf("a pod has had more than one request in hand: %q", r.Body)
 		}
 	}
 }
@@ -42,33 +42,33 @@ func (w *world) steady(t *testing.T) {
 		undisturbed = 10 * time.Second
 	)
 	host := w.service(t, "steady", 0, map[string]string{"target": "2", "max-scale": "10", "window": window.String()})
-	w.zero(t, "steady")
-	count := w.count(t, "steady")
-	caller := newCaller(w.Box, host, "/?sleep=100")
-	load := caller.start(rate)
+	w.Zero(t, "steady")
+	count := w.Count(t, "steady")
+	caller := w.Caller(host, "/?sleep=100")
+	traffic := caller.Start(rate)
 	time.Sleep(*steady)
-	settled, end := count.now(), time.Now()
-	all := load.stop()
-	load = caller.start(rate)
+	settled, end := count.Now(), time.Now()
+	all := traffic.Stop()
+	traffic = caller.Start(rate)
 	time.Sleep(undisturbed)
-	warm := load.stop()
+	warm := traffic.Stop()
 	t.Logf("from zero, %s: %s", *steady, all)
-	t.Logf("warm, %s: %s; p95 from zero against warm: %.2f", undisturbed, warm, float64(all.percentile(95))/float64(warm.percentile(95)))
+	t.Logf("warm, %s: %s; p95 from zero against warm: %.2f", undisturbed, warm, float64(all.Percentile(95))/float64(warm.Percentile(95)))
 	t.Logf("pods: %s", count)
 
-	if failed := append(all.failed(), warm.failed()...); len(failed) > 0 {
-		t.Errorf("%d requests failed:\n%s", len(failed), failed.list())
+	if failed := append(all.Failed(), warm.Failed()...); len(failed) > 0 {
+		t.Errorf("%d requests failed:\n%s", len(failed), failed.List())
 	}
 	// A start weighs little in five minutes, and much in one.
-	if *steady >= 5*time.Minute && all.percentile(95) > 2*warm.percentile(95) {
-		t.Errorf("p95 from zero is %s and warm %s; want at most twice that", all.percentile(95), warm.percentile(95))
+	if *steady >= 5*time.Minute && all.Percentile(95) > 2*warm.Percentile(95) {
+		t.Errorf("p95 from zero is %s and warm %s; want at most twice that", all.Percentile(95), warm.Percentile(95))
 	}
-	if most := count.most(); most > atMost {
+	if most := count.Most(); most > atMost {
 		t.Errorf("there were %d pods at once; want at most %d", most, atMost)
 	}
 	// What the formula of docs/autoscaling.md says of the last window: at least
 	// for the time that the service takes, at most for that which clients saw.
-	took := all.since(end.Add(-window)).mean()
+	took := all.Since(end.Add(-window)).Mean()
 	least, most := wanted(rate*sleep.Seconds()/target), wanted(rate*took.Seconds()/target)
 	t.Logf("at the end %d pods; the formula wants %d for %s a request, and %d for %s", settled, least, sleep, most, took.Round(time.Millisecond))
 	if settled < least || settled > most {

@@ -103,7 +103,7 @@ func (d *day) edit(t *testing.T) {
 	e2 := d.save(t, `"Howdy `, `"Hej `)
 	d.answer = "Hej World!"
 	d.expect(t, d.answer)
-	eventually(t, "the old revisions have no pods left", func() bool { // they drain while the client goes on
+	box.Eventually(t, "the old revisions have no pods left", func() bool { // they drain while the client goes on
 		return d.Pods() == 1
 	})
 	requests, failures, bodies := poll.Stop()
@@ -173,22 +173,12 @@ func (d *day) manifestEdit(t *testing.T) {
 }
 
 func (d *day) zeroAndBack(t *testing.T) {
-	eventually(t, "no pod is left without a request", func() bool { return d.Pods() == 0 })
+	box.Eventually(t, "no pod is left without a request", func() bool { return d.Pods() == 0 })
 	start := time.Now()
 	d.expect(t, d.answer)
 	t.Logf("from zero pods to an answer: %s", time.Since(start).Round(time.Millisecond))
 	if d.Pods() == 0 {
 		t.Error("no pod after a request; want one")
-	}
-}
-
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(soon); !so(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after %s it is still not so that %s", soon, what)
-		}
 	}
 }
 

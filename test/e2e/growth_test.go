@@ -153,5 +153,5 @@ func (g *growth) deploy(t *testing.T, services int) []string {
 // zero waits until no pod is left.
 func (g *growth) zero(t *testing.T) {
 	t.Helper()
-	eventually(t, "no pod is left without a request", func() bool { return g.Pods() == 0 })
+	box.Eventually(t, "no pod is left without a request", func() bool { return g.Pods() == 0 })
 }

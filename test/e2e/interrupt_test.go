@@ -26,7 +26,7 @@ func TestSecondInterrupt(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	eventually(t, "the session has begun", func() bool {
+	box.Eventually(t, "the session has begun", func() bool {
 		_, err := os.Stat(b.Folder() + ".session")
 		return !errors.Is(err, fs.ErrNotExist)
 	})

@@ -66,7 +66,7 @@ func TestKillOfStarts(t *testing.T) {
 			t.Errorf("devbox up: %v\n%s", context.Cause(ctx), said.String())
 		}
 		cancel()
-		eventually(t, "all that the box ran has ended", func() bool { return len(k.Alive(known)) == 0 })
+		box.Eventually(t, "all that the box ran has ended", func() bool { return len(k.Alive(known)) == 0 })
 	}
 	k.start(t)
 	k.up.Wait("the revision", soon, live)
@@ -122,7 +122,7 @@ func (k *killer) round(t *testing.T, after time.Duration, both bool) {
 		k.up.Interrupt()
 	}
 	requests, _, _ := poll.Stop()
-	eventually(t, "all that the box ran has ended", func() bool { return len(k.Alive(known)) == 0 })
+	box.Eventually(t, "all that the box ran has ended", func() bool { return len(k.Alive(known)) == 0 })
 
 	start := time.Now()
 	k.start(t)
@@ -137,7 +137,7 @@ func (k *killer) round(t *testing.T, after time.Duration, both bool) {
 	}
 	t.Logf("killed %s after a save (session too: %t), %d requests; box ready after %s, live after %s",
 		after.Round(time.Millisecond), both, requests, ready.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
-	eventually(t, "no process belongs to nobody", func() bool { return len(k.Strays(k.PID(), k.up.PID())) == 0 })
+	box.Eventually(t, "no process belongs to nobody", func() bool { return len(k.Strays(k.PID(), k.up.PID())) == 0 })
 	k.whole(t)
 }
 

@@ -1,6 +1,4 @@
-//go:build e2e
-
-package chaos
+package box
 
 import (
 	"context"
@@ -16,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// census is how many pods a service has had, at every moment since it began.
-type census struct {
+// Census is how many pods a service has had, at every moment since it began.
+type Census struct {
 	began time.Time
 
 	mu     sync.Mutex
@@ -30,12 +28,12 @@ type count struct {
 	pods  int
 }
 
-// count begins one, by a watch, which misses none. It ends with t.
-func (w *world) count(t *testing.T, service string) *census {
+// Count begins a Census, by a watch, which misses none. It ends with t.
+func (b *Box) Count(t testing.TB, service string) *Census {
 	t.Helper()
-	pods := w.Kubernetes().CoreV1().Pods("default")
-	c := &census{began: time.Now(), there: map[types.UID]bool{}}
-	list, err := pods.List(t.Context(), metav1.ListOptions{LabelSelector: of(service)})
+	pods := b.Kubernetes().CoreV1().Pods("default")
+	c := &Census{began: time.Now(), there: map[types.UID]bool{}}
+	list, err := pods.List(t.Context(), metav1.ListOptions{LabelSelector: Of(service)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +41,7 @@ func (w *world) count(t *testing.T, service string) *census {
 		c.see(watch.Added, &list.Items[i])
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	news, err := pods.Watch(ctx, metav1.ListOptions{LabelSelector: of(service), ResourceVersion: list.ResourceVersion})
+	news, err := pods.Watch(ctx, metav1.ListOptions{LabelSelector: Of(service), ResourceVersion: list.ResourceVersion})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -63,7 +61,7 @@ func (w *world) count(t *testing.T, service string) *census {
 	return c
 }
 
-func (c *census) see(what watch.EventType, pod *corev1.Pod) {
+func (c *Census) see(what watch.EventType, pod *corev1.Pod) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := len(c.there)
@@ -77,15 +75,15 @@ func (c *census) see(what watch.EventType, pod *corev1.Pod) {
 	}
 }
 
-// now is how many there are.
-func (c *census) now() int {
+// Now is how many there are.
+func (c *Census) Now() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.there)
 }
 
-// most is how many there ever were.
-func (c *census) most() int {
+// Most is how many there ever were.
+func (c *Census) Most() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	most := 0
@@ -95,7 +93,7 @@ func (c *census) most() int {
 	return most
 }
 
-func (c *census) String() string {
+func (c *Census) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b strings.Builder
