@@ -1,14 +1,17 @@
 package box
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -27,8 +30,18 @@ type engine interface {
 	// stop ends the machine that the box runs on, as a restart of this one
 	// would.
 	stop(b *Box) error
-	// kill ends all processes of a pod at once and with no time for a word.
-	kill(b *Box, pod *corev1.Pod) error
+	// processesOf are the first processes of a pod's containers, by their
+	// names, as proc and kill know them.
+	processesOf(b *Box, pod *corev1.Pod) (map[string]int, error)
+	// kill ends processes at once and with no time for a word.
+	kill(b *Box, pids ...int) error
+	// proc reads a file of a process in /proc.
+	proc(b *Box, pid int, file string) ([]byte, error)
+	// userPort is where a pod's first container listens, "" before that is
+	// known.
+	userPort(b *Box, pod *corev1.Pod) (string, error)
+	// dial connects to an address as the box's node does.
+	dial(b *Box) (func(ctx context.Context, network, address string) (net.Conn, error), error)
 	// pause halts everything that the box runs, until resume.
 	pause(b *Box) (resume func() error, err error)
 	// processes are those of this machine that are the box's.
@@ -60,23 +73,51 @@ func (k kind) stop(b *Box) error {
 	return err
 }
 
-func (k kind) kill(b *Box, pod *corev1.Pod) error {
+func (k kind) processesOf(b *Box, pod *corev1.Pod) (map[string]int, error) {
 	tasks, err := docker("exec", k.node(b), "ctr", "--namespace", "k8s.io", "task", "ls")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	kill := []string{"exec", k.node(b), "kill", "-KILL"}
+	found := map[string]int{}
 	for line := range strings.Lines(tasks) {
 		// id pid state
 		task := strings.Fields(line)
 		for _, c := range pod.Status.ContainerStatuses {
-			if c.ContainerID == "containerd://"+task[0] {
-				kill = append(kill, task[1])
+			if c.ContainerID != "containerd://"+task[0] {
+				continue
+			}
+			if found[c.Name], err = strconv.Atoi(task[1]); err != nil {
+				return nil, fmt.Errorf("reading the node's tasks: %w", err)
 			}
 		}
 	}
-	_, err = docker(kill...)
+	return found, nil
+}
+
+func (k kind) kill(b *Box, pids ...int) error {
+	kill := []string{"exec", k.node(b), "kill", "-KILL"}
+	for _, pid := range pids {
+		kill = append(kill, strconv.Itoa(pid))
+	}
+	_, err := docker(kill...)
 	return err
+}
+
+func (k kind) proc(b *Box, pid int, file string) ([]byte, error) {
+	out, err := docker("exec", k.node(b), "cat", fmt.Sprintf("/proc/%d/%s", pid, file))
+	return []byte(out), err
+}
+
+func (kind) userPort(_ *Box, pod *corev1.Pod) (string, error) {
+	return strconv.Itoa(int(pod.Spec.Containers[0].Ports[0].ContainerPort)), nil
+}
+
+func (k kind) dial(b *Box) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
+	pid, err := docker("inspect", "--format", "{{.State.Pid}}", k.node(b))
+	if err != nil {
+		return nil, err
+	}
+	return dialFrom("/proc/" + strings.TrimSpace(pid) + "/ns/net"), nil
 }
 
 func (k kind) pause(b *Box) (func() error, error) {
@@ -136,28 +177,61 @@ func (e embedded) stop(b *Box) error {
 	return syscall.Kill(pid, syscall.SIGKILL)
 }
 
-func (embedded) kill(b *Box, pod *corev1.Pod) error {
-	records, err := filepath.Glob(filepath.Join(b.Folder(), "data", "runner", "running", string(pod.UID)+"-*.json"))
-	if err == nil && len(records) == 0 {
-		err = fmt.Errorf("no process is recorded of pod %s", pod.Name)
-	}
-	if err != nil {
-		return err
-	}
-	for _, record := range records {
-		data, err := os.ReadFile(record)
+func (embedded) processesOf(b *Box, pod *corev1.Pod) (map[string]int, error) {
+	found := map[string]int{}
+	for _, c := range pod.Spec.Containers {
+		records, err := filepath.Glob(filepath.Join(b.Folder(), "data", "runner", "running", fmt.Sprintf("%s-%s-*.json", pod.UID, c.Name)))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		var process struct{ PID int }
-		if err := json.Unmarshal(data, &process); err != nil {
-			return fmt.Errorf("reading %s: %w", record, err)
+		for _, record := range records {
+			data, err := os.ReadFile(record)
+			if err != nil {
+				return nil, err
+			}
+			var process struct{ PID int }
+			if err := json.Unmarshal(data, &process); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", record, err)
+			}
+			found[c.Name] = process.PID
 		}
-		if err := syscall.Kill(process.PID, syscall.SIGKILL); err != nil {
+	}
+	return found, nil
+}
+
+func (embedded) kill(_ *Box, pids ...int) error {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (embedded) proc(_ *Box, pid int, file string) ([]byte, error) {
+	return os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+}
+
+// userPort is one of this machine's, which the node chose and told the process.
+func (e embedded) userPort(b *Box, pod *corev1.Pod) (string, error) {
+	found, err := e.processesOf(b, pod)
+	if err != nil {
+		return "", err
+	}
+	environment, err := e.proc(b, found[pod.Spec.Containers[0].Name], "environ")
+	if err != nil {
+		return "", nil // it does not run yet, or no longer
+	}
+	for variable := range strings.SplitSeq(string(environment), "\x00") {
+		if port, ok := strings.CutPrefix(variable, "PORT="); ok {
+			return port, nil
+		}
+	}
+	return "", nil
+}
+
+func (embedded) dial(*Box) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
+	return new(net.Dialer).DialContext, nil
 }
 
 func (e embedded) pause(b *Box) (func() error, error) {

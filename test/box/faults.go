@@ -1,7 +1,10 @@
 package box
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -11,7 +14,14 @@ import (
 // KillPod ends all processes of a pod at once and with no time for a word.
 func (b *Box) KillPod(pod *corev1.Pod) {
 	b.t.Helper()
-	if err := b.engine.kill(b, pod); err != nil {
+	found, err := b.engine.processesOf(b, pod)
+	if err == nil && len(found) == 0 {
+		err = errors.New("it has no process")
+	}
+	if err == nil {
+		err = b.engine.kill(b, slices.Collect(maps.Values(found))...)
+	}
+	if err != nil {
 		b.t.Fatalf("killing pod %s: %v", pod.Name, err)
 	}
 }

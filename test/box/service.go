@@ -3,6 +3,7 @@ package box
 import (
 	"context"
 	"maps"
+	"net"
 	"testing"
 	"time"
 
@@ -115,4 +116,14 @@ func (b *Box) ReadyPodsOf(namespace, selector string) []corev1.Pod {
 func (b *Box) Zero(t testing.TB, service string) {
 	t.Helper()
 	Eventually(t, service+" has no pod", func() bool { return len(b.PodsOf(metav1.NamespaceDefault, Of(service))) == 0 })
+}
+
+// UserAddress is where a pod's first container listens, if that is known yet.
+func (b *Box) UserAddress(pod *corev1.Pod) (address string, ok bool) {
+	b.t.Helper()
+	port, err := b.engine.userPort(b, pod)
+	if err != nil {
+		b.t.Fatalf("finding the port of pod %s: %v", pod.Name, err)
+	}
+	return net.JoinHostPort(pod.Status.PodIP, port), port != "" && pod.Status.PodIP != ""
 }

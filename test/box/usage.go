@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Usage is what a box on the embedded engine takes of this machine.
@@ -92,13 +94,37 @@ func disk(folder string) (int64, error) {
 // only its share of what others hold too.
 type Memory struct{ Resident, Share int64 }
 
-// MemoryOf measures a process.
+// MemoryOf measures a process of this machine.
 func MemoryOf(t testing.TB, pid int) Memory {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	data, err := embedded{}.proc(nil, pid, rollup)
 	if err != nil {
 		t.Fatalf("measuring the memory of process %d: %v", pid, err)
 	}
+	return parseMemory(data)
+}
+
+// MemoryIn measures the processes of a pod, by the names of their containers.
+func (b *Box) MemoryIn(pod *corev1.Pod) map[string]Memory {
+	b.t.Helper()
+	found, err := b.engine.processesOf(b, pod)
+	if err != nil {
+		b.t.Fatalf("finding the processes of pod %s: %v", pod.Name, err)
+	}
+	held := map[string]Memory{}
+	for name, pid := range found {
+		data, err := b.engine.proc(b, pid, rollup)
+		if err != nil {
+			b.t.Fatalf("measuring the memory of %s in pod %s: %v", name, pod.Name, err)
+		}
+		held[name] = parseMemory(data)
+	}
+	return held
+}
+
+const rollup = "smaps_rollup"
+
+func parseMemory(data []byte) Memory {
 	var m Memory
 	for line := range strings.Lines(string(data)) {
 		_, _ = fmt.Sscanf(line, "Rss: %d kB", &m.Resident) // another line is no mistake
