@@ -83,9 +83,13 @@ iptables:
   minSyncPeriod: 50ms
 `
 
-// kubeletPatch pulls images side by side.
+// kubeletPatch pulls images side by side, and starts a container that has
+// ended again within a second, however often it has: the ten seconds to five
+// minutes that the kubelet takes by default spare a cluster, and here somebody
+// waits. It is the least that may be set, and needs Kubernetes 1.35.
 const kubeletPatch = `kind: KubeletConfiguration
 serializeImagePulls: false
+crashLoopBackOff: {maxContainerRestartPeriod: 1s}
 `
 
 // cgroupV1Patch lets the kubelet start where the kernel has cgroup v1 and the
