@@ -107,7 +107,7 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 func (c *Controller) register(cfg Config) error {
 	mgr := c.manager
 	common := newApplier(mgr.GetClient(), mgr.GetAPIReader())
-	recorder := mgr.GetEventRecorder("devbox-controller")
+	events := recorder{mgr.GetEventRecorder("devbox-controller")}
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
 	lookups := newDigests(cfg.Mirrors)
 	routing := &routes{applier: common, domain: cfg.Domain}
@@ -122,8 +122,8 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), recorder, queue),
-			events:   recorder,
+			fleet:    newFleet(mgr.GetClient(), events, queue),
+			events:   events,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
