@@ -18,6 +18,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/charts"
 	"github.com/kind-in-a-box/devbox/serving/autoscaler"
+	"github.com/kind-in-a-box/devbox/serving/queue"
 )
 
 var update = flag.Bool("update", false, "write what is into the golden files")
@@ -65,6 +66,29 @@ func TestAutoscalerDefaults(t *testing.T) {
 	}
 	if want := autoscaler.DefaultConfig(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestObservabilityDefaults: the same of the request log, also of what is
+// written when all that is said is that something is.
+func TestObservabilityDefaults(t *testing.T) {
+	data := map[string]string{}
+	for key, value := range load(t).Values["observability"].(map[string]any) {
+		data[key] = value.(string)
+	}
+	for _, enabled := range []string{data["logging.enable-request-log"], "true"} {
+		data["logging.enable-request-log"] = enabled
+		got, err := queue.ParseRequestLog(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := queue.ParseRequestLog(map[string]string{"logging.enable-request-log": enabled})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
 	}
 }
 

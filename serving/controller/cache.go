@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -37,10 +36,8 @@ func cacheOptions(withIngress bool) cache.Options {
 		&corev1.Pod{}:     {Label: labelled(servingv1.RevisionUIDLabel), Transform: slimPod},
 		&corev1.Service{}: {Label: labelled(servingv1.RouteLabel)},
 		&corev1.Node{}:    {Transform: slimNode},
-		&corev1.ConfigMap{}: {
-			Namespaces: map[string]cache.Config{servingv1.Namespace: {}},
-			Field:      fields.OneTermEqualSelector("metadata.name", autoscalerConfig),
-		},
+		// A selector has one name or all; there are hardly any others.
+		&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{servingv1.Namespace: {}}},
 	}
 	if withIngress {
 		by[ingress.Kind()] = cache.ByObject{Label: labelled(servingv1.RouteLabel)}

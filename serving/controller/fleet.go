@@ -32,13 +32,14 @@ type fleet struct {
 	client client.Client
 	events events.EventRecorder
 	queue  desired.Queue
+	logs   *requestLogs
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue) *fleet {
-	return &fleet{c, events, queue, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, logs *requestLogs) *fleet {
+	return &fleet{c, events, queue, logs, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -90,11 +91,15 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
 	if err != nil {
 		return err
 	}
+	queue, err := f.sidecar(ctx)
+	if err != nil {
+		return err
+	}
 	var pods errgroup.Group
 	pods.SetLimit(atOnce)
 	for range n {
 		pods.Go(func() error {
-			pod := desired.Pod(rev, f.queue, node)
+			pod := desired.Pod(rev, queue, node)
 			pod.Annotations[servingv1.DecidedAnnotation] = decided
 			if err := f.client.Create(ctx, pod, fieldOwner); err != nil {
 				return fmt.Errorf("creating a pod: %w", err)
@@ -104,6 +109,18 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
 		})
 	}
 	return pods.Wait()
+}
+
+// sidecar is queue-proxy as a pod that is made now is to have it.
+func (f *fleet) sidecar(ctx context.Context) (desired.Queue, error) {
+	cm, err := setting(ctx, f.client, observabilityConfig)
+	if err != nil {
+		return desired.Queue{}, err
+	}
+	log, _ := f.logs.take(cm.Data) // tuning says what is wrong with it
+	queue := f.queue
+	queue.LogTemplate, queue.LogProbes = log.Template, log.Probes
+	return queue, nil
 }
 
 func (f *fleet) remove(ctx context.Context, gone []*corev1.Pod) error {

@@ -247,33 +247,3 @@ func ingressHosts(r *running) ([]string, error) {
 	err := r.Get(r.ctx, client.ObjectKeyFromObject(obj), obj)
 	return obj.Spec.GetHosts(), err
 }
-
-// What the box's ConfigMap says holds for every revision at once.
-func TestTuning(t *testing.T) {
-	r := run(t, "")
-	svc := &servingv1.Service{}
-	svc.Name, svc.Namespace = "hello", r.namespace
-	svc.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "dev.local/hello:0"}}
-	if err := r.Create(r.ctx, svc); err != nil {
-		t.Fatal(err)
-	}
-	r.answers(r.pod("hello-00001"))
-	r.ready("hello-00001") // without an ingress
-
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: servingv1.Namespace}}
-	if err := r.Create(r.ctx, ns); client.IgnoreAlreadyExists(err) != nil {
-		t.Fatal(err)
-	}
-	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: autoscalerConfig, Namespace: ns.Name}, Data: map[string]string{"min-scale": "2"}}
-	if err := r.Create(r.ctx, config); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := r.Delete(context.WithoutCancel(t.Context()), config); err != nil {
-			t.Error(err)
-		}
-	}()
-	until(r, &servingv1.RevisionList{}, "a second pod", func(rev *servingv1.Revision) bool {
-		return rev.Status.DesiredReplicas != nil && *rev.Status.DesiredReplicas == 2
-	})
-}

@@ -2,17 +2,12 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/autoscaler"
@@ -21,9 +16,6 @@ import (
 // activationGrace is how much longer than its deadline a revision that does
 // not start keeps its pods, so that its status has said why by then.
 const activationGrace = 30 * time.Second
-
-// autoscalerConfig is the ConfigMap that tunes the autoscaler.
-const autoscalerConfig = "config-autoscaler"
 
 // decider decides how many pods a revision should have.
 type decider interface {
@@ -73,34 +65,11 @@ func (s *scaler) scale(ctx context.Context, rev *servingv1.Revision, seen observ
 	return scale{want, reason, initial}
 }
 
-// tuning hands config-autoscaler to the autoscaler whenever it changes.
-type tuning struct {
-	client client.Client
-	scaler *scaler
-}
-
-func (t *tuning) register(mgr manager.Manager) error {
-	return builder.ControllerManagedBy(mgr).Named("tuning").For(&corev1.ConfigMap{}).Complete(reconcile.Func(t.Reconcile))
-}
-
-// Reconcile implements reconcile.Reconciler. A ConfigMap that is wrong leaves
-// things as they are; one that is gone means the defaults.
-func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	var cm corev1.ConfigMap
-	if err := t.client.Get(ctx, req.NamespacedName, &cm); client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("reading %s: %w", req.Name, err)
+// tune takes the data of config-autoscaler.
+func (s *scaler) tune(data map[string]string) error {
+	config, err := autoscaler.ParseConfig(data)
+	if err == nil {
+		s.config.Store(&config)
 	}
-	config, err := autoscaler.ParseConfig(cm.Data)
-	if err != nil {
-		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading %s: %w", req.Name, err))
-	}
-	t.scaler.config.Store(&config)
-	var list servingv1.RevisionList
-	if err := t.client.List(ctx, &list, glance); err != nil {
-		return reconcile.Result{}, fmt.Errorf("listing revisions: %w", err)
-	}
-	for i := range list.Items {
-		t.scaler.ring(client.ObjectKeyFromObject(&list.Items[i]))
-	}
-	return reconcile.Result{}, nil
+	return err
 }

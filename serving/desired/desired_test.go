@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -77,6 +78,24 @@ func TestPodRunsTheResolvedImage(t *testing.T) {
 	}
 	if pod.Spec.NodeName != "" {
 		t.Errorf("bound to %q without being asked", pod.Spec.NodeName)
+	}
+}
+
+// A request log is asked for by two variables, and by none where there is to
+// be none: the golden files have none.
+func TestRequestLog(t *testing.T) {
+	for template, want := range map[string]string{
+		"{{.Request.Method}} {{.Response.Code}}": "{{.Request.Method}} {{.Response.Code}}",
+		"$$ is not $(SERVING_POD)":               "$$$$ is not $$(SERVING_POD)", // to kubelet
+	} {
+		q := queue
+		q.LogTemplate, q.LogProbes = template, true
+		rev := &servingv1.Revision{}
+		rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/a:1"}}
+		env := desired.Pod(rev, q, "").Spec.Containers[1].Env
+		equal(t, "what was added for "+template, []corev1.EnvVar{
+			{Name: "SERVING_REQUEST_LOG_TEMPLATE", Value: want}, {Name: "SERVING_ENABLE_PROBE_REQUEST_LOG", Value: "true"},
+		}, env[len(env)-2:])
 	}
 }
 

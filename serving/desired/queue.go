@@ -3,6 +3,7 @@ package desired
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,11 @@ type Queue struct {
 	// DrainQuietPeriod is how long a pod that is to end must have seen no
 	// request before it does.
 	DrainQuietPeriod time.Duration
+	// LogTemplate is what queue-proxy writes of every request. Where it is
+	// empty, nothing is.
+	LogTemplate string
+	// LogProbes says that it writes of probes too.
+	LogProbes bool
 }
 
 // queueUser is the user of our own images: nobody in particular.
@@ -67,7 +73,7 @@ func (q Queue) env(rev *servingv1.Revision) []corev1.EnvVar {
 	field := func(path string) *corev1.EnvVarSource {
 		return &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}
 	}
-	return []corev1.EnvVar{
+	env := []corev1.EnvVar{
 		{Name: "QUEUE_LISTEN_HOST", ValueFrom: field("status.podIP")}, // where pods share a network, each has an address
 		{Name: "QUEUE_SERVING_PORT", Value: strconv.Itoa(servingv1.HTTPPort)},
 		{Name: "USER_PORT", Value: strconv.Itoa(int(serving.UserPort()))},
@@ -84,6 +90,19 @@ func (q Queue) env(rev *servingv1.Revision) []corev1.EnvVar {
 		{Name: "SERVING_POD_IP", ValueFrom: field("status.podIP")},
 		{Name: "SERVING_READINESS_PROBE", Value: readinessProbe(serving)},
 		{Name: "DRAIN_QUIET_PERIOD", Value: q.DrainQuietPeriod.String()},
+	}
+	return append(env, q.logEnv()...)
+}
+
+// logEnv asks for the request log.
+func (q Queue) logEnv() []corev1.EnvVar {
+	if q.LogTemplate == "" {
+		return nil
+	}
+	return []corev1.EnvVar{
+		// Kubelet puts variables in the place of $(NAME), and $ in that of $$.
+		{Name: "SERVING_REQUEST_LOG_TEMPLATE", Value: strings.ReplaceAll(q.LogTemplate, "$", "$$")},
+		{Name: "SERVING_ENABLE_PROBE_REQUEST_LOG", Value: strconv.FormatBool(q.LogProbes)},
 	}
 }
 

@@ -3,7 +3,9 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -85,14 +87,17 @@ func parseAction(action string) (func(*logEntry) string, error) {
 		return value, nil
 	}
 	if quoted, ok := strings.CutPrefix(action, ".Request.Header.Get "); ok {
-		name, err := strconv.Unquote(quoted)
-		return func(e *logEntry) string { return e.Request.Header.Get(name) }, err
+		if name, err := strconv.Unquote(quoted); err == nil {
+			return func(e *logEntry) string { return e.Request.Header.Get(name) }, nil
+		}
 	}
 	if quoted, ok := strings.CutPrefix(action, "index .Request.Header "); ok {
-		name, err := strconv.Unquote(quoted)
-		return func(e *logEntry) string { return fmt.Sprint(e.Request.Header[name]) }, err
+		if name, err := strconv.Unquote(quoted); err == nil {
+			return func(e *logEntry) string { return fmt.Sprint(e.Request.Header[name]) }, nil
+		}
 	}
-	return nil, fmt.Errorf("{{%s}} is nothing that a request log knows", action)
+	return nil, fmt.Errorf(`{{%s}} is nothing that a request log knows: there are %s, .Request.Header.Get "NAME", index .Request.Header "NAME", and js before any of them`,
+		action, strings.Join(slices.Sorted(maps.Keys(logFields)), ", "))
 }
 
 // escaped is text as it stands between quotes, in JSON too.

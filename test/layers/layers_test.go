@@ -66,7 +66,7 @@ var arrows = []struct {
 	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/stream"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
-	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/stream"}},
+	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream"}},
 	{"internal/event", nil},
 	{"internal/terminal", []string{"internal/event"}},
 	{"examples", nil},

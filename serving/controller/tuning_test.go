@@ -1,0 +1,142 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// tune makes one of the box's ConfigMaps, for as long as the test lasts.
+func (r *running) tune(name string, data map[string]string) *corev1.ConfigMap {
+	r.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: servingv1.Namespace}}
+	if err := r.Create(r.ctx, ns); client.IgnoreAlreadyExists(err) != nil {
+		r.Fatal(err)
+	}
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns.Name}, Data: data}
+	if err := r.Create(r.ctx, config); err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() {
+		if err := r.Delete(context.WithoutCancel(r.Context()), config); err != nil {
+			r.Error(err)
+		}
+	})
+	return config
+}
+
+// change says something else in config.
+func (r *running) change(config *corev1.ConfigMap, key, value string) {
+	r.Helper()
+	config.Data[key] = value
+	if err := r.Update(r.ctx, config); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// seen waits until the controller has config before its eyes.
+func (r *running) seen(config *corev1.ConfigMap) {
+	r.Helper()
+	err := wait.PollUntilContextCancel(r.ctx, 10*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		cm, err := setting(ctx, r.controller.manager.GetClient(), config.Name)
+		return err == nil && cm.ResourceVersion == config.ResourceVersion, err
+	})
+	if err != nil {
+		r.Fatalf("the controller has not seen %s: %v", config.Name, err)
+	}
+}
+
+// refused waits for the controller to say what is wrong with config.
+func (r *running) refused(config *corev1.ConfigMap) string {
+	r.Helper()
+	there := *r
+	there.namespace = config.Namespace
+	return until(&there, &corev1.EventList{}, "a word about "+config.Name, func(e *corev1.Event) bool {
+		return e.InvolvedObject.UID == config.UID && e.Reason == reasonInvalid
+	}).Message
+}
+
+// logged are the variables of a pod that ask for a request log.
+func logged(p *corev1.Pod) map[string]string {
+	out := map[string]string{}
+	for _, c := range p.Spec.Containers {
+		for _, e := range c.Env {
+			if c.Name == servingv1.QueueContainer && strings.Contains(e.Name, "_LOG") {
+				out[e.Name] = e.Value
+			}
+		}
+	}
+	return out
+}
+
+// What the box's ConfigMap says holds for every revision at once.
+func TestTuning(t *testing.T) {
+	r := run(t, "")
+	svc := &servingv1.Service{}
+	svc.Name, svc.Namespace = "hello", r.namespace
+	svc.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "dev.local/hello:0"}}
+	if err := r.Create(r.ctx, svc); err != nil {
+		t.Fatal(err)
+	}
+	r.answers(r.pod("hello-00001"))
+	r.ready("hello-00001") // without an ingress
+
+	r.tune(autoscalerConfig, map[string]string{"min-scale": "2"})
+	until(r, &servingv1.RevisionList{}, "a second pod", func(rev *servingv1.Revision) bool {
+		return rev.Status.DesiredReplicas != nil && *rev.Status.DesiredReplicas == 2
+	})
+}
+
+// A request log is for the pods that are made from then on. A template that is
+// wrong is refused by its name, and leaves what there was.
+func TestObservability(t *testing.T) {
+	const template = "{{.Request.Method}} {{.Response.Code}}"
+	r := run(t, "")
+	config := r.tune(observabilityConfig, map[string]string{
+		"logging.enable-request-log": "true", "logging.request-log-template": template, "logging.enable-probe-request-log": "true",
+	})
+	r.seen(config)
+	svc := &servingv1.Service{}
+	svc.Name, svc.Namespace = "hello", r.namespace
+	svc.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "dev.local/hello:0"}}
+	if err := r.Create(r.ctx, svc); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"SERVING_REQUEST_LOG_TEMPLATE": template, "SERVING_ENABLE_PROBE_REQUEST_LOG": "true"}
+	if got := logged(r.pod("hello-00001")); !maps.Equal(got, want) {
+		t.Errorf("of the first pod: %v, want %v", got, want)
+	}
+
+	r.change(config, "logging.request-log-template", "{{.Nothing"+strings.Repeat(".of", 500)+"}}") // longer than an event may be
+	if got := r.refused(config); !strings.Contains(got, "logging.request-log-template: {{.Nothing") {
+		t.Errorf("said of a template that is wrong: %s", got)
+	}
+	r.edit(svc, "dev.local/hello:1")
+	if got := logged(r.pod("hello-00002")); !maps.Equal(got, want) {
+		t.Errorf("after a template that is wrong: %v, want %v", got, want)
+	}
+
+	r.change(config, "logging.request-log-template", "{{.TraceID}}")
+	r.seen(config)
+	r.edit(svc, "dev.local/hello:2")
+	want["SERVING_REQUEST_LOG_TEMPLATE"] = "{{.TraceID}}"
+	if got := logged(r.pod("hello-00003")); !maps.Equal(got, want) {
+		t.Errorf("after another template: %v, want %v", got, want)
+	}
+
+	r.change(config, "logging.enable-request-log", "false")
+	r.seen(config)
+	r.edit(svc, "dev.local/hello:3")
+	if got := logged(r.pod("hello-00004")); len(got) != 0 {
+		t.Errorf("without a log: %v", got)
+	}
+}
