@@ -88,6 +88,9 @@ func TestHeldClientGoes(t *testing.T) {
 		"POST":       {body: func() io.Reader { return strings.NewReader("body") }},
 		"POST, h2c":  {body: func() io.Reader { return strings.NewReader("body") }, h2c: true},
 		"large POST": {body: func() io.Reader { return strings.NewReader(strings.Repeat("x", 32<<10)) }},
+		// In HTTP/1.1 these hide that the client has gone.
+		"larger POST, h2c":  {body: func() io.Reader { return strings.NewReader(strings.Repeat("x", 1<<20)) }, h2c: true},
+		"endless POST, h2c": {body: func() io.Reader { return endless{} }, h2c: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBox(t)
@@ -109,6 +112,11 @@ func TestHeldClientGoes(t *testing.T) {
 		})
 	}
 }
+
+// endless is a body of unknown length.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 // TestHeldBodyArrives sends bodies from zero: one that is there when the
 // request waits, one that the client keeps back until it is asked for it, and
