@@ -28,14 +28,18 @@ func (r row) cells() []string {
 	return []string{r.what, r.measured, r.against, r.ratio, r.goal, r.by, r.at}
 }
 
-// measured are the rows of this run.
-var measured []row
+// measured are the rows of this run, by their section: an engine, or parts.
+var measured = map[string][]row{}
 
-// note keeps rows for the report.
-func note(b *testing.B, rows ...row) {
+const parts = "parts, with no box around them"
+
+// note keeps rows of the engine for the report.
+func note(b *testing.B, rows ...row) { noteIn(b, engine, rows...) }
+
+func noteIn(b *testing.B, section string, rows ...row) {
 	for _, r := range rows {
 		r.by, r.at = "`"+strings.TrimPrefix(b.Name(), "Benchmark")+"`", commit()+", "+time.Now().Format(time.DateOnly)
-		measured = append(measured, r)
+		measured[section] = append(measured[section], r)
 	}
 }
 
@@ -68,17 +72,19 @@ func write() error {
 		return err
 	}
 	rows := read(string(before))
-	kept := slices.DeleteFunc(rows[engine], func(old row) bool {
-		return slices.ContainsFunc(measured, func(r row) bool { return r.by == old.by })
-	})
-	rows[engine] = append(kept, measured...)
-	slices.SortStableFunc(rows[engine], func(a, b row) int { return -cmp.Compare(a.by, b.by) }) // Up before Box
+	for section, now := range measured {
+		kept := slices.DeleteFunc(rows[section], func(old row) bool {
+			return slices.ContainsFunc(now, func(r row) bool { return r.by == old.by })
+		})
+		rows[section] = append(kept, now...)
+		slices.SortStableFunc(rows[section], func(a, b row) int { return -cmp.Compare(a.by, b.by) }) // Up before Box
+	}
 
 	var out strings.Builder
 	fmt.Fprintf(&out, head, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-	for _, engine := range []string{"kind", "embedded"} {
-		out.WriteString("\n## " + engine + "\n\n| what | measured | against | ratio | goal | by | at |\n|---|---|---|---|---|---|---|\n")
-		for _, r := range rows[engine] {
+	for _, section := range []string{"kind", "embedded", parts} {
+		out.WriteString("\n## " + section + "\n\n| what | measured | against | ratio | goal | by | at |\n|---|---|---|---|---|---|---|\n")
+		for _, r := range rows[section] {
 			out.WriteString("| " + strings.Join(r.cells(), " | ") + " |\n")
 		}
 	}
@@ -92,13 +98,13 @@ const head = "# Measurements\n\n" +
 	"benchmark, Box say, are measured by\n\n" +
 	"    DEVBOX_ENGINE=embedded go test -tags e2e -run '^$' -bench Box -benchtime 1x ./test/bench\n"
 
-// read returns the rows of a report by engine.
+// read returns the rows of a report by section.
 func read(report string) map[string][]row {
-	rows, engine := map[string][]row{}, ""
+	rows, in := map[string][]row{}, ""
 	for line := range strings.Lines(report) {
 		line = strings.TrimSpace(line)
 		if section, ok := strings.CutPrefix(line, "## "); ok {
-			engine = section
+			in = section
 		}
 		cells := strings.Split(strings.Trim(line, "|"), "|")
 		if len(cells) != len(row{}.cells()) || strings.HasPrefix(line, "| what") || strings.HasPrefix(line, "|--") {
@@ -107,7 +113,7 @@ func read(report string) map[string][]row {
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
-		rows[engine] = append(rows[engine], row{cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6]})
+		rows[in] = append(rows[in], row{cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6]})
 	}
 	return rows
 }
