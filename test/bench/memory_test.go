@@ -38,7 +38,7 @@ func measurePods(b *testing.B, bx *box.Box) {
 	b.Helper()
 	var both, queue box.Memory
 	for _, pod := range bx.ReadyPodsOf(servingv1.Namespace, "") {
-		for name, held := range bx.MemoryIn(&pod) {
+		for name, held := range bx.MemoryIn(&pod) { // one, in each of them
 			note(b, row{what: "memory of " + name + ", idle", measured: mib(held.Resident) + " resident"})
 			if name == "controller" || name == "activator" {
 				both.Resident += held.Resident

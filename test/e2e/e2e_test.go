@@ -40,6 +40,7 @@ func TestBox(t *testing.T) {
 		{"a revision that never listens takes no traffic", d.deafEdit},
 		{"a manifest edit makes a revision without a build", d.manifestEdit},
 		{"to zero pods and back on a request", d.zeroAndBack},
+		{"a trace of a cold start shows every step", d.trace},
 		{"Ctrl-C leaves the box answering", d.interrupt},
 		{"a second up finds everything there", d.secondUp},
 		{"the commands that report", d.reports},
@@ -179,6 +180,33 @@ func (d *day) zeroAndBack(t *testing.T) {
 	t.Logf("from zero pods to an answer: %s", time.Since(start).Round(time.Millisecond))
 	if d.Pods() == 0 {
 		t.Error("no pod after a request; want one")
+	}
+}
+
+// trace sends the next request from zero, and says where its time went.
+func (d *day) trace(t *testing.T) {
+	out, code := d.Run("trace", "hello", "--wait", "-o", "json")
+	if code != 0 {
+		t.Fatalf("devbox trace: exit %d\n%s", code, out)
+	}
+	var trace struct {
+		Status int
+		Steps  []struct {
+			Step string
+			Took time.Duration
+		}
+	}
+	if err := json.NewDecoder(strings.NewReader(out)).Decode(&trace); err != nil { // progress follows
+		t.Fatalf("devbox trace -o json: %v\n%s", err, out)
+	}
+	var steps []string
+	for _, s := range trace.Steps {
+		steps = append(steps, s.Step)
+		t.Logf("from zero pods, %s: %s", s.Step, s.Took)
+	}
+	want := []string{"held", "decided", "created", "sandbox", "started", "listening", "first byte"}
+	if trace.Status != http.StatusOK || !slices.Equal(steps, want) {
+		t.Errorf("devbox trace: status %d, steps %q; want %q", trace.Status, steps, want)
 	}
 }
 
