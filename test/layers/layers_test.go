@@ -45,7 +45,7 @@ var arrows = []struct {
 	to   []string
 }{
 	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "charts", "internal"}},
-	{"cmd/serving", []string{"serving"}},
+	{"cmd/serving", []string{"serving", "internal/patient"}},
 	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
 	{"bootstrap", []string{"bootstrap", "charts", "internal/event", "serving/api"}},
 	{"bootstrap/embedded", []string{"bootstrap/embedded", "charts", "internal/event", "serving"}},
@@ -55,7 +55,7 @@ var arrows = []struct {
 	{"watcher/notify", nil},
 	{"watcher/graph", nil},
 	{"watcher/build", nil},
-	{"watcher/deploy", []string{"serving/api", "internal/event"}},
+	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
 	{"serving/desired", []string{"serving/api"}},
 	{"serving/ingress", []string{"serving/api"}},
@@ -68,6 +68,7 @@ var arrows = []struct {
 	{"serving/runner", []string{"serving/runner"}},
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream"}},
 	{"internal/event", nil},
+	{"internal/patient", nil},
 	{"internal/terminal", []string{"internal/event"}},
 	{"examples", nil},
 }

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kind-in-a-box/devbox/internal/patient"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -86,7 +87,9 @@ func New(cfg Config) (*Deployer, error) {
 	if d.client, err = client.New(cfg.REST, client.Options{Scheme: scheme}); err != nil {
 		return nil, fmt.Errorf("connecting to the box: %w", err)
 	}
-	if d.cache, err = cache.New(cfg.REST, cache.Options{
+	// What is asked once fails where the box is gone, and says so; what watches
+	// waits until it is back.
+	if d.cache, err = cache.New(patient.Config(cfg.REST), cache.Options{
 		Scheme:   scheme,
 		ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: labels.NewSelector().Add(*ofServices)}},
 	}); err != nil {

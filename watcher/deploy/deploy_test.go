@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -42,12 +43,18 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
+	return newStageBy(t, bed.Start(t).REST())
+}
+
+// newStageBy makes a stage whose deployer reaches the API server by config.
+func newStageBy(t *testing.T, config *rest.Config) *stage {
+	t.Helper()
 	b := bed.Start(t)
 	s := &stage{T: t, client: b.Client(), namespace: b.Namespace(t)}
 	gateway := httptest.NewServer(s)
 	t.Cleanup(gateway.Close)
 	var err error
-	if s.deployer, err = deploy.New(deploy.Config{REST: b.REST(), Gateway: gateway.URL, Domain: "example.com", Slow: 20 * time.Millisecond}); err != nil {
+	if s.deployer, err = deploy.New(deploy.Config{REST: config, Gateway: gateway.URL, Domain: "example.com", Slow: 20 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
