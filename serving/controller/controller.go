@@ -87,6 +87,7 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 		Scheme:                 scheme,
 		Logger:                 logr.FromSlogHandler(cfg.Log.Handler()),
 		Cache:                  cacheOptions(cfg.Gateway != ""),
+		NewClient:              newClient,
 		Client:                 client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
 		Controller:             config.Controller{MaxConcurrentReconciles: reconcilesAtOnce, SkipNameValidation: new(true)},
 		Metrics:                metrics.Options{BindAddress: "0"},
