@@ -22,8 +22,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // guarded is a registry that counts what is asked of it and can be shut.
@@ -395,10 +393,4 @@ func TestRegistriesOfThisMachineArePlain(t *testing.T) {
 			t.Errorf("%s: %s, want %s", ref, got, want)
 		}
 	}
-}
-
-// uncompressed is a layer as the box's own builds push them.
-func uncompressed(t testing.TB, entries ...entry) v1.Layer {
-	t.Helper()
-	return static.NewLayer(archive(t, entries...), types.OCIUncompressedLayer)
 }

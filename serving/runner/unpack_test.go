@@ -182,8 +182,8 @@ func TestUnpackKeepsTimesAndSkipsDevices(t *testing.T) {
 		e.Uid, e.Gid, e.ModTime = os.Geteuid(), os.Getegid(), at
 		return e
 	}
-	device := entry{tar.Header{Typeflag: tar.TypeBlock, Name: "disk", Mode: 0o666, Devmajor: 254}, ""}
-	fifo := entry{tar.Header{Typeflag: tar.TypeFifo, Name: "pipe", Mode: 0o622}, ""}
+	device := entry{Header: tar.Header{Typeflag: tar.TypeBlock, Name: "disk", Mode: 0o666, Devmajor: 254}}
+	fifo := entry{Header: tar.Header{Typeflag: tar.TypeFifo, Name: "pipe", Mode: 0o622}}
 	if _, err := unpackTo(t, to, own(dir("d", 0o755)), own(file("d/f", 0o644, "f")), own(device), own(fifo)); err != nil {
 		t.Fatal(err)
 	}

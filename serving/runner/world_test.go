@@ -1,27 +1,19 @@
 package runner
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/kind-in-a-box/devbox/test/imagetest"
 )
 
 // payload is the program in the images, built once. A test that runs again as
@@ -30,70 +22,16 @@ var payload = sync.OnceValues(func() ([]byte, error) {
 	if file := os.Getenv("RUNNER_TEST_PAYLOAD"); file != "" {
 		return os.ReadFile(file)
 	}
-	dir, err := os.MkdirTemp("", "payload")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "payload")
-	cmd := exec.Command("go", "build", "-o", file, "./testdata/payload")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building the payload: %w\n%s", err, out)
-	}
-	return os.ReadFile(file)
+	return imagetest.Program("./testdata/payload")
 })
 
-// entry is a file of a layer; the zero Typeflag is a regular file.
-type entry struct {
-	tar.Header
-	content string
-}
+// The words of these tests for what is in an image.
+var (
+	file, dir, link, hardlink    = imagetest.File, imagetest.Dir, imagetest.Symlink, imagetest.Link
+	archive, layer, uncompressed = imagetest.Archive, imagetest.Compressed, imagetest.Layer
+)
 
-func file(name string, mode int64, content string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode}, content}
-}
-
-func dir(name string, mode int64) entry {
-	return entry{tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: mode}, ""}
-}
-
-func link(name, to string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to}, ""}
-}
-
-func hardlink(name, to string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: to}, ""}
-}
-
-func archive(t testing.TB, entries ...entry) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, e := range entries {
-		e.Size = int64(len(e.content))
-		if err := w.WriteHeader(&e.Header); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(w, e.content); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func layer(t testing.TB, entries ...entry) v1.Layer {
-	t.Helper()
-	content := archive(t, entries...)
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
+type entry = imagetest.Entry
 
 // program is the layer with the payload, as ko makes it.
 func program(t testing.TB) v1.Layer {
@@ -124,9 +62,7 @@ type world struct {
 
 func newWorld(t testing.TB, o Options) *world {
 	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(quiet)))
-	t.Cleanup(server.Close)
-	w := &world{host: strings.TrimPrefix(server.URL, "http://"), dir: t.TempDir()}
+	w := &world{host: imagetest.Registry(t), dir: t.TempDir()}
 	w.open(t, o)
 	return w
 }
@@ -149,25 +85,7 @@ func (w *world) open(t testing.TB, o Options) {
 // push makes an image and returns its reference by digest.
 func (w *world) push(t testing.TB, tag string, config v1.Config, layers ...v1.Layer) string {
 	t.Helper()
-	image, err := mutate.AppendLayers(empty.Image, layers...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if image, err = mutate.Config(image, config); err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.ParseReference(w.host + "/" + tag)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, image); err != nil {
-		t.Fatal(err)
-	}
-	digest, err := image.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref.Context().Digest(digest.String()).String()
+	return imagetest.Push(t, w.host+"/"+tag, config, layers...)
 }
 
 func (w *world) pull(t testing.TB, ref string) *Image {

@@ -35,10 +35,6 @@ func BenchmarkStart(b *testing.B) {
 		b.ReportMetric(float64(took.Microseconds())/1000/float64(b.N), "ms-to-listening")
 	})
 	b.Run("runner", func(b *testing.B) {
-		ref, err := image()
-		if err != nil {
-			b.Fatal(err)
-		}
 		dir := b.TempDir()
 		r, err := runner.New(filepath.Join(dir, "runner"), runner.Options{})
 		if err != nil {
@@ -49,7 +45,7 @@ func BenchmarkStart(b *testing.B) {
 				b.Error(err)
 			}
 		}()
-		img, err := r.Pull(b.Context(), ref, false, nil)
+		img, err := r.Pull(b.Context(), pushApp(b), false, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,35 +1,21 @@
 package node
 
 import (
-	"archive/tar"
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
-	"io"
-	"log"
 	"math/big"
 	"net"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/kind-in-a-box/devbox/test/imagetest"
 )
 
 // credentials are those of a node and, here, of its client too.
@@ -62,59 +48,26 @@ func credentials(t testing.TB) *tls.Config {
 	}
 }
 
-// program builds testdata/app.
-var program = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "node-test-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "app"), "./testdata/app")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
-	}
-	return os.ReadFile(filepath.Join(dir, "app"))
-})
+// appProgram is what the containers run, and queueProgram what runs beside them
+// in a pod of the serving stack.
+var (
+	appProgram   = sync.OnceValues(func() ([]byte, error) { return imagetest.Program("./testdata/app") })
+	queueProgram = sync.OnceValues(func() ([]byte, error) { return imagetest.Program("../../../cmd/queue") })
+)
 
-// image pushes testdata/app to a registry of this process, and returns the
-// image's reference.
-var image = sync.OnceValues(func() (string, error) {
-	app, err := program()
+// push puts an image of one program, called /app, into a registry of the test's.
+func push(t testing.TB, program func() ([]byte, error), config v1.Config) string {
+	t.Helper()
+	content, err := program()
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
-	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
-	if err := w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(app))}); err != nil {
-		return "", err
-	}
-	if _, err := w.Write(app); err != nil {
-		return "", err
-	}
-	if err := w.Close(); err != nil {
-		return "", err
-	}
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer.Bytes())), nil })
-	if err != nil {
-		return "", err
-	}
-	img, err := mutate.AppendLayers(empty.Image, l)
-	if err != nil {
-		return "", err
-	}
-	config := v1.Config{Entrypoint: []string{"/app"}, Cmd: []string{"serve"}, Env: []string{"FROM=image"}}
-	if img, err = mutate.Config(img, config); err != nil {
-		return "", err
-	}
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)))) // for all tests
-	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://") + "/app:1")
-	if err != nil {
-		return "", err
-	}
-	if err := remote.Write(ref, img); err != nil {
-		return "", err
-	}
-	digest, err := img.Digest()
-	return ref.Context().Name() + "@" + digest.String(), err
-})
+	config.Entrypoint = []string{"/app"}
+	return imagetest.Push(t, imagetest.Registry(t)+"/app:1", config, imagetest.Layer(t, imagetest.File("app", 0o755, string(content))))
+}
+
+// pushApp puts testdata/app into a registry.
+func pushApp(t testing.TB) string {
+	t.Helper()
+	return push(t, appProgram, v1.Config{Cmd: []string{"serve"}, Env: []string{"FROM=image"}})
+}

@@ -45,10 +45,11 @@ type world struct {
 	image     string // of testdata/app
 	dir       string // of the node and its runner
 	tls       *tls.Config
+	change    []func(*Config)
 	stop      func()
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, change ...func(*Config)) *world {
 	b := bed.Start(t)
 	config := b.REST()
 	config.QPS = -1
@@ -56,11 +57,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := image()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, client: client, namespace: b.Namespace(t), node: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), image: ref, dir: t.TempDir(), tls: credentials(t)}
+	w := &world{t: t, client: client, namespace: b.Namespace(t), node: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), image: pushApp(t), dir: t.TempDir(), tls: credentials(t), change: change}
 	w.start()
 	return w
 }
@@ -74,11 +71,15 @@ func (w *world) start() {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	ready, done := make(chan struct{}), make(chan error, 1)
+	config := Config{
+		Name: w.node, REST: bed.Start(w.t).REST(), Runner: run, Dir: filepath.Join(w.dir, "node"), TLS: w.tls,
+		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Ready: func() { close(ready) },
+	}
+	for _, f := range w.change {
+		f(&config)
+	}
 	go func() {
-		done <- Run(ctx, Config{
-			Name: w.node, REST: bed.Start(w.t).REST(), Runner: run, Dir: filepath.Join(w.dir, "node"), TLS: w.tls,
-			Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Ready: func() { close(ready) },
-		})
+		done <- Run(ctx, config)
 	}()
 	w.stop = sync.OnceFunc(func() {
 		cancel()

@@ -1,0 +1,41 @@
+package v1
+
+import "encoding/json"
+
+// Ports of a revision's pod and of the activator, by Knative's numbers.
+const (
+	HTTPPort        = 8012 // queue-proxy and activator: requests, HTTP/1.1 and h2c
+	H2CPort         = 8013 // the same for a backend that must be spoken to in h2c
+	QueueAdminPort  = 8022 // queue-proxy: /wait-for-drain
+	AutometricPort  = 9090 // queue-proxy: concurrency and rate
+	UsermetricPort  = 9091 // queue-proxy: request metrics
+	DefaultUserPort = 8080 // user container, where it names no port
+)
+
+// Names of a pod's ports. The user's own name for theirs says which protocol
+// it speaks, and queue-proxy alone needs to know that.
+const (
+	HTTPPortName       = "queue-port"
+	QueueAdminPortName = "http-queueadm"
+	AutometricPortName = "http-autometric"
+	UsermetricPortName = "http-usermetric"
+	UserPortName       = "user-port"
+)
+
+// PortsAnnotation is written by a node that gives a pod other ports than its
+// spec says, with the pod's address: [ChosenPorts] as JSON.
+const PortsAnnotation = "devbox.dev/ports"
+
+// ChosenPorts are the numbers of a pod's ports, by their names, that are not
+// those in its spec. What cannot be read says nothing.
+func ChosenPorts(annotations map[string]string) map[string]int32 {
+	text, ok := annotations[PortsAnnotation]
+	if !ok {
+		return nil
+	}
+	var ports map[string]int32
+	if err := json.Unmarshal([]byte(text), &ports); err != nil {
+		return nil
+	}
+	return ports
+}
