@@ -124,7 +124,8 @@ func (t *table) known(key types.NamespacedName) revisionSpec {
 	return revisionSpec{timeout: defaultTimeout}
 }
 
-// addressOf is where queue-proxy listens: its port is the one named so.
+// addressOf is where queue-proxy listens: its port is the one named so, by the
+// node where that has chosen it.
 func addressOf(p *corev1.Pod) string {
 	if p.Status.PodIP == "" {
 		return ""
@@ -132,10 +133,13 @@ func addressOf(p *corev1.Pod) string {
 	port := int32(servingv1.HTTPPort)
 	for _, c := range p.Spec.Containers {
 		for _, named := range c.Ports {
-			if named.Name == "queue-port" {
+			if named.Name == servingv1.HTTPPortName {
 				port = named.ContainerPort
 			}
 		}
+	}
+	if chosen, ok := servingv1.ChosenPorts(p.Annotations)[servingv1.HTTPPortName]; ok {
+		port = chosen
 	}
 	return net.JoinHostPort(p.Status.PodIP, strconv.Itoa(int(port)))
 }

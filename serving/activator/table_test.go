@@ -74,6 +74,9 @@ func TestBuild(t *testing.T) {
 	ready := func(p *corev1.Pod) {
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	}
+	chosen := func(ports string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.Annotations = map[string]string{servingv1.PortsAnnotation: ports} }
+	}
 	for name, test := range map[string]struct {
 		objects objects
 		want    string
@@ -147,15 +150,18 @@ default/tagged-00001 limit=0 timeout=5m0s h2c=false
 			objects: objects{pods: []corev1.Pod{
 				makePod("b", "hello-00001", "10.0.0.2", ready),
 				makePod("a", "hello-00001", "10.0.0.1", func(p *corev1.Pod) {
-					p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "queue-port", ContainerPort: 18012}}}}
+					p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: servingv1.HTTPPortName, ContainerPort: 18012}}}}
 				}),
 				makePod("no-address", "hello-00001", ""),
 				makePod("leaving", "hello-00001", "10.0.0.3", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }),
 				makePod("failed", "hello-00001", "10.0.0.4", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }),
 				makePod("done", "hello-00001", "10.0.0.5", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
 				makePod("six", "hello-00001", "fd00::6"),
+				makePod("x-chosen", "hello-00001", "127.0.0.1", chosen(`{"queue-port":20001,"user-port":20002}`)),
+				makePod("y-chosen-another", "hello-00001", "127.0.0.1", chosen(`{"user-port":20003}`)),
+				makePod("z-nonsense", "hello-00001", "127.0.0.1", chosen("20001")),
 			}},
-			want: `default/hello-00001 limit=0 timeout=5m0s h2c=false a@10.0.0.1:18012 ready=false b@10.0.0.2:8012 ready=true no-address@ ready=false six@[fd00::6]:8012 ready=false
+			want: `default/hello-00001 limit=0 timeout=5m0s h2c=false a@10.0.0.1:18012 ready=false b@10.0.0.2:8012 ready=true no-address@ ready=false six@[fd00::6]:8012 ready=false x-chosen@127.0.0.1:20001 ready=false y-chosen-another@127.0.0.1:8012 ready=false z-nonsense@127.0.0.1:8012 ready=false
 `,
 		},
 	} {

@@ -64,11 +64,13 @@ func slim(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	decided, known := p.Annotations[servingv1.DecidedAnnotation]
-	p.ManagedFields, p.Annotations, p.OwnerReferences = nil, nil, nil
-	if known {
-		p.Annotations = map[string]string{servingv1.DecidedAnnotation: decided}
+	annotations := map[string]string{}
+	for _, key := range []string{servingv1.DecidedAnnotation, servingv1.PortsAnnotation} {
+		if value, ok := p.Annotations[key]; ok {
+			annotations[key] = value
+		}
 	}
+	p.ManagedFields, p.Annotations, p.OwnerReferences = nil, annotations, nil
 	containers := p.Spec.Containers
 	p.Spec = corev1.PodSpec{}
 	for _, c := range containers {

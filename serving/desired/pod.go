@@ -10,11 +10,6 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// userPortName is what the user container's port is called in the pod: the
-// name the user gave it says which protocol it speaks, and queue-proxy alone
-// needs to know that.
-const userPortName = "user-port"
-
 // ownMetadata are labels and annotations that speak of a revision and not of
 // its pods.
 var ownMetadata = []string{
@@ -120,7 +115,7 @@ func userContainer(c *corev1.Container, rev *servingv1.Revision) {
 // inside the container is left to kubelet.
 func servingContainer(c *corev1.Container, spec *servingv1.Container) {
 	port := spec.UserPort()
-	c.Ports = []corev1.ContainerPort{{Name: userPortName, ContainerPort: port, Protocol: corev1.ProtocolTCP}}
+	c.Ports = []corev1.ContainerPort{{Name: servingv1.UserPortName, ContainerPort: port, Protocol: corev1.ProtocolTCP}}
 	c.Env = append(c.Env, corev1.EnvVar{Name: "PORT", Value: strconv.Itoa(int(port))})
 	if c.ReadinessProbe != nil && c.ReadinessProbe.Exec == nil {
 		c.ReadinessProbe = nil

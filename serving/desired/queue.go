@@ -37,10 +37,10 @@ func (q Queue) container(rev *servingv1.Revision) corev1.Container {
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		Env:             q.env(rev),
 		Ports: []corev1.ContainerPort{
-			{Name: "queue-port", ContainerPort: servingv1.HTTPPort, Protocol: corev1.ProtocolTCP},
-			{Name: "http-queueadm", ContainerPort: servingv1.QueueAdminPort, Protocol: corev1.ProtocolTCP},
-			{Name: "http-autometric", ContainerPort: servingv1.AutometricPort, Protocol: corev1.ProtocolTCP},
-			{Name: "http-usermetric", ContainerPort: servingv1.UsermetricPort, Protocol: corev1.ProtocolTCP},
+			{Name: servingv1.HTTPPortName, ContainerPort: servingv1.HTTPPort, Protocol: corev1.ProtocolTCP},
+			{Name: servingv1.QueueAdminPortName, ContainerPort: servingv1.QueueAdminPort, Protocol: corev1.ProtocolTCP},
+			{Name: servingv1.AutometricPortName, ContainerPort: servingv1.AutometricPort, Protocol: corev1.ProtocolTCP},
+			{Name: servingv1.UsermetricPortName, ContainerPort: servingv1.UsermetricPort, Protocol: corev1.ProtocolTCP},
 		},
 		Resources: queueResources(rev),
 		// The pod is ready when queue-proxy says that the user container is.
@@ -76,6 +76,9 @@ func (q Queue) env(rev *servingv1.Revision) []corev1.EnvVar {
 	env := []corev1.EnvVar{
 		{Name: "QUEUE_LISTEN_HOST", ValueFrom: field("status.podIP")}, // where pods share a network, each has an address
 		{Name: "QUEUE_SERVING_PORT", Value: strconv.Itoa(servingv1.HTTPPort)},
+		{Name: "QUEUE_ADMIN_PORT", Value: strconv.Itoa(servingv1.QueueAdminPort)},
+		{Name: "QUEUE_AUTOMETRIC_PORT", Value: strconv.Itoa(servingv1.AutometricPort)},
+		{Name: "QUEUE_USERMETRIC_PORT", Value: strconv.Itoa(servingv1.UsermetricPort)},
 		{Name: "USER_PORT", Value: strconv.Itoa(int(serving.UserPort()))},
 		{Name: "USER_PROTOCOL", Value: serving.Protocol()},
 		{Name: "CONTAINER_CONCURRENCY", Value: seconds(rev.Spec.ContainerConcurrency)},

@@ -62,9 +62,9 @@ func FromEnv(get func(string) string) (Config, error) {
 	c := Config{
 		ListenHost:         get("QUEUE_LISTEN_HOST"),
 		ServingPort:        e.integer("QUEUE_SERVING_PORT", 8012),
-		AdminPort:          8022,
-		AutometricPort:     9090,
-		UsermetricPort:     9091,
+		AdminPort:          e.integer("QUEUE_ADMIN_PORT", 8022),
+		AutometricPort:     e.integer("QUEUE_AUTOMETRIC_PORT", 9090),
+		UsermetricPort:     e.integer("QUEUE_USERMETRIC_PORT", 9091),
 		UserAddress:        "127.0.0.1:" + strconv.Itoa(e.integer("USER_PORT", 8080)),
 		UserH2C:            get("USER_PROTOCOL") == "h2c",
 		Concurrency:        e.integer("CONTAINER_CONCURRENCY", 0),

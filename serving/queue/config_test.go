@@ -20,6 +20,9 @@ func TestFromEnv(t *testing.T) {
 		"nothing": {want: func(*Config) {}},
 		"all": {
 			env: `QUEUE_SERVING_PORT=18012
+QUEUE_ADMIN_PORT=18022
+QUEUE_AUTOMETRIC_PORT=19090
+QUEUE_USERMETRIC_PORT=19091
 QUEUE_LISTEN_HOST=127.0.0.9
 USER_PORT=9000
 USER_PROTOCOL=h2c
@@ -38,7 +41,8 @@ SERVING_REQUEST_LOG_TEMPLATE={{.Request.URL}}
 SERVING_ENABLE_PROBE_REQUEST_LOG=true
 SERVING_READINESS_PROBE={"httpGet":{"path":"/healthz?full=1","port":8080,"scheme":"HTTP"},"periodSeconds":2,"successThreshold":1}`,
 			want: func(c *Config) {
-				c.ServingPort, c.ListenHost, c.UserAddress, c.UserH2C, c.Concurrency = 18012, "127.0.0.9", "127.0.0.1:9000", true, 7
+				c.ServingPort, c.AdminPort, c.AutometricPort, c.UsermetricPort = 18012, 18022, 19090, 19091
+				c.ListenHost, c.UserAddress, c.UserH2C, c.Concurrency = "127.0.0.9", "127.0.0.1:9000", true, 7
 				c.Timeout, c.ResponseStart, c.Idle, c.DrainQuiet = 300*time.Second, 200*time.Second, 100*time.Second, 250*time.Millisecond
 				c.RequestLogTemplate, c.LogProbes, c.PodIP = "{{.Request.URL}}", true, "10.0.0.1"
 				c.Labels = Labels{"ns", "svc", "cfg", "rev", "pod"}

@@ -29,7 +29,7 @@ func TestMemory(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	user := userServer(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
-	// Its admin ports are fixed, so it has an address of its own.
+	// It has its usual ports, and so an address of its own.
 	const address = "127.85.0.1"
 	cmd := exec.Command(program)
 	cmd.Env = []string{"QUEUE_LISTEN_HOST=" + address, "USER_PORT=" + strconv.Itoa(int(portOf(t, user)))}

@@ -3,59 +3,98 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// An address that another process of the machine has a port of is no pod's:
-// there may be a second box.
-var podPorts = []uint16{8012, 8022, 9090, 9091}
+// queuePorts are what queue-proxy listens on at its pod's address. One that
+// another process of the machine has such a port of is no pod's: there may be
+// a second box.
+var queuePorts = map[string]int32{
+	servingv1.HTTPPortName:       servingv1.HTTPPort,
+	servingv1.QueueAdminPortName: servingv1.QueueAdminPort,
+	servingv1.AutometricPortName: servingv1.AutometricPort,
+	servingv1.UsermetricPortName: servingv1.UsermetricPort,
+}
 
-// User ports come from a range below those the kernel gives to connections
-// (32768-60999 on Linux), so that no outgoing connection has one.
+// Ports are chosen from a range below those that the kernel gives to
+// connections (from 32768 on Linux, from 49152 on macOS), so that no outgoing
+// connection has one.
 const (
-	firstUserPort = 20000
-	lastUserPort  = 29999
+	firstPort = 20000
+	lastPort  = 29999
 )
 
 // attempts bounds the search for a free address or port. Nearly all are free.
 const attempts = 1000
 
-// addresses gives each pod an address of its own in 127.0.0.0/8 and a port
-// that is free on all addresses of the machine.
+// addresses gives each pod an address of its own in 127.0.0.0/8 and a
+// user-port that is free on all addresses of the machine. On a machine that
+// has one loopback address, all pods have that, and each has queue-proxy's
+// ports of its own too.
 type addresses struct {
+	one bool // there is one address
+
 	mu    sync.Mutex
 	taken map[netip.Addr]bool
 	ports map[int32]bool
 }
 
-func newAddresses() *addresses {
-	return &addresses{taken: map[netip.Addr]bool{}, ports: map[int32]bool{}}
+func newAddresses(one bool) *addresses {
+	return &addresses{one: one, taken: map[netip.Addr]bool{}, ports: map[int32]bool{}}
 }
+
+// hasOneAddress says that processes of this machine can listen on 127.0.0.1
+// and on none of the other addresses in 127.0.0.0/8.
+func hasOneAddress() bool { return bindable("127.254.254.254", 0) != nil }
 
 // place is where a pod can be reached.
 type place struct {
 	address netip.Addr
-	port    int32 // of the user container, if asked for
+	ports   map[string]int32 // those that are not as in the pod's spec, by name
 }
 
-// take returns a free place until give is called. It has the address a pod
-// had before, if that is still free.
-func (a *addresses) take(before string, withPort bool) (place, error) {
+// annotations are what the pod says of its place that its status cannot.
+func (p place) annotations() map[string]string {
+	if len(p.ports) == 0 {
+		return nil
+	}
+	return map[string]string{servingv1.PortsAnnotation: servingv1.FormatPorts(p.ports)}
+}
+
+// placeBefore is the place that a pod had when the node ran before.
+func placeBefore(pod *corev1.Pod) place {
+	address, _ := netip.ParseAddr(pod.Status.PodIP) // none, where it is none
+	return place{address, servingv1.ChosenPorts(pod.Annotations)}
+}
+
+// take returns a free place for a pod of spec, until give is called. It has
+// what is still free of the place before, since others may still think that
+// the pod is there.
+func (a *addresses) take(before place, spec *corev1.PodSpec) (place, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	address, err := a.address(before)
+	address, err := a.address(before.address)
 	if err != nil {
 		return place{}, err
 	}
-	p := place{address: address}
-	if withPort {
-		if p.port, err = a.port(); err != nil {
+	p := place{address, map[string]int32{}}
+	for _, name := range a.chosen(spec) {
+		port, err := a.port(before.ports[name])
+		if err != nil {
+			a.free(p)
 			return place{}, err
 		}
-		a.ports[p.port] = true
+		p.ports[name], a.ports[port] = port, true
 	}
 	a.taken[address] = true
 	return p, nil
@@ -64,25 +103,44 @@ func (a *addresses) take(before string, withPort bool) (place, error) {
 func (a *addresses) give(p place) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.taken, p.address)
-	delete(a.ports, p.port)
+	a.free(p)
 }
 
-func (a *addresses) address(before string) (netip.Addr, error) {
-	if addr, err := netip.ParseAddr(before); err == nil && isPods(addr) && a.free(addr) == nil {
-		return addr, nil
+func (a *addresses) free(p place) {
+	delete(a.taken, p.address)
+	for _, port := range p.ports {
+		delete(a.ports, port)
+	}
+}
+
+// chosen are the ports of spec whose numbers, the same in every pod, cannot
+// be those that are listened on.
+func (a *addresses) chosen(spec *corev1.PodSpec) []string {
+	names := []string{servingv1.UserPortName}
+	if a.one {
+		names = slices.AppendSeq(names, maps.Keys(queuePorts))
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return portNumber(spec, name) == 0 })
+}
+
+func (a *addresses) address(before netip.Addr) (netip.Addr, error) {
+	if a.one {
+		return netip.MustParseAddr(hostIP), nil
+	}
+	if isPods(before) && a.usable(before) == nil {
+		return before, nil
 	}
 	var err error
 	for range attempts {
 		addr := netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))})
-		if err = a.free(addr); err == nil {
+		if err = a.usable(addr); err == nil {
 			return addr, nil
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("finding a free loopback address: %w", err)
 }
 
-// isPods says whether addr may be a pod's: 127.0.0.x are the machine's own.
+// isPods says whether addr may be a pod's: 127.0.x.x are the machine's own.
 func isPods(addr netip.Addr) bool {
 	b := addr.As16()
 	return addr.Is4() && addr.IsLoopback() && b[13] != 0
@@ -90,35 +148,44 @@ func isPods(addr netip.Addr) bool {
 
 var errTaken = errors.New("another pod has it")
 
-func (a *addresses) free(addr netip.Addr) error {
+func (a *addresses) usable(addr netip.Addr) error {
 	if a.taken[addr] {
 		return errTaken
 	}
-	for _, port := range podPorts {
-		if err := bindable(netip.AddrPortFrom(addr, port).String()); err != nil {
+	for _, port := range queuePorts {
+		if err := bindable(addr.String(), port); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *addresses) port() (int32, error) {
-	err := errTaken
+func (a *addresses) port(before int32) (int32, error) {
+	if firstPort <= before && before <= lastPort && a.open(before) == nil {
+		return before, nil
+	}
+	var err error
 	for range attempts {
-		port := int32(firstUserPort + rand.IntN(lastUserPort-firstUserPort+1))
-		if a.ports[port] {
-			continue
-		}
-		if err = bindable(fmt.Sprintf(":%d", port)); err == nil {
+		port := int32(firstPort + rand.IntN(lastPort-firstPort+1))
+		if err = a.open(port); err == nil {
 			return port, nil
 		}
 	}
 	return 0, fmt.Errorf("finding a free port: %w", err)
 }
 
-// bindable is nil if a process could listen on address now.
-func bindable(address string) error {
-	l, err := net.Listen("tcp", address)
+// open is nil for a port that nobody has, neither on all addresses nor, which
+// is not the same everywhere, on the one that processes ask each other at.
+func (a *addresses) open(port int32) error {
+	if a.ports[port] {
+		return errTaken
+	}
+	return errors.Join(bindable("", port), bindable(hostIP, port))
+}
+
+// bindable is nil if a process could listen there now.
+func bindable(host string, port int32) error {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if err != nil {
 		return err
 	}

@@ -16,9 +16,12 @@
 //
 // Every pod has an address of its own in 127.0.0.0/8. A process that listens
 // on all addresses, as nearly every server does, would take its port from all
-// other pods. So the port called user-port, and the environment variables
-// PORT and USER_PORT where they say the same number, are given a number that
-// is free on this machine.
+// other pods. So the port called user-port is given a number that is free on
+// this machine, and so are the environment variables that tell a process of
+// it, PORT and USER_PORT. Where the machine has 127.0.0.1 alone, as macOS, all
+// pods are there, and queue-proxy's ports are given free numbers too. The
+// pod's spec cannot be changed: the annotation devbox.dev/ports, written with
+// the first status, has the numbers.
 //
 // # What it does not do
 //

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
@@ -22,7 +23,7 @@ const listenGrace = 5 * time.Second
 // listensOn is the port that c was told to listen on, 0 if it was not.
 func listensOn(c *corev1.Container) int32 {
 	for _, p := range c.Ports {
-		if p.Name == userPortName {
+		if p.Name == servingv1.UserPortName {
 			return p.ContainerPort
 		}
 	}

@@ -40,6 +40,9 @@ type Config struct {
 	Keychain authn.Keychain
 	// Log takes what the node cannot tell a pod; nil discards it.
 	Log *slog.Logger
+	// OneAddress has all pods share 127.0.0.1, each with ports of its own, as
+	// on machines that have no other loopback address.
+	OneAddress bool
 	// Ready, if not nil, is called once, when the node takes pods.
 	Ready func()
 }
@@ -138,7 +141,7 @@ func newNode(c Config) (*node, error) {
 		port:      c.Port,
 		log:       cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
 		machine:   m,
-		addresses: newAddresses(),
+		addresses: newAddresses(c.OneAddress || hasOneAddress()),
 		prober:    newProber(),
 		pods:      map[types.UID]*pod{},
 	}, nil

@@ -26,7 +26,7 @@ var (
 // every container and one that writes the status, and waits for them.
 type pod struct {
 	node    *node
-	object  *corev1.Pod // what is run: as first seen, with the user port moved
+	object  *corev1.Pod // what is run: as first seen, with the ports moved
 	place   place
 	stop    context.CancelCauseFunc // ends the life of the pod
 	kill    context.CancelFunc      // ends the patience with what still runs
@@ -138,7 +138,7 @@ func (p *pod) run(ctx, life, limit context.Context) {
 	}
 }
 
-// settle gives the pod its address. It returns false where the pod cannot be
+// settle gives the pod its address and ports. It returns false where the pod cannot be
 // run here.
 func (p *pod) settle() bool {
 	if r := p.node.refuse(p.object); r != nil {
@@ -146,13 +146,13 @@ func (p *pod) settle() bool {
 		p.node.events.warn(podReference(p.object, ""), r.reason, "%s", r.message)
 		return false
 	}
-	place, err := p.node.addresses.take(p.object.Status.PodIP, userPort(&p.object.Spec) != 0)
+	place, err := p.node.addresses.take(placeBefore(p.object), &p.object.Spec)
 	if err != nil {
 		p.update(func(o *observed) { o.refusal = &refusal{"OutOfAddresses", err.Error()} })
 		return false
 	}
 	p.place = place
-	moveUserPort(&p.object.Spec, place.port)
+	movePorts(&p.object.Spec, place.ports)
 	p.update(func(o *observed) { o.address = place.address.String() })
 	return true
 }

@@ -7,20 +7,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// userPortName is the container port whose number is the node's to choose: a
-// process listens on all addresses of the machine, so the number that is the
-// same in every pod cannot be the one it listens on.
-const userPortName = "user-port"
+// portVariables are the environment variables that tell a process which port
+// to listen on, or to ask.
+var portVariables = map[string]bool{
+	"PORT": true, "USER_PORT": true,
+	"QUEUE_SERVING_PORT": true, "QUEUE_ADMIN_PORT": true, "QUEUE_AUTOMETRIC_PORT": true, "QUEUE_USERMETRIC_PORT": true,
+}
 
-// portVariables are the environment variables that tell a container which
-// port that is.
-var portVariables = map[string]bool{"PORT": true, "USER_PORT": true}
-
-// userPort returns the number of spec's user-port, 0 if it has none.
-func userPort(spec *corev1.PodSpec) int32 {
+// portNumber returns the number of spec's port called name, 0 if it has none.
+func portNumber(spec *corev1.PodSpec, name string) int32 {
 	for _, c := range spec.Containers {
 		for _, p := range c.Ports {
-			if p.Name == userPortName {
+			if p.Name == name {
 				return p.ContainerPort
 			}
 		}
@@ -28,15 +26,14 @@ func userPort(spec *corev1.PodSpec) int32 {
 	return 0
 }
 
-// moveUserPort makes spec say `to` wherever it says its user-port's number
-// and the node or a process acts on it: in the port, in the variables, probes
-// and hooks.
-func moveUserPort(spec *corev1.PodSpec, to int32) {
-	from := userPort(spec)
-	if from == 0 {
-		return
+// movePorts gives the ports of spec that `to` names the numbers there,
+// wherever the node or a process acts on them: in the ports, in the
+// variables, probes and hooks.
+func movePorts(spec *corev1.PodSpec, to map[string]int32) {
+	m := mover{names: to, numbers: map[int32]int32{}}
+	for name, number := range to {
+		m.numbers[portNumber(spec, name)] = number
 	}
-	m := mover{from, to}
 	for i := range spec.InitContainers {
 		m.container(&spec.InitContainers[i])
 	}
@@ -45,17 +42,21 @@ func moveUserPort(spec *corev1.PodSpec, to int32) {
 	}
 }
 
-type mover struct{ from, to int32 }
+// mover has the new numbers of ports by their names, and by their old numbers.
+type mover struct {
+	names   map[string]int32
+	numbers map[int32]int32
+}
 
 func (m mover) container(c *corev1.Container) {
 	for i := range c.Ports {
-		if c.Ports[i].Name == userPortName {
-			c.Ports[i].ContainerPort = m.to
+		if to, ok := m.names[c.Ports[i].Name]; ok {
+			c.Ports[i].ContainerPort = to
 		}
 	}
 	for i := range c.Env {
-		if portVariables[c.Env[i].Name] && c.Env[i].Value == strconv.Itoa(int(m.from)) {
-			c.Env[i].Value = strconv.Itoa(int(m.to))
+		if portVariables[c.Env[i].Name] {
+			m.variable(&c.Env[i])
 		}
 	}
 	for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
@@ -63,8 +64,8 @@ func (m mover) container(c *corev1.Container) {
 			continue
 		}
 		m.handler(p.HTTPGet, p.TCPSocket)
-		if p.GRPC != nil && p.GRPC.Port == m.from {
-			p.GRPC.Port = m.to
+		if p.GRPC != nil {
+			m.number(&p.GRPC.Port)
 		}
 	}
 	if c.Lifecycle == nil {
@@ -77,8 +78,18 @@ func (m mover) container(c *corev1.Container) {
 	}
 }
 
-// handler moves the port of a request. Only the container that has user-port
-// can use its name, but all containers of a pod share its numbers.
+func (m mover) variable(e *corev1.EnvVar) {
+	n, err := strconv.ParseInt(e.Value, 10, 32)
+	if err != nil {
+		return
+	}
+	if to, ok := m.numbers[int32(n)]; ok {
+		e.Value = strconv.Itoa(int(to))
+	}
+}
+
+// handler moves the port of a request. Only the container that has a port can
+// use its name, but all containers of a pod share its numbers.
 func (m mover) handler(get *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) {
 	if get != nil {
 		m.port(&get.Port)
@@ -89,7 +100,13 @@ func (m mover) handler(get *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) {
 }
 
 func (m mover) port(p *intstr.IntOrString) {
-	if p.Type == intstr.Int && p.IntVal == m.from {
-		p.IntVal = m.to
+	if p.Type == intstr.Int {
+		m.number(&p.IntVal)
+	}
+}
+
+func (m mover) number(n *int32) {
+	if to, ok := m.numbers[*n]; ok {
+		*n = to
 	}
 }

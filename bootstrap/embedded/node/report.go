@@ -107,7 +107,7 @@ func (p *pod) write(ctx context.Context, before, after corev1.PodStatus) error {
 	if apiequality.Semantic.DeepEqual(before, after) {
 		return nil
 	}
-	patch, err := statusPatch(p.object.UID, before, after)
+	patch, err := statusPatch(p.object.UID, p.place.annotations(), before, after)
 	if err != nil {
 		return err
 	}
@@ -122,13 +122,15 @@ func (p *pod) write(ctx context.Context, before, after corev1.PodStatus) error {
 	return nil
 }
 
-// statusPatch is what differs, for the pod with this uid and no other.
-func statusPatch(uid types.UID, before, after corev1.PodStatus) ([]byte, error) {
+// statusPatch is what differs, for the pod with this uid and no other. It has
+// the annotations every time: what they say belongs to the address in the
+// status, and nobody sees one without the other.
+func statusPatch(uid types.UID, annotations map[string]string, before, after corev1.PodStatus) ([]byte, error) {
 	from, err := json.Marshal(corev1.Pod{Status: before})
 	if err != nil {
 		return nil, fmt.Errorf("making a status patch: %w", err)
 	}
-	to, err := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}, Status: after})
+	to, err := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid, Annotations: annotations}, Status: after})
 	if err != nil {
 		return nil, fmt.Errorf("making a status patch: %w", err)
 	}

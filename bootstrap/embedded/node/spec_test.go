@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,35 +70,43 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-func TestMoveUserPort(t *testing.T) {
+func TestMovePorts(t *testing.T) {
 	get := func(port intstr.IntOrString) *corev1.HTTPGetAction { return &corev1.HTTPGetAction{Port: port} }
-	spec := func(port int32, text string) *corev1.PodSpec {
+	text := func(port int32) string { return strconv.Itoa(int(port)) }
+	spec := func(port, queue, admin int32) *corev1.PodSpec {
 		p := intstr.FromInt32(port)
 		return &corev1.PodSpec{Containers: []corev1.Container{
 			{
 				Name:           "app",
 				Ports:          []corev1.ContainerPort{{Name: "user-port", ContainerPort: port}, {Name: "metrics", ContainerPort: 9000}},
-				Env:            []corev1.EnvVar{{Name: "PORT", Value: text}, {Name: "OTHER", Value: "8080"}, {Name: "USER_PORT", Value: "9000"}},
+				Env:            []corev1.EnvVar{{Name: "PORT", Value: text(port)}, {Name: "OTHER", Value: "8080"}, {Name: "USER_PORT", Value: "9000"}},
 				ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: get(p)}},
 				LivenessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: port}}},
 				StartupProbe:   &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("user-port")}}},
-				Lifecycle:      &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{HTTPGet: get(p)}},
+				Lifecycle: &corev1.Lifecycle{
+					PostStart: &corev1.LifecycleHandler{HTTPGet: get(p)}, PreStop: &corev1.LifecycleHandler{HTTPGet: get(intstr.FromInt32(admin))},
+				},
 			},
 			{
-				Name:      "queue",
-				Ports:     []corev1.ContainerPort{{Name: "queue-port", ContainerPort: 8012}},
-				Env:       []corev1.EnvVar{{Name: "USER_PORT", Value: text}},
-				Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{HTTPGet: get(intstr.FromInt32(8022))}},
+				Name:           "queue",
+				Ports:          []corev1.ContainerPort{{Name: "queue-port", ContainerPort: queue}, {Name: "http-queueadm", ContainerPort: admin}},
+				Env:            []corev1.EnvVar{{Name: "USER_PORT", Value: text(port)}, {Name: "QUEUE_SERVING_PORT", Value: text(queue)}},
+				ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: get(intstr.FromInt32(queue))}},
 			},
 		}}
 	}
-	got := spec(8080, "8080")
-	moveUserPort(got, 20001)
-	if d := cmp.Diff(spec(20001, "20001"), got); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+	got := spec(8080, 8012, 8022)
+	movePorts(got, map[string]int32{"user-port": 20001})
+	if d := cmp.Diff(spec(20001, 8012, 8022), got); d != "" {
+		t.Errorf("the user's alone (-want +got):\n%s", d)
+	}
+	got = spec(8080, 8012, 8022)
+	movePorts(got, map[string]int32{"user-port": 20001, "queue-port": 20002, "http-queueadm": 20003})
+	if d := cmp.Diff(spec(20001, 20002, 20003), got); d != "" {
+		t.Errorf("all (-want +got):\n%s", d)
 	}
 	without := &corev1.PodSpec{Containers: []corev1.Container{{Env: []corev1.EnvVar{{Name: "PORT", Value: "8080"}}}}}
-	moveUserPort(without, 20001)
+	movePorts(without, nil)
 	if got := without.Containers[0].Env[0].Value; got != "8080" {
 		t.Errorf("a pod without a user-port has PORT=%s, want it untouched", got)
 	}

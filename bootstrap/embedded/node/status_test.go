@@ -124,11 +124,11 @@ func TestStatusPatchIsOnlyWhatDiffers(t *testing.T) {
 	after := *before.DeepCopy()
 	after.Phase = corev1.PodRunning
 	after.Conditions[1] = corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue}
-	patch, err := statusPatch("uid", before, after)
+	patch, err := statusPatch("uid", map[string]string{"its": "ports"}, before, after)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"metadata":{"uid":"uid"},"status":{"$setElementOrder/conditions":[{"type":"PodScheduled"},{"type":"Ready"}],` +
+	const want = `{"metadata":{"annotations":{"its":"ports"},"uid":"uid"},"status":{"$setElementOrder/conditions":[{"type":"PodScheduled"},{"type":"Ready"}],` +
 		`"conditions":[{"reason":null,"status":"True","type":"Ready"}],"phase":"Running"}}`
 	if string(patch) != want {
 		t.Errorf("got %s\nwant %s", patch, want)

@@ -46,7 +46,7 @@ func (r *refusals) when(used bool, path *field.Path, why string) {
 }
 
 func (r *refusals) pod(path *field.Path, spec *corev1.PodSpec) {
-	r.when(spec.HostNetwork, path.Child("hostNetwork"), "gives every pod an address of its own")
+	r.when(spec.HostNetwork, path.Child("hostNetwork"), "has every pod on the machine's network already, where it keeps to its own address or ports")
 	r.when(spec.HostPID, path.Child("hostPID"), "does not share the machine's processes")
 	r.when(spec.HostIPC, path.Child("hostIPC"), "does not share the machine's IPC")
 	r.when(spec.ShareProcessNamespace != nil && *spec.ShareProcessNamespace, path.Child("shareProcessNamespace"),

@@ -43,16 +43,6 @@ const (
 	QueueContainer = "queue-proxy"
 )
 
-// Ports of a revision's pod and of the activator, by Knative's numbers.
-const (
-	HTTPPort        = 8012 // queue-proxy and activator: requests, HTTP/1.1 and h2c
-	H2CPort         = 8013 // the same for a backend that must be spoken to in h2c
-	QueueAdminPort  = 8022 // queue-proxy: /wait-for-drain
-	AutometricPort  = 9090 // queue-proxy: concurrency and rate
-	UsermetricPort  = 9091 // queue-proxy: request metrics
-	DefaultUserPort = 8080 // user container, where it names no port
-)
-
 // Names of a container's port, which choose the protocol.
 const (
 	PortNameHTTP1 = "http1"

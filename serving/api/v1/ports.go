@@ -26,6 +26,15 @@ const (
 // spec says, with the pod's address: [ChosenPorts] as JSON.
 const PortsAnnotation = "devbox.dev/ports"
 
+// FormatPorts is the annotation's value.
+func FormatPorts(ports map[string]int32) string {
+	text, err := json.Marshal(ports)
+	if err != nil {
+		panic(err) // a map of strings to numbers
+	}
+	return string(text)
+}
+
 // ChosenPorts are the numbers of a pod's ports, by their names, that are not
 // those in its spec. What cannot be read says nothing.
 func ChosenPorts(annotations map[string]string) map[string]int32 {
