@@ -28,17 +28,8 @@ type source struct {
 	puller *remote.Puller
 }
 
-// source reads a reference.
-func (r *Runner) source(ref string, auth authn.Keychain) (source, error) {
-	parsed, err := name.ParseReference(ref)
-	if err != nil {
-		return source{}, fmt.Errorf("reading the image reference %q: %w", ref, err)
-	}
-	if loopback(parsed.Context().RegistryStr()) {
-		if parsed, err = name.ParseReference(ref, name.Insecure); err != nil {
-			return source{}, fmt.Errorf("reading the image reference %q: %w", ref, err)
-		}
-	}
+// source finds out where to get what a reference names.
+func (r *Runner) source(parsed name.Reference, auth authn.Keychain) (source, error) {
 	options := []remote.Option{
 		remote.WithTransport(r.transport),
 		remote.WithRetryBackoff(again),
@@ -49,9 +40,22 @@ func (r *Runner) source(ref string, auth authn.Keychain) (source, error) {
 	}
 	puller, err := remote.NewPuller(options...)
 	if err != nil {
-		return source{}, fmt.Errorf("preparing to pull %s: %w", ref, err)
+		return source{}, fmt.Errorf("preparing to pull %s: %w", parsed, err)
 	}
 	return source{name: parsed, puller: puller}, nil
+}
+
+// parse reads a reference. A registry on this machine is asked without
+// encryption.
+func parse(ref string) (name.Reference, error) {
+	parsed, err := name.ParseReference(ref)
+	if err == nil && loopback(parsed.Context().RegistryStr()) {
+		parsed, err = name.ParseReference(ref, name.Insecure)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the image reference %q: %w", ref, err)
+	}
+	return parsed, nil
 }
 
 // loopback says whether a registry is on this machine.
@@ -63,13 +67,22 @@ func loopback(registry string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
+// known returns the digest that the reference stands for, as far as that can
+// be told without its registry.
+func (r *Runner) known(ref name.Reference) (digest v1.Hash, ok bool) {
+	if named, byDigest := ref.(name.Digest); byDigest {
+		digest, err := v1.NewHash(named.DigestStr())
+		return digest, err == nil
+	}
+	return r.store.tagged(ref.Name())
+}
+
 // resolve returns the digest that the reference stands for.
 func (r *Runner) resolve(ctx context.Context, src source, always bool) (v1.Hash, error) {
-	if digest, ok := src.name.(name.Digest); ok {
-		return v1.NewHash(digest.DigestStr())
-	}
-	if digest, ok := r.store.tagged(src.name.Name()); ok && !always {
-		return digest, nil
+	if _, tag := src.name.(name.Tag); !tag || !always {
+		if digest, ok := r.known(src.name); ok {
+			return digest, nil
+		}
 	}
 	d, err := src.puller.Get(ctx, src.name)
 	if err != nil {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -46,7 +47,11 @@ func (r *Runner) Pull(ctx context.Context, ref string, always bool, auth authn.K
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
-	src, err := r.source(ref, auth)
+	parsed, err := parse(ref)
+	if err != nil {
+		return nil, err
+	}
+	src, err := r.source(parsed, auth)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +64,32 @@ func (r *Runner) Pull(ctx context.Context, ref string, always bool, auth authn.K
 	if err != nil {
 		r.store.release(digest)
 		return nil, err
+	}
+	return &Image{ref: ref, digest: digest, record: record, runner: r}, nil
+}
+
+// ErrNotHere is what Find answers for an image that would have to be pulled.
+var ErrNotHere = errors.New("the image is not on this machine")
+
+// Find returns the image that ref names as Pull does, and asks no registry: a
+// tag stands for what it did when it was last pulled.
+func (r *Runner) Find(ctx context.Context, ref string) (*Image, error) {
+	if err := r.check(ctx); err != nil {
+		return nil, err
+	}
+	parsed, err := parse(ref)
+	if err != nil {
+		return nil, err
+	}
+	digest, ok := r.known(parsed)
+	if !ok {
+		return nil, ErrNotHere
+	}
+	r.store.hold(digest)
+	record := r.store.image(digest)
+	if record == nil {
+		r.store.release(digest)
+		return nil, ErrNotHere
 	}
 	return &Image{ref: ref, digest: digest, record: record, runner: r}, nil
 }

@@ -379,17 +379,48 @@ func TestPullUncompressedLayers(t *testing.T) {
 	}
 }
 
+// TestFind finds what was pulled, and asks nobody for anything.
+func TestFind(t *testing.T) {
+	w, g := guard(t, Options{Direct: true, Keep: -1})
+	ref := w.push(t, "app:v1", v1.Config{}, layer(t, file("f", 0o644, "f")))
+	g.asked = nil
+	tag := w.host + "/app:v1"
+	for _, name := range []string{ref, tag} {
+		if _, err := w.Find(t.Context(), name); !errors.Is(err, ErrNotHere) {
+			t.Errorf("%s: got %v before it was pulled", name, err)
+		}
+	}
+	if g.count("/") != 0 {
+		t.Errorf("the registry was asked for %v", g.asked)
+	}
+	pulled := w.pull(t, tag)
+	g.shut.Store(true)
+	for _, name := range []string{ref, tag} {
+		found, err := w.Find(t.Context(), name)
+		if err != nil || found.Digest() != pulled.Digest() || found.Ref() != name {
+			t.Fatalf("%s: got %+v, %v", name, found, err)
+		}
+		defer found.Release()
+	}
+	pulled.Release()
+	if _, err := w.Find(t.Context(), ref); err != nil {
+		t.Errorf("what was found went with what was pulled: %v", err)
+	}
+	if _, err := w.Find(t.Context(), "no reference!"); err == nil || errors.Is(err, ErrNotHere) {
+		t.Errorf("got %v for a reference that is none", err)
+	}
+}
+
 func TestRegistriesOfThisMachineArePlain(t *testing.T) {
-	w := newWorld(t, Options{Direct: true})
 	for ref, want := range map[string]string{
 		"localhost:5001/a": "http", "localhost/a/b:c": "http", "127.0.0.1:5001/a": "http", "127.7.8.9:1/a": "http", "[::1]:5001/a": "http",
 		"example.com/a": "https", "a": "https",
 	} {
-		src, err := w.source(ref, nil)
+		parsed, err := parse(ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := src.name.Context().Scheme(); got != want {
+		if got := parsed.Context().Scheme(); got != want {
 			t.Errorf("%s: %s, want %s", ref, got, want)
 		}
 	}

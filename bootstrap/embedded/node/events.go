@@ -23,6 +23,7 @@ const (
 	reasonFailed         = "Failed"
 	reasonBackOff        = "BackOff"
 	reasonUnhealthy      = "Unhealthy"
+	reasonNeverPull      = "ErrImageNeverPull"
 	reasonFailedMount    = "FailedMount"
 	reasonFailedPreStop  = "FailedPreStopHook"
 	reasonFailedPostHook = "FailedPostStartHook"

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // pull returns the container's image. It tries until life is done, and then
 // returns false.
 func (c *container) pull(life context.Context) (*runner.Image, bool) {
+	if c.spec.ImagePullPolicy == corev1.PullNever {
+		return c.find(life)
+	}
 	const id = ""
 	for {
 		began := time.Now()
@@ -38,6 +42,29 @@ func (c *container) pull(life context.Context) (*runner.Image, bool) {
 		}
 		c.waiting("ImagePullBackOff", fmt.Sprintf("Back-off pulling image %q: ErrImagePull: %s", c.spec.Image, words))
 		if !proxy.Sleep(life, d-min(d, shown)) {
+			return nil, false
+		}
+	}
+}
+
+// find is pull for an image that may not be pulled: another pod may bring it.
+func (c *container) find(life context.Context) (*runner.Image, bool) {
+	for {
+		image, err := c.pod.node.runner.Find(life, c.spec.Image)
+		if err == nil {
+			c.note(reasonPulled, "Container image %q already present on machine", c.spec.Image)
+			return image, true
+		}
+		if life.Err() != nil {
+			return nil, false
+		}
+		reason, words := reasonNeverPull, fmt.Sprintf("Container image %q is not present with pull policy of Never", c.spec.Image)
+		if !errors.Is(err, runner.ErrNotHere) {
+			reason, words = "InvalidImageName", err.Error()
+		}
+		c.waiting(reason, words)
+		c.warn(reason, "%s", words)
+		if !proxy.Sleep(life, firstBackOff) {
 			return nil, false
 		}
 	}

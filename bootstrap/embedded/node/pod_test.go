@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
@@ -168,6 +169,27 @@ func TestImageThatCannotBePulled(t *testing.T) {
 	}
 	if pod.Status.Phase != corev1.PodPending {
 		t.Errorf("got phase %s", pod.Status.Phase)
+	}
+}
+
+// TestImageThatMayNotBePulled waits for the image until another pod has
+// pulled it.
+func TestImageThatMayNotBePulled(t *testing.T) {
+	w := newWorld(t)
+	never := serving("app")
+	never.ImagePullPolicy = corev1.PullNever
+	pod := w.wait(w.pod(corev1.PodSpec{Containers: []corev1.Container{never}}), "no image", waits("app", "ErrImageNeverPull"))
+	want := fmt.Sprintf("Container image %q is not present with pull policy of Never", w.image)
+	if words := state(pod, "app").State.Waiting.Message; words != want || pod.Status.Phase != corev1.PodPending {
+		t.Errorf("it is %s and waits with %q, want %q", pod.Status.Phase, words, want)
+	}
+	if words := w.event(pod, "ErrImageNeverPull"); words != want {
+		t.Errorf("got the event %q, want %q", words, want)
+	}
+	w.wait(w.pod(corev1.PodSpec{Containers: []corev1.Container{serving("app")}}), "a ready pod", isReady)
+	w.wait(pod, "a ready pod", isReady)
+	if words := w.event(pod, reasonPulled); words != fmt.Sprintf("Container image %q already present on machine", w.image) {
+		t.Errorf("got the event %q", words)
 	}
 }
 
