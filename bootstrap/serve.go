@@ -71,7 +71,8 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 		cfg.Ready()
 		select {
 		case <-ctx.Done():
-		case err = <-s.engine.Failed():
+		case <-s.engine.Failed():
+			err = s.engine.Err()
 		}
 	}
 	return errors.Join(err, s.engine.Stop())

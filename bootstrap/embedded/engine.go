@@ -62,8 +62,11 @@ func New(c Config) (*Engine, error) {
 	return &Engine{Config: c, log: slog.New(slog.NewTextHandler(c.Log, nil)), parts: newParts(), sockets: sockets}, nil
 }
 
-// Failed is told why a part ended by itself.
-func (e *Engine) Failed() <-chan error { return e.parts.failed }
+// Failed is closed when a part has ended by itself, and Err then says why.
+func (e *Engine) Failed() <-chan struct{} { return e.parts.failed }
+
+// Err is why the first part ended that was not told to, nil while none has.
+func (e *Engine) Err() error { return e.parts.err() }
 
 // Stop ends all parts, the last started first, and returns when they have
 // ended: requests in flight are answered, pods get their grace.
@@ -84,28 +87,20 @@ const (
 
 // StartAPI starts the API server.
 func (e *Engine) StartAPI(ctx context.Context) error {
-	type start struct {
-		server *apiserver.Server
-		err    error
-	}
-	started := make(chan start, 1)
+	started := make(chan *apiserver.Server, 1)
 	e.parts.start(ctx, "the API server", func(life context.Context) error {
 		server, err := apiserver.Start(life, apiserver.Options{
 			Dir: filepath.Join(e.Dir, "api"), Sockets: e.sockets, Port: e.APIPort, Log: e.Log,
 		})
-		started <- start{server, err}
 		if err != nil {
 			return err
 		}
+		started <- server
 		return server.Wait()
 	})
-	select {
-	case s := <-started:
-		e.server = s.server
-		return s.err
-	case <-ctx.Done():
-		return fmt.Errorf("starting the API server: %w", context.Cause(ctx))
-	}
+	var err error
+	e.server, err = await(ctx, e.parts, "the API server", started)
+	return err
 }
 
 // REST is how the API server is asked, once it is started.
@@ -130,10 +125,9 @@ func (e *Engine) Kubeconfig() string { return e.server.Kubeconfig() }
 // StartRegistry starts the registry. It listens when this returns.
 func (e *Engine) StartRegistry(ctx context.Context) error {
 	address := loopback(e.RegistryPort)
-	e.parts.start(ctx, "the registry", func(life context.Context) error {
+	return e.listen(ctx, "the registry", address, func(life context.Context) error {
 		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(e.Dir, "registry"), Log: e.log})
 	})
-	return e.listening(ctx, "the registry", address)
 }
 
 // Push puts an image of the box's own into the registry and returns its name
@@ -167,15 +161,10 @@ func (e *Engine) StartNode(ctx context.Context) (runner.Isolation, error) {
 		})
 		return errors.Join(err, r.Close())
 	})
-	select {
-	case <-ready:
-		return r.Isolation(), nil
-	case err := <-e.parts.failed:
-		e.parts.failed <- err
+	if _, err := await(ctx, e.parts, "the node", ready); err != nil {
 		return runner.Isolation{}, err
-	case <-ctx.Done():
-		return runner.Isolation{}, fmt.Errorf("starting the node: %w", context.Cause(ctx))
 	}
+	return r.Isolation(), nil
 }
 
 // StartServing starts the controller and the activator, which tell each other
@@ -197,26 +186,29 @@ func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
 	e.parts.start(ctx, "the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
 	e.parts.start(ctx, "the controller", ctrl.Run)
 	address := loopback(e.HTTPPort)
-	e.parts.start(ctx, "the activator", func(life context.Context) error {
+	return e.listen(ctx, "the activator", address, func(life context.Context) error {
 		return activator.Run(life, activator.Config{REST: e.REST(), Address: address, Stream: "unix:" + socket, Log: e.log})
 	})
-	return e.listening(ctx, "the activator", address)
 }
 
-// listening waits until somebody listens at address.
-func (e *Engine) listening(ctx context.Context, part, address string) error {
+// listen starts a part and returns when it listens at address. Another's
+// answer there must not be taken for the part's own, so nobody may be there.
+func (e *Engine) listen(ctx context.Context, part, address string, run func(life context.Context) error) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("starting %s: %w; run `devbox up` again for another port", part, err)
+	}
+	if err := listener.Close(); err != nil {
+		return fmt.Errorf("starting %s: %w", part, err)
+	}
+	e.parts.start(ctx, part, run)
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err == nil {
 			return conn.Close()
 		}
-		select {
-		case failure := <-e.parts.failed:
-			e.parts.failed <- failure
-			return failure
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", part, context.Cause(ctx))
-		case <-time.After(5 * time.Millisecond):
+		if _, err := await(ctx, e.parts, part, time.After(5*time.Millisecond)); err != nil {
+			return err
 		}
 	}
 }

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
 // parts run until they are stopped, or until one of them ends by itself.
 type parts struct {
-	failed chan error // holds why the first part ended that was not told to
+	failed chan struct{} // closed when a part has ended that was not told to
 
 	mu      sync.Mutex
+	why     error // the first such part ended
 	running []part
 }
 
@@ -20,7 +22,7 @@ type part struct {
 	ended  chan error // closed after its error, if any
 }
 
-func newParts() *parts { return &parts{failed: make(chan error, 1)} }
+func newParts() *parts { return &parts{failed: make(chan struct{})} }
 
 // start runs a part, which outlives ctx. The context it gets ends when it is to
 // stop.
@@ -37,25 +39,56 @@ func (p *parts) start(ctx context.Context, name string, run func(life context.Co
 			ended <- err
 			return
 		}
-		select {
-		case p.failed <- errors.Join(fmt.Errorf("%s has ended", name), err):
-		default: // another failed before
+		if err == nil {
+			err = fmt.Errorf("%s has ended", name)
 		}
+		p.fail(err)
 	}()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running = append(p.running, part{cancel, ended})
 }
 
+// fail notes why a part has ended. What follows from the first end is not told.
+func (p *parts) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.why == nil {
+		p.why = err
+		close(p.failed)
+	}
+}
+
+func (p *parts) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.why
+}
+
+// await returns what comes from ready, which a part gives when it works, or
+// why that does not come: a part has failed, or ctx has ended.
+func await[T any](ctx context.Context, p *parts, name string, ready <-chan T) (T, error) {
+	var none T
+	select {
+	case it := <-ready:
+		return it, nil
+	case <-p.failed:
+		return none, p.err()
+	case <-ctx.Done():
+		return none, fmt.Errorf("starting %s: %w", name, context.Cause(ctx))
+	}
+}
+
 // stop ends the parts, last first: each may lean on those before it.
 func (p *parts) stop() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	var errs []error
-	for i := len(p.running) - 1; i >= 0; i-- {
-		p.running[i].cancel()
-		errs = append(errs, <-p.running[i].ended)
-	}
+	running := p.running
 	p.running = nil
+	p.mu.Unlock()
+	var errs []error
+	for _, part := range slices.Backward(running) {
+		part.cancel()
+		errs = append(errs, <-part.ended)
+	}
 	return errors.Join(errs...)
 }
