@@ -27,11 +27,18 @@ func New(transport http.RoundTripper, log *slog.Logger, rewrite func(*httputil.P
 			KeepForwarded(r.In.Header, r.Out.Header)
 			rewrite(r)
 		},
-		FlushInterval: -1, // whatever the container writes is sent on at once
+		FlushInterval: flushAfter,
 		BufferPool:    buffers{},
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
+
+// flushAfter is how long a part of an answer of known length waits for the
+// rest of it. Most answers are whole by then, and go out in one write: a head
+// and a body of their own would wake every hop and the client twice. Answers
+// of unknown length, event streams and gRPC among them, do not wait:
+// ReverseProxy sends on at once what it reads of them.
+const flushAfter = 2 * time.Millisecond
 
 // TransportConfig says how a proxy reaches the next hop.
 type TransportConfig struct {

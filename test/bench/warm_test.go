@@ -21,17 +21,34 @@ import (
 	"github.com/kind-in-a-box/devbox/test/load"
 )
 
+// gateway is where a client at straight's place reaches it: without the port
+// on this machine, which leads into the node.
+func (s *subject) gateway(b *testing.B) string {
+	b.Helper()
+	if s.Engine() != "kind" {
+		return s.Gateway
+	}
+	envoy := s.ReadyPodsOf("istio-system", "istio=ingressgateway")
+	if len(envoy) != 1 {
+		b.Fatalf("there are %d gateways; want one", len(envoy))
+	}
+	return "http://" + envoy[0].Status.PodIP
+}
+
+// from is a caller in the box's node.
+func (s *subject) from(url, host string) *load.Caller {
+	return load.Over(&http.Transport{DialContext: s.Dial(), MaxIdleConnsPerHost: 100}, url, host)
+}
+
 // warm sends requests the whole way and straight to the pod, side by side at
 // the same rate, so that both meet the same machine.
 func (s *subject) warm(b *testing.B) {
 	const rate, lasts = 50, 60 * time.Second
 	host := s.Service(b, "warm", s.image, 0, map[string]string{"min-scale": "1"})
 	straight := s.straight(b, s.pod(b, "warm"))
-	transport := &http.Transport{DialContext: s.Dial(), MaxIdleConnsPerHost: rate}
-
-	way := s.Caller(host, "/").Start(rate)
+	way := s.from(s.gateway(b), host).Start(rate)
 	time.Sleep(time.Second / rate / 2) // so that the two take turns
-	pod := load.Over(transport, straight+"/", host).Start(rate)
+	pod := s.from(straight, host).Start(rate)
 	time.Sleep(lasts)
 	ours, bare := way.Stop(), pod.Stop()
 	if failed := append(ours.Failed(), bare.Failed()...); len(failed) > 0 {
@@ -61,12 +78,12 @@ func (s *subject) most(b *testing.B) {
 		caller *load.Caller
 		rates  []time.Duration // of one request, as the machine has one each
 	}{
-		{name: "nothing in between", caller: load.Over(&http.Transport{DialContext: s.Dial(), MaxIdleConnsPerHost: clients}, s.straight(b, pod)+"/", host)},
-		{name: "the whole road", caller: s.Caller(host, "/")},
+		{name: "nothing in between", caller: s.from(s.straight(b, pod), host)},
+		{name: "the whole road", caller: s.from(s.gateway(b), host)},
 	}
 	if s.Engine() == "kind" {
 		ways = append(ways, ways[1])
-		ways[2].name, ways[2].caller = "the gateway straight to the pod", s.Caller(s.gatewayTo(b, pod), "/")
+		ways[2].name, ways[2].caller = "the gateway straight to the pod", s.from(s.gateway(b), s.gatewayTo(b, pod))
 	}
 	for range rounds {
 		for i := range ways {
