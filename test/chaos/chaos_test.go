@@ -3,7 +3,6 @@
 package chaos
 
 import (
-	"flag"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,8 +12,6 @@ import (
 	"github.com/kind-in-a-box/devbox/test/box"
 	"github.com/kind-in-a-box/devbox/test/load"
 )
-
-var steady = flag.Duration("steady", time.Minute, "how long the steady load lasts")
 
 const soon = 90 * time.Second // for what takes seconds on a quiet machine
 

@@ -10,5 +10,4 @@
 // names; stories of parts that only kind has run there alone.
 //
 //	go test -tags e2e -v ./test/chaos
-//	go test -tags e2e -v -run /steady ./test/chaos -steady 300s
 package chaos
