@@ -34,7 +34,8 @@ func (s *subject) steady(b *testing.B) {
 	}
 	r := ratio(all.Percentile(95), warm.Percentile(95))
 	b.ReportMetric(r, "x/warm-p95")
-	inFlight := rate * all.Since(end.Add(-time.Minute)).Mean().Seconds()
+	seen := all.Since(end.Add(-time.Minute)).Mean()
+	wanted := func(each time.Duration) float64 { return math.Ceil(rate * each.Seconds() / target) }
 	note(b, row{
 		what:     fmt.Sprintf("%d requests a second of %s each for %s from zero pods, p95", rate, sleep, lasts),
 		measured: fmt.Sprintf("%s (p50 %s, p99 %s, worst %s)", milliseconds(all.Percentile(95)), milliseconds(all.Percentile(50)), milliseconds(all.Percentile(99)), round(all.Percentile(100))),
@@ -43,6 +44,6 @@ func (s *subject) steady(b *testing.B) {
 		what: "answered of them", measured: fmt.Sprintf("%d of %d", len(all)-len(all.Failed()), len(all)), against: "the figure this work began with: 99.84 %", goal: "100 %",
 	}, row{
 		what: "pods over time", measured: count.String(),
-		against: fmt.Sprintf("the formula, for the %.2f in flight of the last minute: %.0f", inFlight, math.Ceil(inFlight/target)), ratio: fmt.Sprint(pods),
+		against: fmt.Sprintf("at the end %d; the formula wants %.0f for %s a request, and %.0f for the %s that clients saw", pods, wanted(sleep), sleep, wanted(seen), milliseconds(seen)),
 	})
 }
