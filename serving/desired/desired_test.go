@@ -81,6 +81,14 @@ func TestPodRunsTheResolvedImage(t *testing.T) {
 	}
 }
 
+// A template does not say where its pods listen: that is the node's to say.
+func TestPortsAreTheNodesToSay(t *testing.T) {
+	rev := &servingv1.Revision{}
+	rev.Annotations = map[string]string{servingv1.PortsAnnotation: `{"queue-port": 5001}`, "mine": "stays"}
+	rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/a:1"}}
+	equal(t, "the pod's annotations", map[string]string{"mine": "stays"}, desired.Pod(rev, queue, "").Annotations)
+}
+
 // A request log is asked for by two variables, and by none where there is to
 // be none: the golden files have none.
 func TestRequestLog(t *testing.T) {

@@ -11,9 +11,11 @@ import (
 )
 
 // ownMetadata are labels and annotations that speak of a revision and not of
-// its pods.
+// its pods, and one that is the node's to write: a template that could say
+// where its pods listen could have another's requests for its own.
 var ownMetadata = []string{
 	servingv1.RoutingStateLabel, servingv1.RoutingStateModified, servingv1.RouteLabel, servingv1.RoutesAnnotation,
+	servingv1.PortsAnnotation,
 }
 
 // Pod is one pod of a revision: the user's containers, and queue-proxy in
