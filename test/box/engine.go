@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -33,7 +34,8 @@ type engine interface {
 	// processesOf are the first processes of a pod's containers, by their
 	// names, as proc and kill know them.
 	processesOf(b *Box, pod *corev1.Pod) (map[string]int, error)
-	// kill ends processes at once and with no time for a word.
+	// kill ends processes at once and with no time for a word, and returns
+	// when they have ended.
 	kill(b *Box, pids ...int) error
 	// proc reads a file of a process in /proc.
 	proc(b *Box, pid int, file string) ([]byte, error)
@@ -99,7 +101,7 @@ func (k kind) kill(b *Box, pids ...int) error {
 	for _, pid := range pids {
 		kill = append(kill, strconv.Itoa(pid))
 	}
-	_, err := docker(kill...)
+	_, err := docker(kill...) // whose way back is longer than an end
 	return err
 }
 
@@ -203,6 +205,18 @@ func (embedded) kill(_ *Box, pids ...int) error {
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return err
+		}
+	}
+	for _, pid := range pids { // a process takes connections until it has closed its sockets
+		for {
+			p, err := process(fmt.Sprintf("/proc/%d/stat", pid))
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || err == nil && p == nil {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			time.Sleep(time.Millisecond)
 		}
 	}
 	return nil
