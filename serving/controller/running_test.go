@@ -129,6 +129,18 @@ func (r *running) ready(revision string) *servingv1.Service {
 	})
 }
 
+// hello makes a service of that name, with the image dev.local/hello:0.
+func (r *running) hello() *servingv1.Service {
+	r.Helper()
+	svc := &servingv1.Service{}
+	svc.Name, svc.Namespace = "hello", r.namespace
+	svc.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "dev.local/hello:0"}}
+	if err := r.Create(r.ctx, svc); err != nil {
+		r.Fatal(err)
+	}
+	return svc
+}
+
 func (r *running) edit(svc *servingv1.Service, image string) {
 	r.Helper()
 	before := svc.DeepCopy()
@@ -182,12 +194,7 @@ func TestRunning(t *testing.T) {
 	defer server.Close()
 	r := run(t, server.URL)
 
-	svc := &servingv1.Service{}
-	svc.Name, svc.Namespace = "hello", r.namespace
-	svc.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "dev.local/hello:0"}}
-	if err := r.Create(r.ctx, svc); err != nil {
-		t.Fatal(err)
-	}
+	svc := r.hello()
 	r.answers(r.pod("hello-00001"))
 	r.routed("hello-00001")
 	until(r, &servingv1.RouteList{}, "a route that waits for the gateway", func(route *servingv1.Route) bool {

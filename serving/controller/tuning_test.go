@@ -81,12 +81,7 @@ func logged(p *corev1.Pod) map[string]string {
 // What the box's ConfigMap says holds for every revision at once.
 func TestTuning(t *testing.T) {
 	r := run(t, "")
-	svc := &servingv1.Service{}
-	svc.Name, svc.Namespace = "hello", r.namespace
-	svc.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "dev.local/hello:0"}}
-	if err := r.Create(r.ctx, svc); err != nil {
-		t.Fatal(err)
-	}
+	r.hello()
 	r.answers(r.pod("hello-00001"))
 	r.ready("hello-00001") // without an ingress
 
@@ -105,12 +100,7 @@ func TestObservability(t *testing.T) {
 		"logging.enable-request-log": "true", "logging.request-log-template": template, "logging.enable-probe-request-log": "true",
 	})
 	r.seen(config)
-	svc := &servingv1.Service{}
-	svc.Name, svc.Namespace = "hello", r.namespace
-	svc.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "dev.local/hello:0"}}
-	if err := r.Create(r.ctx, svc); err != nil {
-		t.Fatal(err)
-	}
+	svc := r.hello()
 	want := map[string]string{"SERVING_REQUEST_LOG_TEMPLATE": template, "SERVING_ENABLE_PROBE_REQUEST_LOG": "true"}
 	if got := logged(r.pod("hello-00001")); !maps.Equal(got, want) {
 		t.Errorf("of the first pod: %v, want %v", got, want)
