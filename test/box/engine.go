@@ -39,9 +39,6 @@ type engine interface {
 	kill(b *Box, pids ...int) error
 	// proc reads a file of a process in /proc.
 	proc(b *Box, pid int, file string) ([]byte, error)
-	// userPort is where a pod's first container listens, "" before that is
-	// known.
-	userPort(b *Box, pod *corev1.Pod) (string, error)
 	// dial connects to an address as the box's node does.
 	dial(b *Box) (func(ctx context.Context, network, address string) (net.Conn, error), error)
 	// pause halts everything that the box runs, until resume.
@@ -108,10 +105,6 @@ func (k kind) kill(b *Box, pids ...int) error {
 func (k kind) proc(b *Box, pid int, file string) ([]byte, error) {
 	out, err := docker("exec", k.node(b), "cat", fmt.Sprintf("/proc/%d/%s", pid, file))
 	return []byte(out), err
-}
-
-func (kind) userPort(_ *Box, pod *corev1.Pod) (string, error) {
-	return strconv.Itoa(int(pod.Spec.Containers[0].Ports[0].ContainerPort)), nil
 }
 
 func (k kind) dial(b *Box) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
@@ -224,24 +217,6 @@ func (embedded) kill(_ *Box, pids ...int) error {
 
 func (embedded) proc(_ *Box, pid int, file string) ([]byte, error) {
 	return os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
-}
-
-// userPort is one of this machine's, which the node chose and told the process.
-func (e embedded) userPort(b *Box, pod *corev1.Pod) (string, error) {
-	found, err := e.processesOf(b, pod)
-	if err != nil {
-		return "", err
-	}
-	environment, err := e.proc(b, found[pod.Spec.Containers[0].Name], "environ")
-	if err != nil {
-		return "", nil // it does not run yet, or no longer
-	}
-	for variable := range strings.SplitSeq(string(environment), "\x00") {
-		if port, ok := strings.CutPrefix(variable, "PORT="); ok {
-			return port, nil
-		}
-	}
-	return "", nil
 }
 
 func (embedded) dial(*Box) (func(ctx context.Context, network, address string) (net.Conn, error), error) {

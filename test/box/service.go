@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -118,12 +119,12 @@ func (b *Box) Zero(t testing.TB, service string) {
 	Eventually(t, service+" has no pod", func() bool { return len(b.PodsOf(metav1.NamespaceDefault, Of(service))) == 0 })
 }
 
-// UserAddress is where a pod's first container listens, if that is known yet.
+// UserAddress is where a pod's first container listens, once the pod has an
+// address: at its spec's port, or at one that the node has chosen for it.
 func (b *Box) UserAddress(pod *corev1.Pod) (address string, ok bool) {
-	b.t.Helper()
-	port, err := b.engine.userPort(b, pod)
-	if err != nil {
-		b.t.Fatalf("finding the port of pod %s: %v", pod.Name, err)
+	port := pod.Spec.Containers[0].Ports[0].ContainerPort
+	if chosen, ok := servingv1.ChosenPorts(pod.Annotations)[servingv1.UserPortName]; ok {
+		port = chosen
 	}
-	return net.JoinHostPort(pod.Status.PodIP, port), port != "" && pod.Status.PodIP != ""
+	return net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(port))), pod.Status.PodIP != ""
 }
