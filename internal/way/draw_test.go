@@ -89,7 +89,9 @@ func observations(t *testing.T) map[string]Observation {
 	cold, warm := 121740*time.Microsecond, 10*time.Microsecond
 	long, short := 129700*time.Microsecond, 4300*time.Microsecond
 	server := []string{"Server", "istio-envoy", "X-Envoy-Upstream-Service-Time", "4"}
-	timed := func(timing string, more ...string) []string { return append([]string{"Server-Timing", timing}, more...) }
+	timed := func(timing string, more ...string) []string {
+		return append([]string{"Server-Timing", timing}, more...)
+	}
 	all := map[string]Observation{
 		"warm-kind":     seen(t, 200, short, kindHops(warm), timed(warmTiming, server...)...),
 		"cold-kind":     seen(t, 200, long, kindHops(cold), timed(coldTiming, server...)...),

@@ -44,12 +44,14 @@ func (r *Request) path() string {
 	return path
 }
 
-// Problems of a request, which was not sent.
-var (
-	ErrPath   = errors.New("the path does not begin with /")
-	ErrHost   = errors.New("the host is the service's, and no header of the request")
-	ErrHeader = errors.New("is no header")
-)
+// ErrNoAnswer is that of a connection that was closed.
+var ErrNoAnswer = errors.New("the connection was closed without an answer")
+
+// Check says what is wrong with a request, if anything is, before it is sent.
+func (r *Request) Check() error {
+	_, err := r.make()
+	return err
+}
 
 // ParseHeader reads headers of a command line, each as Name: value.
 func ParseHeader(given []string) (http.Header, error) {
@@ -58,9 +60,9 @@ func ParseHeader(given []string) (http.Header, error) {
 		name, value, colon := strings.Cut(line, ":")
 		switch {
 		case !colon || strings.Trim(name, token) != "" || name == "" || strings.ContainsFunc(value, control):
-			return nil, fmt.Errorf("%q %w; one is 'Name: value'", line, ErrHeader)
+			return nil, fmt.Errorf("%q is no header; one is 'Name: value'", line)
 		case http.CanonicalHeaderKey(name) == "Host":
-			return nil, ErrHost
+			return nil, errors.New("the host is the service's, and no header of the request")
 		}
 		header.Add(name, strings.TrimSpace(value))
 	}
@@ -80,17 +82,21 @@ func Send(ctx context.Context, r Request) (Way, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var seen watch
-	req, err := r.make(httptrace.WithClientTrace(ctx, seen.trace()))
+	req, err := r.make()
 	if err != nil {
 		return Way{}, err
 	}
+	req = req.WithContext(httptrace.WithClientTrace(ctx, seen.trace()))
 	// No proxy, and no header that nobody asked for: the box is on this machine.
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	seen.began = time.Now()
 	resp, err := transport.RoundTrip(req)
 	took := time.Since(seen.began)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
+		return Way{}, ErrNoAnswer
+	case err != nil:
 		return Way{}, fmt.Errorf("asking the gateway: %w", err)
 	}
 	defer resp.Body.Close()
@@ -116,16 +122,16 @@ func message(body io.Reader) string {
 }
 
 // make makes the HTTP request.
-func (r *Request) make(ctx context.Context) (*http.Request, error) {
+func (r *Request) make() (*http.Request, error) {
 	if r.Path != "" && !strings.HasPrefix(r.Path, "/") {
-		return nil, fmt.Errorf("%q: %w", r.Path, ErrPath)
+		return nil, fmt.Errorf("the path %q does not begin with /", r.Path)
 	}
 	at, err := url.Parse(r.Gateway + r.Path)
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}
 	at.Fragment = "" // is the client's own
-	req, err := http.NewRequestWithContext(ctx, r.method(), at.String(), bytes.NewReader(r.Body))
+	req, err := http.NewRequest(r.method(), at.String(), bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}

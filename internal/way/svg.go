@@ -18,7 +18,8 @@ const (
 	svgLabel   = 100
 	svgHead    = 32
 	svgRoad    = 20
-	svgBars    = 240 // where the bars begin
+	svgNumbers = 160 // where the numbers begin
+	svgBars    = 250 // where the bars begin
 )
 
 // svgStyle has the colours, for a light and for a dark screen.
@@ -172,7 +173,7 @@ func (s *svg) road(words string) {
 func (s *svg) bars(p *picture) {
 	s.y += 34
 	s.text(svgMargin, s.y, "name", "Own time")
-	s.text(svgMargin+130, s.y, "dim", fmt.Sprintf("%9s", "ms"))
+	s.text(svgNumbers, s.y, "dim", fmt.Sprintf("%9s", "ms"))
 	scale := float64(svgWidth-svgMargin-svgBars) / float64(max(p.whole, 1))
 	for _, b := range p.bars {
 		s.y += svgLine
@@ -180,15 +181,15 @@ func (s *svg) bars(p *picture) {
 		if b.depth > 0 {
 			class = "dim"
 		}
-		s.text(svgMargin+14*b.depth, s.y, class, cells.Truncate(clean(b.name), 15, "…"))
+		s.text(svgMargin+14*b.depth, s.y, class, cells.Truncate(clean(b.name), nameColumns, "…"))
 		if !b.timed {
-			s.text(svgMargin+130, s.y, "dim", "  unknown")
+			s.text(svgNumbers, s.y, "dim", "  unknown")
 			continue
 		}
-		s.text(svgMargin+130, s.y, class, fmt.Sprintf("%9.1f", ms(b.took)))
+		s.text(svgNumbers, s.y, class, fmt.Sprintf("%9.1f", ms(b.took)))
 		from, to := float64(min(b.at, p.whole))*scale, float64(min(b.at+b.took, p.whole))*scale
 		fmt.Fprintf(&s.b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="11" rx="1"/>`+"\n", b.kind, svgBars+from, s.y-10, max(to-from, 1.5))
 	}
 	s.y += svgLine
-	s.text(svgMargin+130, s.y, "name", fmt.Sprintf("%9.1f", ms(p.whole)))
+	s.text(svgNumbers, s.y, "name", fmt.Sprintf("%9.1f", ms(p.whole)))
 }
