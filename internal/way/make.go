@@ -1,6 +1,7 @@
 package way
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -162,6 +163,9 @@ func (w *Way) inPod(queue *proxy.Hop) {
 		Peer: q.From, Listen: q.To, Protocol: queue.ProtocolSent,
 		Timed: true, Stayed: max(q.Stayed-q.Waited, 0),
 	})
+	if queue.ProtocolSent == "" {
+		w.note("queue-proxy heard no answer of the container.")
+	}
 	if w.Pod == "" {
 		w.Pod = q.Pod
 	}
@@ -263,9 +267,4 @@ func sorted(names []string) []string {
 }
 
 // known is an address, or a word for one that is not known.
-func known(address string) string {
-	if address == "" {
-		return "an unknown address"
-	}
-	return address
-}
+func known(address string) string { return cmp.Or(address, "an unknown address") }

@@ -1,6 +1,7 @@
 package way
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -76,7 +77,7 @@ func kind(name string) string {
 
 // road says how a request came from one hop to the next.
 func road(from, to Hop) string {
-	said := []string{"from " + first(to.Peer, from.From, "an unknown address")}
+	said := []string{"from " + cmp.Or(to.Peer, from.From, "an unknown address")}
 	if sent := from.To; sent != "" && !same(sent, to.Listen) {
 		said[0] += " to " + sent
 	}
@@ -87,15 +88,6 @@ func road(from, to Hop) string {
 		said = append(said, "redirected by "+to.Redirect)
 	}
 	return strings.Join(said, ", ")
-}
-
-func first(words ...string) string {
-	for _, word := range words {
-		if word != "" {
-			return word
-		}
-	}
-	return ""
 }
 
 // rows says what is known of a hop.
@@ -220,10 +212,10 @@ func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", ms(d)) }
 
 // told says how a hop is known, where it is not by its own word.
 func (s *station) told() string {
-	switch {
-	case s.seen == Observed:
+	switch s.seen {
+	case Observed:
 		return "seen from outside"
-	case s.seen == Unknown:
+	case Unknown:
 		return "did not report"
 	}
 	return ""

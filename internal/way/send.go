@@ -2,6 +2,7 @@ package way
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,20 +29,12 @@ type Request struct {
 	Body    []byte
 }
 
-func (r *Request) method() string {
-	if r.Method == "" {
-		return http.MethodGet
-	}
-	return r.Method
-}
+func (r *Request) method() string { return cmp.Or(r.Method, http.MethodGet) }
 
 // path is the path without the query.
 func (r *Request) path() string {
 	path, _, _ := strings.Cut(r.Path, "?")
-	if path == "" {
-		return "/"
-	}
-	return path
+	return cmp.Or(path, "/")
 }
 
 // ErrNoAnswer is that of a connection that was closed.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/mattn/go-runewidth"
@@ -63,6 +64,16 @@ func (t *text) paint(code, s string) string {
 // codes are the colours of the terminal for each kind of station.
 var codes = map[string]string{Client: "1", Gateway: "35", Activator: "34", QueueProxy: "36", Container: "32", Nameless: "2", Held: "33"}
 
+// frame is how the box of a station is drawn.
+type frame struct{ code, across, side string }
+
+func frameOf(s *station) frame {
+	if s.seen == Unknown {
+		return frame{codes[Nameless], "┄", "┆"}
+	}
+	return frame{codes[s.kind], "─", "│"}
+}
+
 // station draws one box, with the road that leads to it.
 //
 //	   │ from 127.0.0.1:40000, HTTP/1.1
@@ -70,41 +81,45 @@ var codes = map[string]string{Client: "1", Gateway: "35", Activator: "34", Queue
 //	│ listens on  127.0.0.1:8080         │
 //	└──┬─────────────────────────────────┘
 func (t *text) station(s *station, last bool) {
-	code, across, side, arrow, tail := codes[s.kind], "─", "│", "▼", "┬"
-	if s.seen == Unknown {
-		code, across, side = codes[Nameless], "┄", "┆"
-	}
+	f := frameOf(s)
+	arrow, tail := "▼", "┬"
 	if s.road == "" {
-		arrow = across
-	} else {
-		for _, line := range wrap(strings.Fields(s.road), textColumns-5) {
-			t.line("   │ " + line)
-		}
+		arrow = f.across
 	}
 	if last {
-		tail = across
+		tail = f.across
 	}
-	name, stayed := clean(s.name), s.stayed
-	if told := s.told(); told != "" && told != name {
+	for _, line := range wrap(strings.Fields(s.road), textColumns-5) {
+		t.line("   │ " + line)
+	}
+	t.line(t.paint(f.code, top(s, f, arrow)))
+	for _, r := range s.rows {
+		t.row(r, f)
+	}
+	t.line(t.paint(f.code, "└"+f.across+f.across+tail+strings.Repeat(f.across, textColumns-5)+"┘"))
+}
+
+// top is a box's upper line: the name, and at the right the time.
+func top(s *station, f frame, arrow string) string {
+	name, stayed := cells.Truncate(clean(s.name), textColumns/2, "…"), ""
+	if told := s.told(); told != "" {
 		name += ", " + told
 	}
-	name = cells.Truncate(name, textColumns-24, "…")
-	if stayed != "" {
-		stayed = " " + stayed + " "
+	if s.stayed != "" {
+		stayed = " " + s.stayed + " "
 	}
-	room := textColumns - 9 - cells.StringWidth(name) - len(stayed)
-	t.line(t.paint(code, "┌"+across+across+arrow+across+" ") + t.paint(code, name) +
-		t.paint(code, " "+strings.Repeat(across, room)+stayed+across+"┐"))
-	for _, r := range s.rows {
-		for i, line := range wrap(r.words, textColumns-4-labelColumns) {
-			label := r.label
-			if i > 0 {
-				label = ""
-			}
-			t.line(t.paint(code, side) + " " + t.paint("2", pad(label, labelColumns)) + pad(line, textColumns-4-labelColumns) + " " + t.paint(code, side))
-		}
+	head := "┌" + f.across + f.across + arrow + f.across + " " + name + " "
+	return head + strings.Repeat(f.across, textColumns-2-cells.StringWidth(head+stayed)) + stayed + f.across + "┐"
+}
+
+// row draws what is said of a station, in as many lines as it takes.
+func (t *text) row(r row, f frame) {
+	label := r.label
+	const columns = textColumns - 4 - labelColumns
+	for _, line := range wrap(r.words, columns) {
+		t.line(t.paint(f.code, f.side) + " " + t.paint("2", pad(label, labelColumns)) + pad(line, columns) + " " + t.paint(f.code, f.side))
+		label = ""
 	}
-	t.line(t.paint(code, "└"+across+across+tail+strings.Repeat(across, textColumns-5)+"┘"))
 }
 
 // bars draws where the time went, a line for each part.
@@ -123,11 +138,11 @@ func (t *text) bars(p *picture) {
 
 // blocks is a part of the whole, in its place; one too short to be seen is a line.
 func blocks(b bar, p *picture) string {
-	column := func(at float64) int {
-		return min(int(math.Round(barColumns*at/float64(max(p.whole, 1)))), barColumns)
+	column := func(d time.Duration) int {
+		return min(int(math.Round(barColumns*float64(d)/float64(max(p.whole, 1)))), barColumns)
 	}
-	from, to := column(float64(b.at)), column(float64(b.at+b.took))
-	if from == to {
+	from, to := column(b.at), column(b.at+b.took)
+	if from == to || column(b.took) == 0 {
 		return strings.Repeat(" ", min(from, barColumns-1)) + "▏"
 	}
 	return strings.Repeat(" ", from) + strings.Repeat("█", to-from)
