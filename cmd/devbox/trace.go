@@ -1,84 +1,177 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"golang.org/x/term"
 
+	"github.com/kind-in-a-box/devbox/internal/way"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// timingHeader, in a request, asks the activator where its time goes.
-const timingHeader = "Devbox-Timing"
-
-// lookEvery is how often a service is looked at that is to go to zero.
-const lookEvery = 200 * time.Millisecond
+// traceFlags are the flags of `devbox trace`.
+type traceFlags struct {
+	wait               bool
+	svg                string
+	method, path, data string
+	headers            []string
+}
 
 func (d *devbox) traceCommand() *cobra.Command {
-	untilZero := false
+	var flags traceFlags
 	cmd := d.reports(&cobra.Command{
 		Use:   "trace [service]",
-		Short: "Show where the time of one cold start goes",
-		Long: `Send one request to a service that has no pods, and show what happened until its
-response began, a line and a bar for each step. The steps of the pod are seen by
-the activator, which holds the request, and so by one clock:
+		Short: "Draw the way of one request, and where its time goes",
+		Long: `Send one request to a service, and draw every hop that it passed: who listens
+on which address, what was added to and taken from the headers there, how long
+it stayed, and where it waited. The names of headers are shown, and no values.
 
-    held        the request waits for a pod, and meanwhile
+What is drawn was seen. The activator and queue-proxy report what they saw. The
+gateway and the container do not, and are drawn by what those beside them saw.
+A hop that did not report is drawn with broken lines.
+
+The time of a hop, in its box, is from when the request came to it until the
+answer began. OWN TIME is without what is behind it, and so adds up to the
+whole; time of a hop that did not report is with the one in front of it.
+
+Where the service has no pods the request is held, and waits while
+
       decided   the controller decides to make a pod
       created   the API server has it, and the activator has heard of it
       sandbox   it has an address
       started   its queue-proxy takes connections
       listening its container takes requests
-    first byte  the request goes to the pod, and the response begins
 
 Each lasts since the one before it. A step that is not known is left out.
 
-A service that has a pod has no cold start to show, and is left alone: pods that
-somebody deletes are replaced at once, so that is no way to zero. --wait waits
-until the service has gone there by itself, which takes a minute without requests
-where its annotations say nothing else.
+--wait waits until the service has no pods. It goes there by itself, which takes
+a minute without requests where its annotations say nothing else. Pods are not
+deleted for it: they would be replaced at once.
 
 Without a service it is the only one. Where two namespaces have one of the same
 name it is namespace/service.`,
 		Example: `  devbox trace hello
-  devbox trace hello --wait
-  devbox trace hello -o json | jq '.steps[] | {step, ms: (.took / 1e6)}'`,
+  devbox trace hello --wait --svg way.svg
+  devbox trace hello -X POST -H 'Content-Type: application/json' --data '{}' --path /orders
+  devbox trace hello -o json | jq '.hops[] | {name, listen, ms: (.own / 1e6)}'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := d.cluster()
+			request, err := flags.request()
 			if err != nil {
-				return err
+				return &problem{code: codeUsage, cause: err, next: d.command("trace --help")}
 			}
-			service, err := c.oneService(cmd.Context(), strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
-			again := d.command("trace " + cmp.Or(strings.Join(args, ""), service.Name) + " --wait")
-			if err := c.atZero(cmd.Context(), service, untilZero, again); err != nil {
-				return err
-			}
-			t, err := c.trace(cmd.Context(), service, again)
-			if err != nil {
-				return err
-			}
-			if d.output == jsonFormat {
-				return d.printJSON(t)
-			}
-			return t.print(d.stdout)
+			return d.trace(cmd.Context(), strings.Join(args, ""), request, flags)
 		},
 	}, "text or json")
-	cmd.Flags().BoolVar(&untilZero, "wait", false, "wait until the service has no pods")
+	cmd.Flags().BoolVar(&flags.wait, "wait", false, "wait until the service has no pods")
+	cmd.Flags().StringVar(&flags.svg, "svg", "", "write the picture to this file too, as SVG")
+	cmd.Flags().StringVarP(&flags.method, "request", "X", "", "the request's method (default GET, or POST with --data)")
+	cmd.Flags().StringArrayVarP(&flags.headers, "header", "H", nil, "a header of the request, as 'Name: value'; may be repeated")
+	cmd.Flags().StringVar(&flags.data, "data", "", "the request's body")
+	cmd.Flags().StringVar(&flags.path, "path", "/", "the request's path, with its query")
 	return cmd
+}
+
+// request is the one that the flags ask for.
+func (f *traceFlags) request() (way.Request, error) {
+	header, err := way.ParseHeader(f.headers)
+	if err != nil {
+		return way.Request{}, err
+	}
+	r := way.Request{Method: f.method, Path: f.path, Header: header, Body: []byte(f.data)}
+	if f.data != "" && f.method == "" {
+		r.Method = http.MethodPost
+	}
+	return r, r.Check()
+}
+
+// trace sends a request to the service of a name, and shows its way.
+func (d *devbox) trace(ctx context.Context, name string, request way.Request, flags traceFlags) error {
+	c, err := d.cluster()
+	if err != nil {
+		return err
+	}
+	service, err := c.oneService(ctx, name)
+	if err != nil {
+		return err
+	}
+	if service.Status.LatestReadyRevisionName == "" {
+		return &problem{code: codeRollout, cause: fmt.Errorf("no revision of %s has been ready yet", service.Name), next: d.command("status")}
+	}
+	if flags.wait {
+		if err := c.atZero(ctx, service); err != nil {
+			return err
+		}
+	}
+	request.Service, request.Namespace = service.Name, service.Namespace
+	request.Gateway, request.Host = c.box.Gateway(), c.host(service)
+	w, err := way.Send(ctx, request)
+	if err != nil {
+		return classify(codeCluster, err, d.command("up"))
+	}
+	if flags.wait && w.Pod != "" && !w.Cold() {
+		again := d.command("trace " + cmp.Or(name, service.Name) + " --wait")
+		return &problem{code: codeFailure, cause: fmt.Errorf("%s got a pod before the request came: %s", service.Name, w.Pod), next: again}
+	}
+	return d.show(w, flags.svg)
+}
+
+// show prints a way, writes its picture where there is to be one, and says
+// what is wrong where no pod answered.
+func (d *devbox) show(w way.Way, svg string) error {
+	var err error
+	if d.output == jsonFormat {
+		err = d.printJSON(w)
+	} else {
+		err = way.Text(d.stdout, w, d.coloured())
+	}
+	if err == nil && svg != "" {
+		err = writeSVG(svg, w)
+	}
+	if err != nil {
+		return err
+	}
+	return d.unanswered(w)
+}
+
+func writeSVG(file string, w way.Way) error {
+	var picture bytes.Buffer
+	if err := way.SVG(&picture, w); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, picture.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("writing the picture: %w", err)
+	}
+	return nil
+}
+
+// unanswered is the problem of a request that no pod answered.
+func (d *devbox) unanswered(w way.Way) error {
+	if w.Pod != "" || w.Status < http.StatusBadRequest {
+		return nil
+	}
+	p := &problem{
+		code: codeRollout, cause: fmt.Errorf("no pod of %s is known to have answered: %d %s", w.Service, w.Status, http.StatusText(w.Status)),
+		next: d.command("logs " + w.Service),
+	}
+	if w.Message != "" {
+		p.evidence = strings.Split(w.Message, "\n")
+	}
+	return p
+}
+
+// coloured is whether stdout takes colours.
+func (d *devbox) coloured() bool {
+	file, ok := d.stdout.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == ""
 }
 
 // oneService is the service of a name, which may have its namespace in front,
@@ -111,124 +204,4 @@ func (c *cluster) oneService(ctx context.Context, name string) (*servingv1.Servi
 		return nil, &problem{code: codeFailure, cause: errors.New("the box has no service"), next: c.d.command("up DIRECTORY")}
 	}
 	return nil, &problem{code: codeFailure, cause: fmt.Errorf("there is no service %q", name), next: c.d.command("status")}
-}
-
-// atZero returns when the service has no pods and is to have none. Where that
-// is not waited for it has to be so now; again is the command that waits.
-func (c *cluster) atZero(ctx context.Context, service *servingv1.Service, waits bool, again string) error {
-	if service.Status.LatestReadyRevisionName == "" {
-		return &problem{code: codeRollout, cause: fmt.Errorf("no revision of %s has been ready yet", service.Name), next: c.d.command("status")}
-	}
-	told := false
-	err := wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
-		revisions, pods, err := c.running(ctx, service)
-		if err != nil {
-			return false, classify(codeCluster, err, c.d.command("status"))
-		}
-		there, kept := above(revisions, pods)
-		switch {
-		case len(there) == 0:
-			return true, nil
-		case kept != "":
-			return false, &problem{
-				code: codeFailure, cause: fmt.Errorf("%s never is at zero pods: %s", service.Name, kept),
-				evidence: there, next: "take the annotation out of its service.yaml, and try again",
-			}
-		case !waits:
-			return false, &problem{
-				code: codeFailure, cause: fmt.Errorf("%s is not at zero pods, so there is no cold start to show", service.Name),
-				evidence: there, next: again,
-			}
-		case !told:
-			fmt.Fprintf(c.d.stderr, "   waiting until %s is at zero pods: %s\n", service.Name, strings.Join(there, "; "))
-			told = true
-		}
-		return false, nil
-	})
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
-}
-
-// running is what a service has of revisions and pods.
-func (c *cluster) running(ctx context.Context, service *servingv1.Service) ([]servingv1.Revision, []corev1.Pod, error) {
-	var revisions servingv1.RevisionList
-	var pods corev1.PodList
-	of := []client.ListOption{client.InNamespace(service.Namespace), client.MatchingLabels{servingv1.ServiceLabel: service.Name}}
-	if err := c.client.List(ctx, &revisions, of...); err != nil {
-		return nil, nil, fmt.Errorf("listing the revisions of %s: %w", service.Name, err)
-	}
-	if err := c.client.List(ctx, &pods, of...); err != nil {
-		return nil, nil, fmt.Errorf("listing the pods of %s: %w", service.Name, err)
-	}
-	return revisions.Items, pods.Items, nil
-}
-
-// above says what keeps a service from being at zero, and why that will not
-// change by itself, if it will not.
-func above(revisions []servingv1.Revision, pods []corev1.Pod) (there []string, kept string) {
-	for _, pod := range pods {
-		switch {
-		case !pod.DeletionTimestamp.IsZero():
-			there = append(there, "pod "+pod.Name+" is ending")
-		case pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded:
-			there = append(there, "pod "+pod.Name+" is there")
-		}
-	}
-	for _, revision := range revisions {
-		wanted := revision.Status.DesiredReplicas
-		if wanted == nil || *wanted == 0 {
-			continue
-		}
-		if len(there) == 0 {
-			there = append(there, fmt.Sprintf("revision %s is to have pods: %d", revision.Name, *wanted))
-		}
-		least := cmp.Or(revision.Annotations[servingv1.AutoscalingPrefix+"min-scale"], revision.Annotations[servingv1.AutoscalingPrefix+"minScale"])
-		if least != "" && least != "0" {
-			kept = fmt.Sprintf("%s has the annotation %smin-scale: %s", revision.Name, servingv1.AutoscalingPrefix, least)
-		}
-	}
-	return there, kept
-}
-
-// trace sends the one request; again is the command for one that found a pod.
-func (c *cluster) trace(ctx context.Context, service *servingv1.Service, again string) (*trace, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.box.Gateway(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("making a request: %w", err)
-	}
-	req.Host = c.host(service)
-	req.Header.Set(timingHeader, "1")
-	transport := &http.Transport{} // no proxy: the gateway is on this machine
-	defer transport.CloseIdleConnections()
-	began := time.Now()
-	resp, err := transport.RoundTrip(req) // no redirect: it would be another request
-	took := time.Since(began)
-	if err != nil {
-		return nil, classify(codeCluster, fmt.Errorf("asking the gateway: %w", err), c.d.command("up"))
-	}
-	defer resp.Body.Close()
-	t := readTrace(resp.Header.Values("Server-Timing"))
-	if t == nil {
-		return nil, c.untimed(service, resp)
-	}
-	if !t.cold() {
-		return nil, &problem{code: codeFailure, cause: fmt.Errorf("%s got a pod before the request came: %s", service.Name, t.Pod), next: again}
-	}
-	t.Service, t.Namespace, t.Status, t.Client = service.Name, service.Namespace, resp.StatusCode, took
-	return t, nil
-}
-
-// untimed says why there is no timing: nothing of a pod's came back.
-func (c *cluster) untimed(service *servingv1.Service, resp *http.Response) error {
-	said, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	p := &problem{
-		code: codeRollout, cause: fmt.Errorf("no pod of %s answered: %s", service.Name, resp.Status),
-		next: c.d.command("logs " + service.Name),
-	}
-	if text := strings.TrimSpace(string(said)); err == nil && text != "" {
-		p.evidence = strings.Split(text, "\n")
-	}
-	return p
 }

@@ -2,68 +2,20 @@ package main
 
 import (
 	"bytes"
-	"flag"
+	"encoding/json"
+	"errors"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kind-in-a-box/devbox/internal/way"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
-	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
-
-var update = flag.Bool("update", false, "write the golden files again")
-
-// TestTraceForPeople is a header of the activator's, and what becomes of it.
-func TestTraceForPeople(t *testing.T) {
-	const pod = `;desc="hello-00001-deployment-x7k2p"`
-	for name, header := range map[string][]string{
-		"from-zero": {"held;dur=121.74, decided;dur=0.22, created;dur=8.51, sandbox;dur=102.90, started;dur=0.47, listening;dur=9.61, pod;dur=2.52" + pod},
-		// What a container says comes first, whatever it says.
-		"of-a-container": {`held;dur=1, db;dur=7;desc="a, b"`, "held;dur=30.00, created;dur=10.00, listening;dur=20.00, pod;dur=0.01" + pod},
-		"in-one-line":    {"cache;desc=hit, held;dur=30.00, started;dur=30.00, pod;dur=70.00" + pod},
-		// The pod answered, and others were served first.
-		"in-a-queue": {"held;dur=80.00, listening;dur=40.00, pod;dur=20.00" + pod},
-	} {
-		t.Run(name, func(t *testing.T) {
-			trace := readTrace(header)
-			if trace == nil || !trace.cold() {
-				t.Fatalf("read %+v", trace)
-			}
-			trace.Status, trace.Client = 200, trace.Took+2*time.Millisecond
-			var out bytes.Buffer
-			if err := trace.print(&out); err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join("testdata", "trace", name+".txt")
-			if *update {
-				write(t, file, out.String())
-			}
-			if diff := cmp.Diff(read(t, file), out.String()); diff != "" {
-				t.Errorf("%s differs (write it again with -update and read the diff):\n%s", file, diff)
-			}
-		})
-	}
-}
-
-func TestNoTrace(t *testing.T) {
-	for name, header := range map[string][]string{
-		"no header":          nil,
-		"a container's only": {"db;dur=7"},
-		"no number":          {"held;dur=soon, pod;dur=1.00"},
-	} {
-		if trace := readTrace(header); trace != nil {
-			t.Errorf("%s: read %+v", name, trace)
-		}
-	}
-	if trace := readTrace([]string{`held;dur=0.00, pod;dur=1.20;desc="p"`}); trace == nil || trace.cold() || trace.Pod != "p" {
-		t.Errorf("a pod that was there: read %+v", trace)
-	}
-}
 
 // TestAboveZero is what keeps a service from a cold start.
 func TestAboveZero(t *testing.T) {
@@ -109,9 +61,35 @@ func TestAboveZero(t *testing.T) {
 	}
 }
 
-// TestTimingHeader holds our name of the header to the activator's.
-func TestTimingHeader(t *testing.T) {
-	if timingHeader != proxy.Timing {
-		t.Errorf("%s, want %s", timingHeader, proxy.Timing)
+// TestShow is what is printed and written of a way, and what is wrong with it.
+func TestShow(t *testing.T) {
+	held := way.Make(way.Observation{
+		Request: way.Request{Service: "hello", Host: "hello.default.example.com"},
+		Status:  http.StatusServiceUnavailable, Answer: http.Header{}, Message: "no pod\ntook it",
+	})
+	var out bytes.Buffer
+	d := &devbox{stdout: &out, output: textFormat}
+	file := filepath.Join(t.TempDir(), "way.svg")
+	p, ok := errors.AsType[*problem](d.show(held, file))
+	if !ok || p.code != codeRollout || len(p.evidence) != 2 || !strings.Contains(p.Error(), "503 Service Unavailable") {
+		t.Errorf("nobody answered: %+v", p)
+	}
+	if !strings.HasPrefix(out.String(), "GET / to hello.default.example.com: 503") || !strings.Contains(read(t, file), "</svg>") {
+		t.Errorf("printed %s", out.String())
+	}
+	if err := d.show(held, filepath.Join(file, "no-directory")); err == nil || !strings.Contains(err.Error(), "writing the picture") {
+		t.Errorf("no place for the picture: %v", err)
+	}
+
+	// A container may say 404; that is an answer.
+	held.Pod, held.Status = "hello-00001-deployment-x7k2p", http.StatusNotFound
+	out.Reset()
+	d.output = jsonFormat
+	if err := d.show(held, ""); err != nil {
+		t.Error(err)
+	}
+	var got way.Way
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Status != http.StatusNotFound || got.Steps == nil {
+		t.Errorf("%v: %s", err, out.String())
 	}
 }

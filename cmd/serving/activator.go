@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,9 @@ func activatorCommand(log logger) *cobra.Command {
 			var err error
 			if c.REST, err = inCluster(); err != nil {
 				return fmt.Errorf("finding the API server: %w", err)
+			}
+			if c.Pod, err = os.Hostname(); err != nil {
+				return fmt.Errorf("asking for the pod's name: %w", err)
 			}
 			c.Log = log()
 			return activator.Run(cmd.Context(), c)

@@ -36,6 +36,7 @@ type forwarder struct {
 	drain *proxy.Drain
 	http1 http.RoundTripper
 	h2c   http.RoundTripper
+	pod   string // in which the activator runs
 	log   *slog.Logger
 }
 
@@ -52,7 +53,7 @@ type forwarder struct {
 //     has been written to the client yet.
 func (f *forwarder) handler() http.Handler {
 	reverse := proxy.New(roundTripper(f.roundTrip), f.log, rewrite)
-	reverse.ModifyResponse = received
+	reverse.ModifyResponse = f.received
 	reverse.ErrorHandler = func(w http.ResponseWriter, r *http.Request, err error) { f.fail(w, r, tripOf(r), err) }
 	var h http.Handler = reverse
 	h = f.counted(h)
@@ -93,13 +94,16 @@ func (f *forwarder) answer(w http.ResponseWriter, r *http.Request) {
 // counted chooses the revision and counts the request on it.
 func (f *forwarder) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived := time.Now()
+		witness := proxy.NewWitness(r, arrived, proxy.Activator, f.pod)
 		road, ok := f.roads.find(r.Host)
 		if !ok {
+			witness.Tell(w.Header(), "", 0, f.log)
 			http.Error(w, fmt.Sprintf("no route has the host %q", r.Host), http.StatusNotFound)
 			return
 		}
 		proxy.FullDuplex(w, r)
-		t := &trip{w: w, r: r, arrived: time.Now()}
+		t := &trip{w: w, r: r, arrived: arrived, witness: witness}
 		if r.ContentLength != 0 {
 			t.body = proxy.NewBody(r)
 		}
@@ -112,6 +116,7 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		t.cancel = cancel
+		ctx = witness.Follow(ctx)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 	})
 }
@@ -194,20 +199,23 @@ func refused(ctx context.Context, resp *http.Response, err error) bool {
 }
 
 // received looks at a response before it is passed on. When the client asked,
-// it adds where the time went.
-func received(resp *http.Response) error {
+// it adds where the time went, and what the activator saw of the request.
+func (f *forwarder) received(resp *http.Response) error {
 	delete(resp.Header, proxy.Refused)
 	t := tripOf(resp.Request)
 	t.status = resp.StatusCode
 	if t.r.Header[proxy.Timing] != nil {
 		resp.Header.Add("Server-Timing", t.timing(time.Now()))
 	}
+	t.witness.Answered(resp)
+	t.witness.Tell(resp.Header, t.revision.key.Name, t.held, f.log)
 	return nil
 }
 
 // fail answers a request for which there is no response.
 func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, t *trip, err error) {
 	name := t.revision.key.String()
+	t.witness.Tell(w.Header(), t.revision.key.Name, t.held, f.log)
 	say := func(status int, text string) {
 		t.status = status
 		http.Error(w, text, status)

@@ -26,6 +26,8 @@ type Config struct {
 	// Address takes requests; HealthAddress, where there is one, answers
 	// /healthz, /readyz and /metrics.
 	Address, HealthAddress string
+	// Pod is the one in which the activator runs; "" where it runs in none.
+	Pod string
 	// Stream is the URL of the controller's stream, or unix: and the path of
 	// its socket.
 	Stream string
@@ -118,7 +120,7 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 		}
 	}
 	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
-	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: c.Log}
+	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, pod: c.Pod, log: c.Log}
 	return a, nil
 }
 

@@ -23,6 +23,7 @@ type trip struct {
 	held     time.Duration
 	status   int // of the response; 0 while there is none
 	cancel   context.CancelCauseFunc
+	witness  *proxy.Witness // nil unless the client wants to know
 }
 
 type tripKey struct{}

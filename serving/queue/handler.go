@@ -64,10 +64,12 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 //  3. the drain sees every request, also those refused further in;
 //  4. metrics and limits of time enclose the queue: a request that waits too
 //     long for its turn is late like any other;
-//  5. the queue is innermost, so that what it lets through is what the
+//  5. what is to be told of a request is noted from its first hold-up on;
+//  6. the queue is innermost, so that what it lets through is what the
 //     container has in hand.
 func (s *sidecar) handler() http.Handler {
 	h := s.queued(s.toContainer())
+	h = s.told(h)
 	h = s.measured(h)
 	h = s.drain.Handler(h)
 	h = s.probed(h)
@@ -123,7 +125,7 @@ func (s *sidecar) queued(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.breaker.Enter(r.Context()); err != nil {
+		if err := s.enter(r.Context()); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -138,10 +140,17 @@ func (s *sidecar) toContainer() http.Handler {
 	reverse := proxy.New(proxy.Once(transport), s.log, func(r *httputil.ProxyRequest) {
 		r.Out.URL.Host = s.config.UserAddress
 		proxy.StripInternal(r.Out.Header)
+		delete(r.Out.Header, proxy.Trace)
+		delete(r.Out.Header, proxy.Timing)
 		proxy.AddForwarded(r.Out.Header)
 	})
 	reverse.ModifyResponse = func(r *http.Response) error {
 		delete(r.Header, proxy.Refused) // not the container's to say
+		delete(r.Header, proxy.HopReport)
+		if a := accountOf(r.Request.Context()); a != nil {
+			a.witness.Answered(r)
+			s.tell(r.Request.Context(), r.Header)
+		}
 		return nil
 	}
 	reverse.ErrorHandler = s.fail
@@ -150,6 +159,7 @@ func (s *sidecar) toContainer() http.Handler {
 
 // fail answers a request that has no response from the container.
 func (s *sidecar) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.tell(r.Context(), w.Header())
 	var unsent *proxy.UnsentError
 	switch {
 	case errors.Is(context.Cause(r.Context()), errTimeout):
