@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,17 +12,42 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/tally"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/test/documented"
 )
+
+// exposed is what the controller exposes.
+func (r *running) exposed() string {
+	w := httptest.NewRecorder()
+	r.controller.health().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
+}
+
+// say is what a session tells of an edit, of a service called as the namespace.
+func (r *running) say() {
+	r.Helper()
+	session := tally.New()
+	session.Take(event.Event{Kind: event.Changed, Service: r.namespace})
+	session.Take(event.Event{Kind: event.RevisionLive, Service: r.namespace, Phases: []event.Phase{{Name: "build", Duration: time.Second}}})
+	text, err := session.Text()
+	if err != nil {
+		r.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	r.controller.health().ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/loop", bytes.NewReader(text)))
+	if w.Code != http.StatusOK {
+		r.Fatalf("%d %s", w.Code, w.Body)
+	}
+}
 
 // numbers are the lines of the namespace in what the controller exposes.
 func (r *running) numbers() string {
-	r.Helper()
-	w := httptest.NewRecorder()
-	r.controller.health().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	var ours strings.Builder
-	for line := range strings.Lines(w.Body.String()) {
+	for line := range strings.Lines(r.exposed()) {
 		if strings.Contains(line, r.namespace) {
 			ours.WriteString(line)
 		}
@@ -63,16 +89,19 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("a revision that is scaled by concurrency has requests a second:\n%s", got)
 	}
 	// What a session has counted is beside it.
-	said := httptest.NewRequest(http.MethodPut, "/loop", strings.NewReader("devbox_loop_edits_total{service_name=\""+r.namespace+"\"} 3\n"))
-	r.controller.health().ServeHTTP(httptest.NewRecorder(), said)
-	r.tells(`devbox_loop_edits_total{service_name="`+r.namespace+`"} 3`, true)
+	r.say()
+	r.tells(`devbox_loop_edits_total{outcome="live",service_name="`+r.namespace+`"} 1`, true)
 
 	// Upstream's newer names come and go as upstream's key says.
 	otel := fmt.Sprintf(`kn_revision_pods_count{k8s_namespace_name=%q,kn_configuration_name="hello",kn_revision_name="hello-00001",kn_service_name="hello"} 1`, r.namespace)
 	config := r.tune(observabilityConfig, map[string]string{"metrics-protocol": "prometheus", "request-metrics-protocol": "prometheus"})
 	r.tells(otel, true)
 	r.tells("autoscaler_actual_pods"+labels+"1\n", true)
-	r.edit(svc, "dev.local/hello:1")
+	before := svc.DeepCopy()
+	svc.Spec.Template.Annotations = map[string]string{servingv1.AutoscalingPrefix + "metric": "rps"}
+	if err := r.Patch(r.ctx, svc, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
 	if got := r.variable(r.pod("hello-00002"), "SERVING_REQUEST_METRICS_PROTOCOL"); got != "prometheus" {
 		t.Errorf("the pod's protocol is %q", got)
 	}
@@ -81,6 +110,8 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("said of a protocol that there is not: %s", got)
 	}
 	r.tells(otel, true)
+	r.tells(strings.Replace(`autoscaler_target_requests_per_second`+labels+"140\n", "00001", "00002", 1), true)
+	documented.Check(t, "controller", r.exposed())
 	r.change(config, "metrics-protocol", "none")
 	r.tells("kn_revision_", false)
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/test/documented"
 )
 
 // start serves a sidecar in front of a user server.
@@ -248,6 +249,8 @@ func TestOTelMetrics(t *testing.T) {
 	}
 	metrics := httptest.NewRecorder()
 	s.metrics.usermetrics(s.waiting).ServeHTTP(metrics, nil)
+	s.metrics.autometrics().ServeHTTP(metrics, nil)
+	documented.Check(t, "queue-proxy", metrics.Body.String())
 	const labels = `k8s_namespace_name="default",kn_service_name="s",kn_configuration_name="c",kn_revision_name="r",k8s_pod_name="p"`
 	for _, want := range []string{
 		`kn_serving_queue_depth{` + labels + `} 0`,
