@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -133,5 +134,27 @@ func TestSeriesGoWithTheirRevision(t *testing.T) {
 	}
 	if text := b.exposed(); strings.Count(text, "\n") > 500 || strings.Contains(text, "hello-00001") {
 		t.Errorf("%d lines are left", strings.Count(text, "\n"))
+	}
+}
+
+// BenchmarkExposition is what one look at the numbers of a hundred revisions
+// costs, each of which has had answers, held requests and cold starts.
+func BenchmarkExposition(b *testing.B) {
+	box := newBox(b)
+	t := &table{hosts: map[string][]share{}, revisions: map[types.NamespacedName]revisionSpec{}}
+	for n := range 100 {
+		t.revisions[types.NamespacedName{Namespace: "default", Name: fmt.Sprintf("hello-%05d", n)}] = revisionSpec{service: "hello"}
+	}
+	box.activator.roads.apply(b.Context(), t)
+	for _, rev := range box.activator.roads.all() {
+		rev.responses.Observe(http.StatusOK, time.Millisecond)
+		rev.heldFor.Observe(time.Second)
+		for i := range rev.colds {
+			rev.colds[i].Observe(time.Second)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		box.activator.roads.writeMetrics(io.Discard)
 	}
 }

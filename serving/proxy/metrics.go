@@ -46,19 +46,29 @@ func (h *Histogram) Write(w io.Writer, name, labels string) {
 	}
 }
 
-// write writes h in units of so many milliseconds.
+// write writes h in units of so many milliseconds. All of it is one text: there
+// are many of them, and somebody looks every second.
 func (h *Histogram) write(w io.Writer, name, labels string, unit float64) {
 	var sum uint64
+	text := make([]byte, 0, (len(bounds)+3)*(len(name)+len(labels)+len(`_bucket{,le="100000"} 1000000`)+1))
 	for i := range h.buckets {
 		sum += h.buckets[i].Load()
-		bound := "+Inf"
+		text = append(text, name...)
+		text = append(text, "_bucket{"...)
+		text = append(text, labels...)
+		text = append(text, `,le="`...)
 		if i < len(bounds) {
-			bound = strconv.FormatFloat(bounds[i]/unit, 'g', -1, 64)
+			text = strconv.AppendFloat(text, bounds[i]/unit, 'g', -1, 64)
+		} else {
+			text = append(text, "+Inf"...)
 		}
-		fmt.Fprintf(w, "%s_bucket{%s,le=%q} %d\n", name, labels, bound, sum)
+		text = append(text, `"} `...)
+		text = strconv.AppendUint(text, sum, 10)
+		text = append(text, '\n')
 	}
-	fmt.Fprintf(w, "%s_sum{%s} %g\n", name, labels, float64(h.micros.Load())/1000/unit)
-	fmt.Fprintf(w, "%s_count{%s} %d\n", name, labels, sum)
+	text = fmt.Appendf(text, "%s_sum{%s} %g\n", name, labels, float64(h.micros.Load())/1000/unit)
+	text = fmt.Appendf(text, "%s_count{%s} %d\n", name, labels, sum)
+	_, _ = w.Write(text) // a reader that has gone asks again
 }
 
 // classes are the response code classes 1xx to 5xx, by their first digit.
