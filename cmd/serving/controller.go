@@ -46,7 +46,7 @@ func controllerCommand(log logger) *cobra.Command {
 	flags.DurationVar(&c.DrainQuietPeriod, "drain-quiet-period", time.Second, "how long a pod that is to end must have been idle")
 	flags.StringVar(&address, "stream-address", fmt.Sprintf(":%d", stream.Port), "where activators tell what they count")
 	flags.StringVar(&activators, "stream-account", "", "NAMESPACE/NAME: the service account of activators; none means that anybody may tell")
-	flags.StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are served")
+	flags.StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz, /readyz and /metrics are served")
 	if err := cmd.MarkFlagRequired("queue-image"); err != nil {
 		panic(err) // the flag is defined above
 	}

@@ -19,7 +19,7 @@ func registryCommand(log logger) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&c.Address, "address", ":5001", "where the registry answers")
 	cmd.Flags().StringVar(&c.Root, "root", "/var/lib/registry", "the folder of its files")
-	cmd.Flags().StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are served")
+	cmd.Flags().StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz, /readyz and /metrics are served")
 	cmd.Flags().IntVar(&c.Keep, "keep", registry.DefaultKeep, "images to keep of each repository")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/kind-in-a-box/devbox/test/documented"
 )
 
 // serve is the registry over root, until the test or the returned function
@@ -332,6 +335,35 @@ func TestRunServesHealthAndLeaves(t *testing.T) {
 			}
 		}
 	}
+	for _, method := range []string{"BREW", "BREW-MORE"} { // names of clients' own make no series
+		req, err := http.NewRequestWithContext(ctx, method, "http://"+cfg.Address+"/v2/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	resp, err := http.Get("http://" + cfg.HealthAddress + "/metrics") //nolint:noctx // as above
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"devbox_registry_blobs 0", `devbox_registry_requests_total{method="GET",response_code_class="2xx"} 1`,
+		`devbox_registry_requests_total{method="other",response_code_class="4xx"} 2`,
+	} {
+		if !strings.Contains(string(text), want+"\n") {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	documented.Check(t, "registry", string(text))
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("Run = %v", err)

@@ -69,6 +69,7 @@ var arrows = []struct {
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream"}},
 	{"internal/event", nil},
 	{"internal/patient", nil},
+	{"internal/tally", []string{"internal/event"}},
 	{"internal/terminal", []string{"internal/event"}},
 	{"internal/way", []string{"serving/proxy"}}, // reads what the proxies report, by the one definition of it
 	{"examples", nil},
