@@ -17,6 +17,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/stream"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // Config is what the activator is told.
@@ -79,6 +80,7 @@ func Run(ctx context.Context, c Config) error {
 	group.Go(func() error { a.client.Run(under); return nil })
 	group.Go(func() error { a.roads.report(under); return nil })
 	group.Go(func() error { return a.follow(under) })
+	group.Go(func() error { a.tracer.Run(under); return nil })
 	group.Go(func() error {
 		if health == nil {
 			return nil
@@ -100,6 +102,8 @@ type activator struct {
 	forward *forwarder
 	drain   proxy.Drain
 	known   chan struct{} // closed when the first table is made
+	traces  trace.Choice
+	tracer  *trace.Tracer
 	ready   atomic.Bool
 	log     *slog.Logger
 }
@@ -109,7 +113,7 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &activator{watcher: w, known: make(chan struct{}), log: c.Log}
+	a := &activator{watcher: w, known: make(chan struct{}), tracer: trace.New(proxy.Activator, mostSpans, c.Log), log: c.Log}
 	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
 	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
 	a.client = stream.NewClient(c.Stream, func() []stream.Message { return a.roads.snapshot() }, c.Log)
@@ -120,7 +124,7 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 		}
 	}
 	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
-	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, pod: c.Pod, log: c.Log}
+	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, pod: c.Pod, tracer: a.tracer, log: c.Log}
 	return a, nil
 }
 
@@ -136,6 +140,7 @@ func (a *activator) follow(ctx context.Context) error {
 			return err
 		}
 		a.roads.apply(ctx, build(o))
+		a.trace(o)
 		if first {
 			close(a.known)
 		}
@@ -145,6 +150,21 @@ func (a *activator) follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// trace does what the box's ConfigMaps ask for. The controller says what is
+// wrong with them; here that changes nothing.
+func (a *activator) trace(o objects) {
+	said := map[string]map[string]string{trace.ObservabilityConfig: nil, trace.TracingConfig: nil}
+	for _, c := range o.configs {
+		said[c.Name] = c.Data
+	}
+	for name, data := range said {
+		if err := a.traces.Take(name, data); err != nil {
+			a.log.Debug("a ConfigMap is wrong", "name", name, "error", err)
+		}
+	}
+	a.tracer.Use(a.traces.Settings())
 }
 
 // serve takes requests from the first table on: until then nobody could say
@@ -183,7 +203,10 @@ func (a *activator) health() http.Handler {
 			http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
 		}
 	})
-	mux.Handle("GET /metrics", a.roads.metrics())
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		a.roads.metrics().ServeHTTP(w, r)
+		a.tracer.WriteMetrics(w, "")
+	})
 	return mux
 }
 

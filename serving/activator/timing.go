@@ -42,6 +42,28 @@ func (r *revision) milestones(p *pod) milestones {
 	return p.reached
 }
 
+// step is how far a pod came while a request waited for it.
+type step struct {
+	name string
+	at   time.Time
+}
+
+// steps are those that t's pod made since t came and until now.
+func (t *trip) steps(now time.Time) []step {
+	m, last := t.revision.milestones(t.pod), t.arrived
+	var made []step
+	for _, s := range [...]step{
+		{"decided", m.decided}, {"created", m.created}, {"sandbox", m.sandbox}, {"started", m.started}, {"listening", m.listening},
+	} {
+		if s.at.Before(last) || s.at.After(now) {
+			continue
+		}
+		made = append(made, s)
+		last = s.at
+	}
+	return made
+}
+
 // timing is a Server-Timing header's value for a request whose response begins
 // now: how long it waited for a pod, what the pod did meanwhile, and how long
 // the pod then took. Each step of the pod lasted since the one before it in the
@@ -53,16 +75,8 @@ func (t *trip) timing(now time.Time) string {
 		fmt.Fprintf(&b, "%s;dur=%.2f, ", name, float64(took)/float64(time.Millisecond))
 	}
 	write("held", t.held)
-	m, last := t.revision.milestones(t.pod), t.arrived
-	for _, step := range [...]struct {
-		name string
-		at   time.Time
-	}{
-		{"decided", m.decided}, {"created", m.created}, {"sandbox", m.sandbox}, {"started", m.started}, {"listening", m.listening},
-	} {
-		if step.at.Before(last) || step.at.After(now) {
-			continue
-		}
+	last := t.arrived
+	for _, step := range t.steps(now) {
 		write(step.name, step.at.Sub(last))
 		last = step.at
 	}

@@ -110,7 +110,7 @@ func (c *Controller) register(cfg Config) error {
 	common := newApplier(mgr.GetClient(), mgr.GetAPIReader())
 	events := recorder{mgr.GetEventRecorder("devbox-controller")}
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
-	logs := &requestLogs{}
+	look := &observability{}
 	lookups := newDigests(cfg.Mirrors)
 	routing := &routes{applier: common, domain: cfg.Domain}
 	if cfg.Gateway != "" {
@@ -124,12 +124,12 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, logs),
+			fleet:    newFleet(mgr.GetClient(), events, queue, look),
 			events:   events,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
-		(&tuning{mgr.GetClient(), events, c.scaler, logs}).register(mgr),
+		(&tuning{mgr.GetClient(), events, c.scaler, look}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		mgr.AddHealthzCheck("ping", healthz.Ping),

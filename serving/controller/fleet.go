@@ -32,14 +32,14 @@ type fleet struct {
 	client client.Client
 	events events.EventRecorder
 	queue  desired.Queue
-	logs   *requestLogs
+	look   *observability
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, logs *requestLogs) *fleet {
-	return &fleet{c, events, queue, logs, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability) *fleet {
+	return &fleet{c, events, queue, look, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -117,9 +117,15 @@ func (f *fleet) sidecar(ctx context.Context) (desired.Queue, error) {
 	if err != nil {
 		return desired.Queue{}, err
 	}
-	log, _ := f.logs.take(cm.Data) // tuning says what is wrong with it
+	older, err := setting(ctx, f.client, tracingConfig)
+	if err != nil {
+		return desired.Queue{}, err
+	}
+	log, _ := f.look.logs(cm.Data) // tuning says what is wrong with it
+	_ = f.look.traces.Take(observabilityConfig, cm.Data)
+	_ = f.look.traces.Take(tracingConfig, older.Data)
 	queue := f.queue
-	queue.LogTemplate, queue.LogProbes = log.Template, log.Probes
+	queue.LogTemplate, queue.LogProbes, queue.Tracing = log.Template, log.Probes, f.look.traces.Settings()
 	return queue, nil
 }
 

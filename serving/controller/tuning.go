@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -14,12 +15,14 @@ import (
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/queue"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // The ConfigMaps that tune the box.
 const (
 	autoscalerConfig    = "config-autoscaler"
-	observabilityConfig = "config-observability"
+	observabilityConfig = trace.ObservabilityConfig
+	tracingConfig       = trace.TracingConfig
 )
 
 // reasonInvalid is the reason of the event that says that one of them is wrong.
@@ -35,20 +38,21 @@ func setting(ctx context.Context, c client.Reader, name string) (*corev1.ConfigM
 	return &cm, nil
 }
 
-// requestLogs is what config-observability asks of pods that are made. They
-// read it when they are: a controller that starts makes no pod before it has
-// seen the ConfigMap.
-type requestLogs struct {
-	last atomic.Pointer[queue.RequestLog] // that was right
+// observability is what config-observability and config-tracing ask of pods
+// that are made. They read it when they are: a controller that starts makes no
+// pod before it has seen the ConfigMaps.
+type observability struct {
+	log    atomic.Pointer[queue.RequestLog] // the last that was right
+	traces trace.Choice
 }
 
-// take returns what data asks for. Where data is wrong, that is what it last
-// asked for when it was right.
-func (l *requestLogs) take(data map[string]string) (queue.RequestLog, error) {
+// logs returns the request log that data asks for. Where data is wrong, that
+// is what it last asked for when it was right.
+func (o *observability) logs(data map[string]string) (queue.RequestLog, error) {
 	log, err := queue.ParseRequestLog(data)
 	if err == nil {
-		l.last.Store(&log)
-	} else if last := l.last.Load(); last != nil {
+		o.log.Store(&log)
+	} else if last := o.log.Load(); last != nil {
 		log = *last
 	}
 	return log, err
@@ -59,7 +63,7 @@ type tuning struct {
 	client client.Client
 	events events.EventRecorder
 	scaler *scaler
-	logs   *requestLogs
+	look   *observability
 }
 
 func (t *tuning) register(mgr manager.Manager) error {
@@ -79,7 +83,10 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			return reconcile.Result{}, t.rescale(ctx)
 		}
 	case observabilityConfig:
-		_, err = t.logs.take(cm.Data)
+		_, err = t.look.logs(cm.Data)
+		err = errors.Join(err, t.look.traces.Take(req.Name, cm.Data))
+	case tracingConfig:
+		err = t.look.traces.Take(req.Name, cm.Data)
 	}
 	if err != nil {
 		t.events.Eventf(cm, nil, corev1.EventTypeWarning, reasonInvalid, "Tune", "What was there before still holds: %v", err)

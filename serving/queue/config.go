@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // Config is what the sidecar is told by the revision's pod.
@@ -39,6 +41,9 @@ type Config struct {
 	RequestLogTemplate string
 	// LogProbes says that probes are requests to the log too.
 	LogProbes bool
+
+	// Tracing is what is traced, and where it goes.
+	Tracing trace.Settings
 
 	// Labels name the revision in metrics and in the request log, PodIP the
 	// pod in the latter.
@@ -75,6 +80,11 @@ func FromEnv(get func(string) string) (Config, error) {
 		RequestLogTemplate: get("SERVING_REQUEST_LOG_TEMPLATE"),
 		LogProbes:          get("SERVING_ENABLE_PROBE_REQUEST_LOG") == "true",
 		PodIP:              get("SERVING_POD_IP"),
+		Tracing: trace.Settings{
+			Protocol: trace.Protocol(get("TRACING_PROTOCOL")),
+			Endpoint: get("TRACING_ENDPOINT"),
+			Rate:     e.share("TRACING_SAMPLING_RATE"),
+		},
 		Labels: Labels{
 			Namespace:     get("SERVING_NAMESPACE"),
 			Service:       get("SERVING_SERVICE"),
@@ -116,6 +126,19 @@ func (e *env) integer(name string, otherwise int) int {
 
 func (e *env) seconds(name string) time.Duration {
 	return time.Duration(e.integer(name, 0)) * time.Second
+}
+
+func (e *env) share(name string) float64 {
+	text := e.get(name)
+	if text == "" {
+		return 0
+	}
+	rate, err := strconv.ParseFloat(text, 64)
+	if err == nil && !(rate >= 0 && rate <= 1) {
+		err = strconv.ErrRange
+	}
+	e.note(name, err)
+	return rate
 }
 
 func (e *env) duration(name string, otherwise time.Duration) time.Duration {
