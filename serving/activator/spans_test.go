@@ -138,7 +138,7 @@ func (b *box) traced(s trace.Settings) *trace.Tracer {
 	ctx, stop := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() { tracer.Run(ctx) })
-	b.t.(*testing.T).Cleanup(func() { stop(); run.Wait() })
+	b.t.Cleanup(func() { stop(); run.Wait() })
 	return tracer
 }
 

@@ -50,7 +50,7 @@ func only(said []string) string {
 
 // readSingle reads <trace>-<span>[-<sampled>[-<parent>]], or <sampled> alone.
 func readSingle(text string) (c Context, ok bool) {
-	if len(text) > 32+1+16+1+1+1+16 {
+	if text == "" || len(text) > 32+1+16+1+1+1+16 {
 		return c, false
 	}
 	parts := strings.Split(text, "-")

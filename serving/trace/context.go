@@ -142,10 +142,9 @@ func (c *Context) Inject(h http.Header, span SpanID) {
 // InjectUnrecorded passes a trace on that is not recorded: the span of who sent
 // the request stays the parent, and who comes next need not decide again.
 func (c *Context) InjectUnrecorded(h http.Header) {
-	switch {
-	case c.Parent == SpanID{}:
-		c.Inject(h, NewSpanID())
-	case c.b3 != 0:
-		c.Inject(h, c.Parent)
+	span := c.Parent
+	if span == (SpanID{}) {
+		span = NewSpanID()
 	}
+	c.Inject(h, span)
 }

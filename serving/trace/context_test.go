@@ -104,9 +104,11 @@ func TestPropagation(t *testing.T) {
 				h[k] = []string{v}
 			}
 			c := tracer(0).Join(h)
-			if c.Sampled {
+			switch {
+			case c == nil: // they go on as they are
+			case c.Sampled:
 				c.Inject(h, span)
-			} else {
+			default:
 				c.InjectUnrecorded(h)
 			}
 			got := map[string]string{}
@@ -235,11 +237,14 @@ func FuzzJoin(f *testing.F) {
 			"X-B3-Traceid": {traceID}, "X-B3-Spanid": {spanID}, "X-B3-Sampled": {sampledText},
 		}
 		c := tr.Join(h)
+		if c == nil {
+			return
+		}
 		if c.Trace == (TraceID{}) {
 			t.Fatal("there is no trace")
 		}
 		c.Inject(h, span)
-		again := tr.Join(h)
+		again := read(h)
 		if again.Trace != c.Trace || again.Parent != span || again.Sampled != c.Sampled {
 			t.Errorf("%+v goes on as %+v, by %v", c, again, h)
 		}
@@ -253,6 +258,7 @@ func BenchmarkJoin(b *testing.B) {
 	}{
 		"off":        {nil, http.Header{}},
 		"unrecorded": {tracer(0), http.Header{}},
+		"passed on":  {tracer(0), http.Header{"Traceparent": {sampled[:54] + "0"}}},
 		"recorded":   {tracer(0), http.Header{"Traceparent": {sampled}}},
 	} {
 		b.Run(name, func(b *testing.B) {

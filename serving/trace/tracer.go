@@ -52,7 +52,8 @@ func (t *Tracer) Use(s Settings) {
 }
 
 // Join returns the place of a request with headers h in its trace, and nil
-// when nothing is traced. Who sent the request has decided whether the trace is
+// when nothing is to be done about it: nothing is traced, or the trace is not
+// recorded and its headers go on as they came. Who sent the request has decided whether the trace is
 // recorded; where nobody has, it is decided here, by the trace's ID.
 func (t *Tracer) Join(h http.Header) *Context {
 	if t == nil {
@@ -63,13 +64,17 @@ func (t *Tracer) Join(h http.Header) *Context {
 		return nil
 	}
 	c := read(h)
+	if c.decided && !c.Sampled && c.Parent != (SpanID{}) && c.b3 == 0 {
+		return nil
+	}
 	if c.Trace == (TraceID{}) {
 		c.Trace = newTraceID()
 	}
 	if !c.decided {
 		c.Sampled = binary.BigEndian.Uint64(c.Trace[8:])>>1 < r.below
 	}
-	return &c
+	place := c // so that what is not recorded allocates nothing
+	return &place
 }
 
 // Finish hands over spans that have ended. It never waits.
