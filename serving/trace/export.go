@@ -113,7 +113,7 @@ func (t *Tracer) post(ctx context.Context, s Settings, spans []Span) error {
 	// Read to its end, where that is near, so that the connection is kept.
 	_, _ = io.CopyN(io.Discard, resp.Body, mostAnswer)
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("sending spans to %s: it says %s", s.Endpoint, resp.Status)
+		return fmt.Errorf("sending spans to %s: it says %s", req.URL.Redacted(), resp.Status)
 	}
 	return nil
 }

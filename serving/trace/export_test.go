@@ -184,12 +184,14 @@ func TestCollectors(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				if got := tr.dropped.Load(); got != 100 || asked == 0 || len(tr.wait) != 0 {
 					t.Errorf("%d were dropped in %d batches, %d wait", got, asked, len(tr.wait))
 				}
 				well = true
 				tr.Finish(sample(), sample())
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				if taken != 2 {
 					t.Errorf("%d were taken by one that is well", taken)
 				}
