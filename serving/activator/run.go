@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
@@ -140,7 +141,7 @@ func (a *activator) follow(ctx context.Context) error {
 			return err
 		}
 		a.roads.apply(ctx, build(o))
-		a.trace(o)
+		a.tune(o.configs)
 		if first {
 			close(a.known)
 		}
@@ -152,11 +153,11 @@ func (a *activator) follow(ctx context.Context) error {
 	}
 }
 
-// trace does what the box's ConfigMaps ask for. The controller says what is
+// tune does what the box's ConfigMaps ask for. The controller says what is
 // wrong with them; here that changes nothing.
-func (a *activator) trace(o objects) {
+func (a *activator) tune(configs []corev1.ConfigMap) {
 	said := map[string]map[string]string{trace.ObservabilityConfig: nil, trace.TracingConfig: nil}
-	for _, c := range o.configs {
+	for _, c := range configs {
 		said[c.Name] = c.Data
 	}
 	for name, data := range said {
