@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // BenchmarkProxied is what the activator itself does and allocates for a
@@ -27,6 +28,13 @@ func BenchmarkProxied(b *testing.B) {
 	activator := *box.activator.forward
 	activator.http1 = next
 
+	traced := func(rate float64) http.Handler {
+		f := activator
+		f.tracer = trace.New("activator", mostSpans, slog.New(slog.DiscardHandler)) // nobody sends what it records
+		f.tracer.Use(trace.Settings{Protocol: trace.OTLP, Endpoint: "http://127.0.0.1:1", Rate: rate})
+		return f.handler()
+	}
+
 	var reference float64
 	for _, test := range []struct {
 		name    string
@@ -35,6 +43,8 @@ func BenchmarkProxied(b *testing.B) {
 		{"net-http", &httputil.ReverseProxy{Transport: next, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Host = "pod" }}},
 		{"reverse", proxy.New(next, slog.New(slog.DiscardHandler), func(r *httputil.ProxyRequest) { r.Out.URL.Host = "pod" })},
 		{"activator", activator.handler()},
+		{"traced-1-percent", traced(0.01)},
+		{"traced-100-percent", traced(1)},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)

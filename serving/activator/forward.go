@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 const (
@@ -32,12 +33,13 @@ var (
 
 // forwarder is the request road's part in the activator.
 type forwarder struct {
-	roads *roads
-	drain *proxy.Drain
-	http1 http.RoundTripper
-	h2c   http.RoundTripper
-	pod   string // in which the activator runs
-	log   *slog.Logger
+	roads  *roads
+	drain  *proxy.Drain
+	http1  http.RoundTripper
+	h2c    http.RoundTripper
+	pod    string // in which the activator runs
+	tracer *trace.Tracer
+	log    *slog.Logger
 }
 
 // handler is the way of a request through the activator, outermost first:
@@ -103,7 +105,7 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 			return
 		}
 		proxy.FullDuplex(w, r)
-		t := &trip{w: w, r: r, arrived: arrived, witness: witness}
+		t := &trip{w: w, r: r, arrived: arrived, witness: witness, journey: depart(f.tracer, r.Header, arrived)}
 		if r.ContentLength != 0 {
 			t.body = proxy.NewBody(r)
 		}
@@ -131,6 +133,7 @@ func rewrite(r *httputil.ProxyRequest) {
 	delete(h, proxy.Timing)
 	proxy.BeginForwarded(r.In, h)
 	h[proxy.ProxyRequest] = byActivator
+	tripOf(r.In).journey.inject(h)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -207,6 +210,7 @@ func (f *forwarder) received(resp *http.Response) error {
 	if t.cold {
 		t.revision.colds.observe(t, time.Now())
 	}
+	t.journey.answered(time.Now())
 	if t.r.Header[proxy.Timing] != nil {
 		resp.Header.Add("Server-Timing", t.timing(time.Now()))
 	}

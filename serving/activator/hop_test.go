@@ -11,6 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
@@ -211,3 +217,34 @@ func TestHopsOfAnUpgrade(t *testing.T) {
 
 // queueProxy is what the sidecar calls itself.
 const queueProxy = "queue-proxy"
+
+// TestHopsOfGRPC asks of a call over HTTP/2 all the way.
+func TestHopsOfGRPC(t *testing.T) {
+	b := newBox(t)
+	b.revision("hello-00001", func(r *servingv1.Revision) {
+		r.Spec.Containers = []servingv1.Container{{Ports: []servingv1.ContainerPort{{Name: "h2c"}}}}
+	})
+	b.route(to("hello-00001", 100))
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	b.pod("p", "hello-00001", server, func(c *podConfig) { c.queue.UserH2C = true })
+	conn, err := grpc.NewClient(strings.TrimPrefix(b.url, "http://"), grpc.WithAuthority(host), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for range 2 { // over a new connection, and over one that is there
+		var header metadata.MD
+		ctx := metadata.AppendToOutgoingContext(t.Context(), proxy.Trace, "1")
+		if _, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header)); err != nil {
+			t.Fatal(err)
+		}
+		hops := proxy.Hops(http.Header{proxy.HopReport: header.Get(proxy.HopReport)})
+		if len(hops) != 2 {
+			t.Fatalf("got %v", header)
+		}
+		if hops[0].ProtocolSent != "HTTP/2.0" || hops[0].To != hops[1].Listen || !slices.Equal(hops[0].Sent, hops[1].Received) {
+			t.Errorf("hops are %+v", hops)
+		}
+	}
+}

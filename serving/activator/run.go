@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,10 +15,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/stream"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // Config is what the activator is told.
@@ -83,6 +86,7 @@ func Run(ctx context.Context, c Config) error {
 	group.Go(func() error { a.client.Run(under); return nil })
 	group.Go(func() error { a.roads.report(under); return nil })
 	group.Go(func() error { return a.follow(under) })
+	group.Go(func() error { a.tracer.Run(under); return nil })
 	group.Go(func() error {
 		if health == nil {
 			return nil
@@ -105,6 +109,8 @@ type activator struct {
 	drain   proxy.Drain
 	metrics *proxy.Exposition
 	known   chan struct{} // closed when the first table is made
+	traces  trace.Choice
+	tracer  *trace.Tracer
 	ready   atomic.Bool
 	log     *slog.Logger
 }
@@ -114,7 +120,10 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &activator{watcher: w, known: make(chan struct{}), metrics: cmp.Or(c.Metrics, &proxy.Exposition{}), log: c.Log}
+	a := &activator{
+		watcher: w, known: make(chan struct{}), metrics: cmp.Or(c.Metrics, &proxy.Exposition{}),
+		tracer: trace.New(proxy.Activator, mostSpans, c.Log), log: c.Log,
+	}
 	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
 	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
 	a.client = stream.NewClient(c.Stream, func() []stream.Message { return a.roads.snapshot() }, c.Log)
@@ -126,10 +135,11 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	}
 	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
 	a.metrics.Add(a.roads.writeMetrics)
+	a.metrics.Add(func(w io.Writer) { a.tracer.WriteMetrics(w, "") })
 	if c.Metrics == nil {
 		a.metrics.Add(proxy.WriteProcess)
 	}
-	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, pod: c.Pod, log: c.Log}
+	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, pod: c.Pod, tracer: a.tracer, log: c.Log}
 	return a, nil
 }
 
@@ -145,6 +155,7 @@ func (a *activator) follow(ctx context.Context) error {
 			return err
 		}
 		a.roads.apply(ctx, build(o))
+		a.tune(o.configs)
 		if first {
 			close(a.known)
 		}
@@ -154,6 +165,21 @@ func (a *activator) follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// tune does what the box's ConfigMaps ask for. The controller says what is
+// wrong with them; here that changes nothing.
+func (a *activator) tune(configs []corev1.ConfigMap) {
+	said := map[string]map[string]string{trace.ObservabilityConfig: nil, trace.TracingConfig: nil}
+	for _, c := range configs {
+		said[c.Name] = c.Data
+	}
+	for name, data := range said {
+		if err := a.traces.Take(name, data); err != nil {
+			a.log.Debug("a ConfigMap is wrong", "name", name, "error", err)
+		}
+	}
+	a.tracer.Use(a.traces.Settings())
 }
 
 // serve takes requests from the first table on: until then nobody could say

@@ -347,3 +347,47 @@ func probe(url, host string) string {
 	defer resp.Body.Close()
 	return resp.Header.Get("Knative-Serving-Revision")
 }
+
+// TestTracingIsTurnedOn has the box's ConfigMap changed while requests pass.
+func TestTracingIsTurnedOn(t *testing.T) {
+	spans := make(chan string, 16)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		spans <- string(body)
+	}))
+	t.Cleanup(collector.Close)
+	w := newWorld(t)
+	host := w.route("hello-00001")
+	w.pod("one", "hello-00001", "one")
+	w.hears("pod one of hello-00001 answers: true")
+
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: servingv1.Namespace}}
+	if err := w.bed.Client().Create(t.Context(), ns); client.IgnoreAlreadyExists(err) != nil {
+		t.Fatal(err)
+	}
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: "config-tracing"}}
+	config.Data = map[string]string{"backend": "zipkin", "zipkin-endpoint": collector.URL, "sample-rate": "1"}
+	w.create(config)
+	t.Cleanup(func() {
+		if err := w.bed.Client().Delete(context.WithoutCancel(t.Context()), config); client.IgnoreNotFound(err) != nil {
+			t.Error(err)
+		}
+	})
+	w.until("a request is traced", func() bool {
+		if got := get(w.url, host); got != "200 one" {
+			t.Fatalf("got %q", got)
+		}
+		select {
+		case body := <-spans:
+			return strings.Contains(body, `"name":"throttler_try"`) && strings.Contains(body, `"kn.revision.name":"hello-00001"`)
+		default:
+			return false
+		}
+	})
+	if got := get(w.health+"/metrics", ""); !strings.Contains(got, "trace_spans_dropped_total 0") {
+		t.Errorf("spans were lost: %s", got)
+	}
+}

@@ -24,6 +24,7 @@ type objects struct {
 	routes    []servingv1.Route
 	revisions []servingv1.Revision
 	pods      []corev1.Pod
+	configs   []corev1.ConfigMap
 }
 
 // table says where each host's requests go and which pods there are. It is

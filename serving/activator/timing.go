@@ -42,9 +42,10 @@ func (r *revision) milestones(p *pod) milestones {
 	return p.reached
 }
 
-// step is one step of a pod, and how long it took.
+// step is one step of a pod: when it was made, and how long it took.
 type step struct {
 	name string
+	at   time.Time
 	took time.Duration
 }
 
@@ -55,16 +56,15 @@ type step struct {
 func (t *trip) steps(now time.Time) []step {
 	var steps []step
 	m, last := t.revision.milestones(t.pod), t.arrived
-	for _, s := range [...]struct {
-		name string
-		at   time.Time
-	}{
-		{"decided", m.decided}, {"created", m.created}, {"sandbox", m.sandbox}, {"started", m.started}, {"listening", m.listening},
+	for _, s := range [...]step{
+		{name: "decided", at: m.decided}, {name: "created", at: m.created}, {name: "sandbox", at: m.sandbox},
+		{name: "started", at: m.started}, {name: "listening", at: m.listening},
 	} {
 		if s.at.Before(last) || s.at.After(now) {
 			continue
 		}
-		steps = append(steps, step{s.name, s.at.Sub(last)})
+		s.took = s.at.Sub(last)
+		steps = append(steps, s)
 		last = s.at
 	}
 	return steps

@@ -25,6 +25,7 @@ type trip struct {
 	status   int // of the response; 0 while there is none
 	cancel   context.CancelCauseFunc
 	witness  *proxy.Witness // nil unless the client wants to know
+	journey  *journey       // nil unless something is traced
 }
 
 type tripKey struct{}
@@ -40,6 +41,7 @@ func (t *trip) leave() {
 	t.alight()
 	now := time.Now()
 	t.revision.count.End(now)
+	t.journey.arrive(t, now)
 	t.revision.responses.Observe(t.status, now.Sub(t.arrived))
 	if t.waited {
 		t.revision.heldFor.Observe(t.held)
@@ -74,7 +76,9 @@ func (t *trip) board(ctx context.Context, roads *roads) error {
 		pod, err := t.revision.take(ctx, t)
 		if !errors.Is(err, errMoved) {
 			t.pod = pod
-			t.held += time.Since(began)
+			now := time.Now()
+			t.held += now.Sub(began)
+			t.journey.boarded(t, began, now, err)
 			return err
 		}
 		road, ok := roads.find(t.r.Host)

@@ -39,14 +39,15 @@ func newWatcher(ctx context.Context, config *rest.Config) (*watcher, error) {
 		DefaultUnsafeDisableDeepCopy: &readOnly, // build only reads
 		DefaultTransform:             cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}: {Label: labels.NewSelector().Add(*ours), Transform: slim},
+			&corev1.Pod{}:       {Label: labels.NewSelector().Add(*ours), Transform: slim},
+			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{servingv1.Namespace: {}}},
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making a cache: %w", err)
 	}
 	w := &watcher{cache: c, changed: make(chan struct{}, 1)}
-	for _, object := range []client.Object{&servingv1.Route{}, &servingv1.Revision{}, &corev1.Pod{}} {
+	for _, object := range []client.Object{&servingv1.Route{}, &servingv1.Revision{}, &corev1.Pod{}, &corev1.ConfigMap{}} {
 		informer, err := c.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err != nil {
 			return nil, fmt.Errorf("watching %T: %w", object, err)
@@ -104,11 +105,12 @@ func (w *watcher) objects(ctx context.Context) (objects, error) {
 		routes    servingv1.RouteList
 		revisions servingv1.RevisionList
 		pods      corev1.PodList
+		configs   corev1.ConfigMapList
 	)
-	for _, list := range []client.ObjectList{&routes, &revisions, &pods} {
+	for _, list := range []client.ObjectList{&routes, &revisions, &pods, &configs} {
 		if err := w.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return objects{}, fmt.Errorf("listing %T: %w", list, err)
 		}
 	}
-	return objects{routes: routes.Items, revisions: revisions.Items, pods: pods.Items}, nil
+	return objects{routes: routes.Items, revisions: revisions.Items, pods: pods.Items, configs: configs.Items}, nil
 }

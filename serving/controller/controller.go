@@ -69,7 +69,7 @@ type Controller struct {
 	scaler  *scaler
 	loop    *autoscaler.Loop
 	numbers *prometheus.Registry
-	names   metricNames
+	look    observability
 	session loopNumbers
 	log     *slog.Logger
 }
@@ -102,7 +102,7 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), log: cfg.Log}
 	c.loop = autoscaler.New(c.scaler.ring, cfg.Log)
 	c.scaler.decider = c.loop
-	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers, &c.names)
+	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers, &c.look)
 	if err := c.register(cfg); err != nil {
 		return nil, fmt.Errorf("registering the reconcilers: %w", err)
 	}
@@ -114,7 +114,6 @@ func (c *Controller) register(cfg Config) error {
 	common := newApplier(mgr.GetClient(), mgr.GetAPIReader())
 	events := recorder{mgr.GetEventRecorder("devbox-controller")}
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
-	logs := &requestLogs{}
 	lookups := newDigests(cfg.Mirrors)
 	routing := &routes{applier: common, domain: cfg.Domain}
 	if cfg.Gateway != "" {
@@ -128,12 +127,12 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, logs, &c.names),
+			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look),
 			events:   events,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
-		(&tuning{mgr.GetClient(), events, c.scaler, logs, &c.names}).register(mgr),
+		(&tuning{mgr.GetClient(), events, c.scaler, &c.look}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		c.serveHealth(cfg.HealthAddress),

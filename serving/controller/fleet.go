@@ -32,15 +32,14 @@ type fleet struct {
 	client client.Client
 	events events.EventRecorder
 	queue  desired.Queue
-	logs   *requestLogs
-	names  *metricNames
+	look   *observability
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, logs *requestLogs, names *metricNames) *fleet {
-	return &fleet{c, events, queue, logs, names, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability) *fleet {
+	return &fleet{c, events, queue, look, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -118,10 +117,18 @@ func (f *fleet) sidecar(ctx context.Context) (desired.Queue, error) {
 	if err != nil {
 		return desired.Queue{}, err
 	}
-	log, _ := f.logs.take(cm.Data)    // tuning says what is wrong with it,
-	names, _ := f.names.take(cm.Data) // and with this
+	older, err := setting(ctx, f.client, tracingConfig)
+	if err != nil {
+		return desired.Queue{}, err
+	}
+	// Tuning says what is wrong with them.
+	log, _ := f.look.logs(cm.Data)
+	names, _ := f.look.metricNames(cm.Data)
+	_ = f.look.traces.Take(observabilityConfig, cm.Data)
+	_ = f.look.traces.Take(tracingConfig, older.Data)
 	queue := f.queue
 	queue.LogTemplate, queue.LogProbes, queue.OTelMetrics = log.Template, log.Probes, names.Requests
+	queue.Tracing = f.look.traces.Settings()
 	return queue, nil
 }
 

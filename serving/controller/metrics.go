@@ -33,9 +33,9 @@ func (c *Controller) WriteMetrics(w io.Writer) {
 }
 
 // newNumbers is a registry of what c knows of revisions.
-func newNumbers(c client.Reader, loop *autoscaler.Loop, answers *answers, names *metricNames) *prometheus.Registry {
+func newNumbers(c client.Reader, loop *autoscaler.Loop, answers *answers, look *observability) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&revisionNumbers{c, loop, answers, names})
+	registry.MustRegister(&revisionNumbers{c, loop, answers, look})
 	return registry
 }
 
@@ -45,7 +45,7 @@ type revisionNumbers struct {
 	cache   client.Reader
 	loop    *autoscaler.Loop
 	answers *answers
-	names   *metricNames
+	look    *observability
 }
 
 // gauge is a number of a revision, with its classic name and that which
@@ -102,7 +102,7 @@ func (n *revisionNumbers) Collect(to chan<- prometheus.Metric) {
 	if n.cache.List(ctx, &revisions, client.UnsafeDisableDeepCopy) != nil || n.cache.List(ctx, &pods, client.UnsafeDisableDeepCopy) != nil {
 		return
 	}
-	counts, otel := countPods(pods.Items, n.answers.of), n.names.otel()
+	counts, otel := countPods(pods.Items, n.answers.of), n.look.otel()
 	for i := range revisions.Items {
 		rev := &revisions.Items[i]
 		n.collect(rev, counts[rev.UID], func(g gauge, value float64) {

@@ -15,12 +15,14 @@ import (
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/queue"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // The ConfigMaps that tune the box.
 const (
 	autoscalerConfig    = "config-autoscaler"
-	observabilityConfig = "config-observability"
+	observabilityConfig = trace.ObservabilityConfig
+	tracingConfig       = trace.TracingConfig
 )
 
 // reasonInvalid is the reason of the event that says that one of them is wrong.
@@ -36,35 +38,32 @@ func setting(ctx context.Context, c client.Reader, name string) (*corev1.ConfigM
 	return &cm, nil
 }
 
-// requestLogs is what config-observability asks of pods that are made. They
-// read it when they are: a controller that starts makes no pod before it has
-// seen the ConfigMap.
-type requestLogs struct {
-	last atomic.Pointer[queue.RequestLog] // that was right
+// observability is what config-observability and config-tracing ask for: the
+// controller has the names of its metrics at once, a pod has all of it as it
+// was when it was made. A controller that starts makes no pod before it has
+// seen the ConfigMaps. Where one is wrong, what it last asked for when it was
+// right still holds.
+type observability struct {
+	log    atomic.Pointer[queue.RequestLog]
+	names  atomic.Pointer[queue.OTelNames]
+	traces trace.Choice
 }
 
-// take returns what data asks for. Where data is wrong, that is what it last
-// asked for when it was right.
-func (l *requestLogs) take(data map[string]string) (queue.RequestLog, error) {
+// logs returns the request log that data asks for.
+func (o *observability) logs(data map[string]string) (queue.RequestLog, error) {
 	log, err := queue.ParseRequestLog(data)
-	return takeRight(&l.last, log, err)
+	return takeRight(&o.log, log, err)
 }
 
-// metricNames is what config-observability asks of metrics: the controller
-// has them at once, a pod as they were when it was made.
-type metricNames struct {
-	last atomic.Pointer[queue.OTelNames] // that was right
-}
-
-// take is as that of requestLogs.
-func (n *metricNames) take(data map[string]string) (queue.OTelNames, error) {
+// metricNames returns the names of metrics that data asks for.
+func (o *observability) metricNames(data map[string]string) (queue.OTelNames, error) {
 	names, err := queue.ParseOTelNames(data)
-	return takeRight(&n.last, names, err)
+	return takeRight(&o.names, names, err)
 }
 
 // otel says whether the controller's metrics have upstream's newer names too.
-func (n *metricNames) otel() bool {
-	names := n.last.Load()
+func (o *observability) otel() bool {
+	names := o.names.Load()
 	return names != nil && names.Parts
 }
 
@@ -83,8 +82,7 @@ type tuning struct {
 	client client.Client
 	events events.EventRecorder
 	scaler *scaler
-	logs   *requestLogs
-	names  *metricNames
+	look   *observability
 }
 
 func (t *tuning) register(mgr manager.Manager) error {
@@ -104,9 +102,11 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			return reconcile.Result{}, t.rescale(ctx)
 		}
 	case observabilityConfig:
-		_, notLogs := t.logs.take(cm.Data)
-		_, notNames := t.names.take(cm.Data)
-		err = errors.Join(notLogs, notNames)
+		_, notLogs := t.look.logs(cm.Data)
+		_, notNames := t.look.metricNames(cm.Data)
+		err = errors.Join(notLogs, notNames, t.look.traces.Take(req.Name, cm.Data))
+	case tracingConfig:
+		err = t.look.traces.Take(req.Name, cm.Data)
 	}
 	if err != nil {
 		t.events.Eventf(cm, nil, corev1.EventTypeWarning, reasonInvalid, "Tune", "What was there before still holds: %v", err)

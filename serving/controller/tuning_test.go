@@ -66,11 +66,14 @@ func (r *running) refused(config *corev1.ConfigMap) string {
 }
 
 // logged are the variables of a pod that ask for a request log.
-func logged(p *corev1.Pod) map[string]string {
+func logged(p *corev1.Pod) map[string]string { return asked(p, "_LOG") }
+
+// asked are the variables of a pod's queue-proxy whose names have a part.
+func asked(p *corev1.Pod, part string) map[string]string {
 	out := map[string]string{}
 	for _, c := range p.Spec.Containers {
 		for _, e := range c.Env {
-			if c.Name == servingv1.QueueContainer && strings.Contains(e.Name, "_LOG") {
+			if c.Name == servingv1.QueueContainer && strings.Contains(e.Name, part) {
 				out[e.Name] = e.Value
 			}
 		}
@@ -128,5 +131,35 @@ func TestObservability(t *testing.T) {
 	r.edit(svc, "dev.local/hello:3")
 	if got := logged(r.pod("hello-00004")); len(got) != 0 {
 		t.Errorf("without a log: %v", got)
+	}
+}
+
+// What is traced is for the pods that are made from then on. The newer of the
+// two ConfigMaps goes before the older one, and a mistake is refused by its key.
+func TestTracing(t *testing.T) {
+	r := run(t, "")
+	older := r.tune(tracingConfig, map[string]string{"backend": "zipkin", "zipkin-endpoint": "http://zipkin:9411", "sample-rate": "0.5"})
+	r.seen(older)
+	svc := r.hello()
+	zipkin := map[string]string{"TRACING_PROTOCOL": "zipkin", "TRACING_ENDPOINT": "http://zipkin:9411/api/v2/spans", "TRACING_SAMPLING_RATE": "0.5"}
+	if got := asked(r.pod("hello-00001"), "TRACING_"); !maps.Equal(got, zipkin) {
+		t.Errorf("of the first pod: %v, want %v", got, zipkin)
+	}
+
+	newer := r.tune(observabilityConfig, map[string]string{"tracing-protocol": "grpc", "tracing-endpoint": "http://collector:4317"})
+	if got := r.refused(newer); !strings.Contains(got, "tracing-protocol: grpc") {
+		t.Errorf("said of a protocol that cannot be had: %s", got)
+	}
+	r.edit(svc, "dev.local/hello:1")
+	if got := asked(r.pod("hello-00002"), "TRACING_"); !maps.Equal(got, zipkin) {
+		t.Errorf("after one that is wrong: %v, want %v", got, zipkin)
+	}
+
+	r.change(newer, "tracing-protocol", "http/protobuf")
+	r.seen(newer)
+	r.edit(svc, "dev.local/hello:2")
+	otlp := map[string]string{"TRACING_PROTOCOL": "http/protobuf", "TRACING_ENDPOINT": "http://collector:4317/v1/traces", "TRACING_SAMPLING_RATE": "0"}
+	if got := asked(r.pod("hello-00003"), "TRACING_"); !maps.Equal(got, otlp) {
+		t.Errorf("with both: %v, want %v", got, otlp)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/desired"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
@@ -105,6 +106,19 @@ func TestRequestLog(t *testing.T) {
 			{Name: "SERVING_REQUEST_LOG_TEMPLATE", Value: want}, {Name: "SERVING_ENABLE_PROBE_REQUEST_LOG", Value: "true"},
 		}, env[len(env)-2:])
 	}
+}
+
+// Tracing is asked for in the same way.
+func TestTracing(t *testing.T) {
+	q := queue
+	q.Tracing = trace.Settings{Protocol: trace.OTLP, Endpoint: "http://collector:4318/$(X)", Rate: 0.1}
+	rev := &servingv1.Revision{}
+	rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/a:1"}}
+	env := desired.Pod(rev, q, "").Spec.Containers[1].Env
+	equal(t, "what was added", []corev1.EnvVar{
+		{Name: "TRACING_PROTOCOL", Value: "http/protobuf"}, {Name: "TRACING_ENDPOINT", Value: "http://collector:4318/$$(X)"},
+		{Name: "TRACING_SAMPLING_RATE", Value: "0.1"},
+	}, env[len(env)-3:])
 }
 
 func TestHosts(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // Queue is what queue-proxy is made of in every pod of the box.
@@ -26,6 +27,8 @@ type Queue struct {
 	LogProbes bool
 	// OTelMetrics says that its metrics have upstream's names since 1.19 too.
 	OTelMetrics bool
+	// Tracing is what queue-proxy traces.
+	Tracing trace.Settings
 }
 
 // queueUser is the user of our own images: nobody in particular.
@@ -99,7 +102,7 @@ func (q Queue) env(rev *servingv1.Revision) []corev1.EnvVar {
 	if q.OTelMetrics {
 		env = append(env, corev1.EnvVar{Name: "SERVING_REQUEST_METRICS_PROTOCOL", Value: "prometheus"})
 	}
-	return append(env, q.logEnv()...)
+	return append(append(env, q.logEnv()...), q.traceEnv()...)
 }
 
 // logEnv asks for the request log.
@@ -111,6 +114,18 @@ func (q Queue) logEnv() []corev1.EnvVar {
 		// Kubelet puts variables in the place of $(NAME), and $ in that of $$.
 		{Name: "SERVING_REQUEST_LOG_TEMPLATE", Value: strings.ReplaceAll(q.LogTemplate, "$", "$$")},
 		{Name: "SERVING_ENABLE_PROBE_REQUEST_LOG", Value: strconv.FormatBool(q.LogProbes)},
+	}
+}
+
+// traceEnv asks for spans.
+func (q Queue) traceEnv() []corev1.EnvVar {
+	if q.Tracing.Protocol == trace.Off {
+		return nil
+	}
+	return []corev1.EnvVar{
+		{Name: "TRACING_PROTOCOL", Value: string(q.Tracing.Protocol)},
+		{Name: "TRACING_ENDPOINT", Value: strings.ReplaceAll(q.Tracing.Endpoint, "$", "$$")},
+		{Name: "TRACING_SAMPLING_RATE", Value: strconv.FormatFloat(q.Tracing.Rate, 'g', -1, 64)},
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // Config is what the sidecar is told by the revision's pod.
@@ -42,6 +44,8 @@ type Config struct {
 
 	// OTelMetrics says that metrics have upstream's names since 1.19 too.
 	OTelMetrics bool
+	// Tracing is what is traced, and where it goes.
+	Tracing trace.Settings
 
 	// Labels name the revision in metrics and in the request log, PodIP the
 	// pod in the latter.
@@ -79,6 +83,11 @@ func FromEnv(get func(string) string) (Config, error) {
 		LogProbes:          get("SERVING_ENABLE_PROBE_REQUEST_LOG") == "true",
 		OTelMetrics:        get("SERVING_REQUEST_METRICS_PROTOCOL") == Prometheus,
 		PodIP:              get("SERVING_POD_IP"),
+		Tracing: trace.Settings{
+			Protocol: trace.Protocol(get("TRACING_PROTOCOL")),
+			Endpoint: get("TRACING_ENDPOINT"),
+			Rate:     e.share("TRACING_SAMPLING_RATE"),
+		},
 		Labels: Labels{
 			Namespace:     get("SERVING_NAMESPACE"),
 			Service:       get("SERVING_SERVICE"),
@@ -120,6 +129,19 @@ func (e *env) integer(name string, otherwise int) int {
 
 func (e *env) seconds(name string) time.Duration {
 	return time.Duration(e.integer(name, 0)) * time.Second
+}
+
+func (e *env) share(name string) float64 {
+	text := e.get(name)
+	if text == "" {
+		return 0
+	}
+	rate, err := strconv.ParseFloat(text, 64)
+	if err == nil && !(rate >= 0 && rate <= 1) {
+		err = strconv.ErrRange
+	}
+	e.note(name, err)
+	return rate
 }
 
 func (e *env) duration(name string, otherwise time.Duration) time.Duration {

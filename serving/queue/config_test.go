@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 func TestFromEnv(t *testing.T) {
@@ -39,12 +41,16 @@ SERVING_POD=pod
 SERVING_POD_IP=10.0.0.1
 SERVING_REQUEST_LOG_TEMPLATE={{.Request.URL}}
 SERVING_ENABLE_PROBE_REQUEST_LOG=true
+TRACING_PROTOCOL=zipkin
+TRACING_ENDPOINT=http://zipkin:9411/api/v2/spans
+TRACING_SAMPLING_RATE=0.5
 SERVING_READINESS_PROBE={"httpGet":{"path":"/healthz?full=1","port":8080,"scheme":"HTTP"},"periodSeconds":2,"successThreshold":1}`,
 			want: func(c *Config) {
 				c.ServingPort, c.AdminPort, c.AutometricPort, c.UsermetricPort = 18012, 18022, 19090, 19091
 				c.ListenHost, c.UserAddress, c.UserH2C, c.Concurrency = "127.0.0.9", "127.0.0.1:9000", true, 7
 				c.Timeout, c.ResponseStart, c.Idle, c.DrainQuiet = 300*time.Second, 200*time.Second, 100*time.Second, 250*time.Millisecond
 				c.RequestLogTemplate, c.LogProbes, c.PodIP = "{{.Request.URL}}", true, "10.0.0.1"
+				c.Tracing = trace.Settings{Protocol: trace.Zipkin, Endpoint: "http://zipkin:9411/api/v2/spans", Rate: 0.5}
 				c.Labels = Labels{"ns", "svc", "cfg", "rev", "pod"}
 				c.Probe = Probe{HTTPGet: &HTTPGet{Path: "/healthz?full=1", Port: 8080, Scheme: "HTTP"}, PeriodSeconds: 2, SuccessThreshold: 1}
 			},
@@ -53,6 +59,7 @@ SERVING_READINESS_PROBE={"httpGet":{"path":"/healthz?full=1","port":8080,"scheme
 		"no number":         {env: "USER_PORT=http", wantErr: `reading USER_PORT="http"`},
 		"a negative number": {env: "CONTAINER_CONCURRENCY=-1", wantErr: "CONTAINER_CONCURRENCY"},
 		"no duration":       {env: "DRAIN_QUIET_PERIOD=1", wantErr: "DRAIN_QUIET_PERIOD"},
+		"no share":          {env: "TRACING_SAMPLING_RATE=2", wantErr: "TRACING_SAMPLING_RATE"},
 		"no probe":          {env: "SERVING_READINESS_PROBE={", wantErr: "SERVING_READINESS_PROBE"},
 	} {
 		t.Run(name, func(t *testing.T) {

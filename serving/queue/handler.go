@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 const (
@@ -36,6 +37,7 @@ type sidecar struct {
 	breaker  *proxy.Breaker // nil without a limit
 	metrics  *metrics
 	requests *requestLog
+	tracer   *trace.Tracer // nil where nothing is traced
 }
 
 func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
@@ -50,6 +52,7 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 		metrics:  newMetrics(c),
 		requests: newRequestLog(c, log),
 	}
+	s.tracer = s.newTracer()
 	if c.Concurrency > 0 {
 		s.breaker = proxy.NewBreaker(c.Concurrency, queueFactor*c.Concurrency)
 	}
@@ -64,12 +67,10 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 //  3. the drain sees every request, also those refused further in;
 //  4. metrics and limits of time enclose the queue: a request that waits too
 //     long for its turn is late like any other;
-//  5. what is to be told of a request is noted from its first hold-up on;
-//  6. the queue is innermost, so that what it lets through is what the
+//  5. the queue is innermost, so that what it lets through is what the
 //     container has in hand.
 func (s *sidecar) handler() http.Handler {
 	h := s.queued(s.inContainer(s.toContainer()))
-	h = s.told(h)
 	h = s.measured(h)
 	h = s.drain.Handler(h)
 	h = s.probed(h)
@@ -109,9 +110,11 @@ func (s *sidecar) measured(next http.Handler) http.Handler {
 		began := time.Now()
 		s.metrics.count.Begin(began)
 		res, r := newResponse(w, r, &s.config)
+		account, r := s.account(r, began)
 		defer func() {
 			res.done()
 			ended := time.Now()
+			s.close(account, r, res.status, ended)
 			s.metrics.count.End(ended)
 			s.metrics.responses.Observe(res.status, ended.Sub(began))
 		}()
@@ -152,6 +155,7 @@ func (s *sidecar) toContainer() http.Handler {
 		delete(r.Out.Header, proxy.Trace)
 		delete(r.Out.Header, proxy.Timing)
 		proxy.AddForwarded(r.Out.Header)
+		accountOf(r.In.Context()).inject(r.Out.Header)
 	})
 	reverse.ModifyResponse = func(r *http.Response) error {
 		delete(r.Header, proxy.Refused) // not the container's to say

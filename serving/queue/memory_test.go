@@ -17,7 +17,8 @@ import (
 // every pod has one.
 const mostResident = 8 << 10 // KiB
 
-// TestMemory runs queue-proxy as it is in a pod.
+// TestMemory runs queue-proxy as it is in a pod, with tracing off and with all
+// requests traced, to a collector that takes nothing.
 func TestMemory(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("the kernel does not say what a process keeps")
@@ -29,10 +30,20 @@ func TestMemory(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	user := userServer(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	port := "USER_PORT=" + strconv.Itoa(int(portOf(t, user)))
+	for name, env := range map[string][]string{
+		"untraced": {port},
+		"traced":   {port, "TRACING_PROTOCOL=zipkin", "TRACING_ENDPOINT=http://127.85.0.2:9", "TRACING_SAMPLING_RATE=1"},
+	} {
+		t.Run(name, func(t *testing.T) { measure(t, program, env) })
+	}
+}
+
+func measure(t *testing.T, program string, env []string) {
 	// It has its usual ports, and so an address of its own.
 	const address = "127.85.0.1"
 	cmd := exec.Command(program)
-	cmd.Env = []string{"QUEUE_LISTEN_HOST=" + address, "USER_PORT=" + strconv.Itoa(int(portOf(t, user)))}
+	cmd.Env = append(env, "QUEUE_LISTEN_HOST="+address)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

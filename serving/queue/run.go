@@ -42,7 +42,10 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	defer helpers.Wait()
 	defer stop()
 	helpers.Go(func() { s.ready.run(after) })
-	for i, h := range []http.Handler{s.admin(drained), metricsMux(s.metrics.autometrics()), metricsMux(s.metrics.usermetrics(s.waiting))} {
+	if s.tracer != nil {
+		helpers.Go(func() { s.tracer.Run(after) })
+	}
+	for i, h := range []http.Handler{s.admin(drained), metricsMux(s.metrics.autometrics()), metricsMux(s.usermetrics())} {
 		helpers.Go(func() {
 			server := proxy.Server{Listener: listeners[1+i], Handler: h, Limit: adminLimit, Log: log}
 			if err := server.Serve(after); err != nil {
@@ -98,6 +101,15 @@ func (s *sidecar) admin(drained <-chan struct{}) http.Handler {
 		}
 	})
 	return mux
+}
+
+// usermetrics are those of requests, and of spans where there are any.
+func (s *sidecar) usermetrics() http.Handler {
+	requests := s.metrics.usermetrics(s.waiting)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.ServeHTTP(w, r)
+		s.tracer.WriteMetrics(w, s.metrics.labels)
+	})
 }
 
 func metricsMux(h http.Handler) http.Handler {

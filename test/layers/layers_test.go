@@ -57,16 +57,17 @@ var arrows = []struct {
 	{"watcher/build", nil},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
-	{"serving/desired", []string{"serving/api"}},
+	{"serving/trace", nil},
+	{"serving/desired", []string{"serving/api", "serving/trace"}},
 	{"serving/ingress", []string{"serving/api"}},
 	{"serving/stream", nil},
 	{"serving/proxy", nil},
-	{"serving/queue", []string{"serving/proxy"}},
+	{"serving/queue", []string{"serving/proxy", "serving/trace"}},
 	{"serving/autoscaler", []string{"serving/api", "serving/stream"}},
-	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/stream"}},
+	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/stream", "serving/trace"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
-	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream"}},
+	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/patient", nil},
 	{"internal/tally", []string{"internal/event"}},
@@ -77,7 +78,7 @@ var arrows = []struct {
 
 // standardOnly start in every pod, so they and all they import are the
 // standard library and our own packages of the same kind.
-var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/stream", "examples/hello", "examples/autoscale"}
+var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/stream", "serving/trace", "examples/hello", "examples/autoscale"}
 
 type pkg struct {
 	ImportPath string
