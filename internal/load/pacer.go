@@ -1,0 +1,40 @@
+package load
+
+import (
+	"context"
+	"time"
+)
+
+// pacer is vegeta's Pacer of a Rate. It waits by itself, because vegeta's own
+// wait cannot be cut short. Late requests follow each other at once.
+type pacer struct {
+	ctx  context.Context //nolint:containedctx // of one run, which the pacer does not outlive; vegeta hands none on
+	rate Rate
+	most uint64 // requests
+	full func() // called when there have been so many
+}
+
+// Pace implements vegeta.Pacer: it returns when the next request is due.
+func (p pacer) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, stop bool) {
+	if hits >= p.most {
+		p.full()
+	}
+	if p.ctx.Err() != nil {
+		return 0, true
+	}
+	early := p.rate.due(hits) - elapsed
+	if early <= 0 {
+		return 0, false
+	}
+	timer := time.NewTimer(early)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return 0, false
+	case <-p.ctx.Done():
+		return 0, true
+	}
+}
+
+// Rate implements vegeta.Pacer.
+func (p pacer) Rate(time.Duration) float64 { return p.rate.PerSecond() }
