@@ -11,8 +11,9 @@ import (
 )
 
 // Comparison says whether two revisions differ. Both met the same machine, in
-// turns. Requests that waited for a pod to start are left out, and so are
-// failed ones: they say something else.
+// turns. What began while a request of either waited for a pod to start, or
+// within a second after, is left out, and so are failed requests: they say
+// something else.
 type Comparison struct {
 	A Side `json:"a"`
 	B Side `json:"b"`
@@ -33,7 +34,7 @@ type Side struct {
 	Revision string        `json:"revision"`
 	Requests int           `json:"requests"` // that are compared
 	Failed   int           `json:"failed"`
-	Cold     int           `json:"cold"` // left out
+	LeftOut  int           `json:"leftOut"` // beside a cold start
 	Mean     time.Duration `json:"mean"`
 	P50      time.Duration `json:"50th"`
 	P95      time.Duration `json:"95th"`
@@ -52,7 +53,8 @@ const (
 
 // compare compares lane 0 to lane 1.
 func compare(samples []Sample) *Comparison {
-	c := &Comparison{Test: testName, A: side(samples, 0), B: side(samples, 1), P: 1, Effect: 0.5}
+	cold := coldSpans(samples)
+	c := &Comparison{Test: testName, A: side(samples, 0, cold), B: side(samples, 1, cold), P: 1, Effect: 0.5}
 	if min(c.A.Requests, c.B.Requests) >= fewSides {
 		c.U, c.Z, c.P = mannWhitney(c.A.values, c.B.values)
 		c.Effect = c.U / (float64(c.A.Requests) * float64(c.B.Requests))
@@ -61,7 +63,37 @@ func compare(samples []Sample) *Comparison {
 	return c
 }
 
-func side(samples []Sample, lane uint8) Side {
+// settles is how long a pod that has just started is not what it will be.
+const settles = time.Second
+
+// coldSpan is a time in which a pod started.
+type coldSpan struct{ from, to time.Duration }
+
+// coldSpans are in order, and none touches another.
+func coldSpans(samples []Sample) []coldSpan {
+	var all, merged []coldSpan
+	for _, s := range samples {
+		if s.Cold {
+			all = append(all, coldSpan{s.At, s.End() + settles})
+		}
+	}
+	slices.SortFunc(all, func(a, b coldSpan) int { return cmp.Compare(a.from, b.from) })
+	for _, s := range all {
+		if n := len(merged); n > 0 && s.from <= merged[n-1].to {
+			merged[n-1].to = max(merged[n-1].to, s.to)
+			continue
+		}
+		merged = append(merged, s)
+	}
+	return merged
+}
+
+func within(at time.Duration, spans []coldSpan) bool {
+	i, _ := slices.BinarySearchFunc(spans, at, func(s coldSpan, at time.Duration) int { return cmp.Compare(s.to, at) })
+	return i < len(spans) && spans[i].from <= at
+}
+
+func side(samples []Sample, lane uint8, cold []coldSpan) Side {
 	var s Side
 	var sum time.Duration
 	for _, one := range samples {
@@ -69,8 +101,8 @@ func side(samples []Sample, lane uint8) Side {
 		case one.Lane != lane:
 		case !one.OK():
 			s.Failed++
-		case one.Cold:
-			s.Cold++
+		case within(one.At, cold):
+			s.LeftOut++
 		default:
 			s.values = append(s.values, one.Latency)
 			sum += one.Latency
@@ -169,9 +201,9 @@ func (c *Comparison) line() string {
 func (c *Comparison) table() string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "REVISION\tREQUESTS\tFAILED\tCOLD\tMEAN\t50\t95\t99")
+	fmt.Fprintln(table, "REVISION\tREQUESTS\tFAILED\tLEFT OUT\tMEAN\t50\t95\t99")
 	for _, s := range []Side{c.A, c.B} {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", s.Revision, s.Requests, s.Failed, s.Cold, round(s.Mean), round(s.P50), round(s.P95), round(s.P99))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", s.Revision, s.Requests, s.Failed, s.LeftOut, round(s.Mean), round(s.P50), round(s.P95), round(s.P99))
 	}
 	_ = table.Flush() // into memory
 	return b.String()

@@ -10,8 +10,9 @@ import (
 type pacer struct {
 	ctx  context.Context //nolint:containedctx // of one run, which the pacer does not outlive; vegeta hands none on
 	rate Rate
-	most uint64 // requests
-	full func() // called when there have been so many
+	last time.Duration // what is due then or later is not sent; 0 is no end
+	most uint64        // requests
+	full func()        // called when there have been so many
 }
 
 // Pace implements vegeta.Pacer: it returns when the next request is due.
@@ -22,7 +23,12 @@ func (p pacer) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, sto
 	if p.ctx.Err() != nil {
 		return 0, true
 	}
-	early := p.rate.due(hits) - elapsed
+	due := p.rate.due(hits)
+	if p.last > 0 && due >= p.last {
+		<-p.ctx.Done()
+		return 0, true
+	}
+	early := due - elapsed
 	if early <= 0 {
 		return 0, false
 	}

@@ -129,6 +129,9 @@ func (s Site) ReadTargets(file string, in io.Reader, header http.Header, body []
 	for at := 0; ; {
 		var t vegeta.Target
 		err := read(&t)
+		if errors.Is(lines.err, bufio.ErrTooLong) {
+			return nil, fmt.Errorf("%s:%d: a line of more than %d KiB", file, len(lines.read), bufio.MaxScanTokenSize>>10)
+		}
 		if errors.Is(err, vegeta.ErrNoTargets) {
 			break
 		}
@@ -146,8 +149,6 @@ func (s Site) ReadTargets(file string, in io.Reader, header http.Header, body []
 		targets = append(targets, aimed)
 	}
 	switch {
-	case lines.err == nil: // vegeta stopped before the end
-		return nil, fmt.Errorf("%s:%d: a line of more than %d KiB", file, len(lines.read), bufio.MaxScanTokenSize>>10)
 	case !errors.Is(lines.err, io.EOF):
 		return nil, fmt.Errorf("reading the targets in %s: %w", file, lines.err)
 	case len(targets) == 0:
@@ -186,6 +187,10 @@ func (l *lineReader) Read(p []byte) (int, error) {
 			return 0, l.err
 		}
 		l.read = append(l.read, string(bytes.TrimSpace(l.rest)))
+		if len(l.rest) >= bufio.MaxScanTokenSize {
+			l.rest, l.err = nil, bufio.ErrTooLong // vegeta would take it for the end
+			return 0, l.err
+		}
 	}
 	n := copy(p, l.rest)
 	l.rest = l.rest[n:]

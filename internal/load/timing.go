@@ -31,7 +31,7 @@ func readWaited(header http.Header) waited {
 	}
 	held, rest, more := strings.Cut(strings.TrimPrefix(ours, "held;dur="), ", ")
 	ms, err := strconv.ParseFloat(held, 64)
-	if err != nil || !more || ms < 0 || ms > 1e9 {
+	if err != nil || !more || !(ms >= 0 && ms < 1e9) {
 		return waited{}
 	}
 	w := waited{held: time.Duration(math.Round(ms * float64(time.Millisecond)))}
