@@ -27,10 +27,11 @@ const (
 	top, low     = 44.0, 344.0
 	high, bottom = 384.0, 484.0
 
-	buckets   = 200 // spans of time with percentiles of their own
-	dots      = 6   // requests shown of each
-	maxMarks  = 500 // of each kind
-	maxLabels = 12  // marks that have their name written
+	buckets   = 200  // at most: spans of time with percentiles of their own
+	perBucket = 50   // requests that make percentiles worth drawing
+	dots      = 1200 // requests shown, of all of them
+	maxMarks  = 500  // of each kind
+	maxLabels = 12   // marks that have their name written
 )
 
 // plot is what the template draws.
@@ -145,10 +146,11 @@ func (p *plot) draw(r *Report, a axis) {
 
 // requests draws what there is of them in each span of time.
 func (p *plot) requests(r *Report, a axis) {
-	width := a.length / buckets
-	sorted := make([][]Sample, buckets)
+	n := min(buckets, max(20, len(r.samples)/perBucket))
+	width := a.length / time.Duration(n)
+	sorted := make([][]Sample, n)
 	for _, s := range r.samples {
-		i := min(buckets-1, int(s.At/max(1, width)))
+		i := min(n-1, int(s.At/max(1, width)))
 		sorted[i] = append(sorted[i], s)
 	}
 	var p50, p95, p99, ordinary, cold, failed strings.Builder
@@ -165,7 +167,7 @@ func (p *plot) requests(r *Report, a axis) {
 		}{{&p50, 0.50}, {&p95, 0.95}, {&p99, 0.99}} {
 			point(q.path, x+w/2, a.y(quantile(l, q.at)))
 		}
-		wrong := dotted(in, a, &ordinary, &cold, &failed)
+		wrong := dotted(in, a, dots/n, &ordinary, &cold, &failed)
 		p.Spans = append(p.Spans, span{x, w, fmt.Sprintf("%.1f to %.1f s: %s, %d failed\np50 %s, p95 %s, p99 %s, max %s%s", from.Seconds(), (from + width).Seconds(),
 			plural(len(in), "request"), wrong, round(quantile(l, 0.50)), round(quantile(l, 0.95)), round(quantile(l, 0.99)), round(quantile(l, 1)), podsAt(r.Pods, from+width/2))})
 	}
@@ -175,7 +177,7 @@ func (p *plot) requests(r *Report, a axis) {
 
 // dotted draws a few requests of each kind, the fastest and the slowest among
 // them, and counts the failed ones.
-func dotted(in []Sample, a axis, ordinary, cold, failed *strings.Builder) (wrong int) {
+func dotted(in []Sample, a axis, most int, ordinary, cold, failed *strings.Builder) (wrong int) {
 	kinds := map[*strings.Builder][]Sample{}
 	for _, s := range in {
 		kind := ordinary
@@ -189,7 +191,7 @@ func dotted(in []Sample, a axis, ordinary, cold, failed *strings.Builder) (wrong
 	}
 	for path, of := range kinds {
 		slices.SortFunc(of, func(a, b Sample) int { return int(a.Latency - b.Latency) })
-		n := min(dots, len(of))
+		n := min(most, len(of))
 		for i := range n {
 			s := of[i*(len(of)-1)/max(1, n-1)]
 			fmt.Fprintf(path, "M%.1f %.1fh0", a.x(s.At), a.y(s.Latency))

@@ -102,9 +102,13 @@ func (r *Recorder) Report(p Plan, e Ending, t *Timeline, scale *Scale) *Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.metrics.Close()
+	sending := e.Sending
+	if p.Duration > 0 {
+		sending = min(sending, p.Duration) // its timer may be late
+	}
 	report := &Report{
 		Began: e.Began, Ended: EndDone, Unfinished: e.Unfinished, Vegeta: &r.metrics,
-		Rate: kept(p.Rate, e.Sending, r.samples, e.Unfinished), Cold: coldStarts(r.samples, r.pods),
+		Rate: kept(p.Rate, sending, r.samples, e.Unfinished), Cold: coldStarts(r.samples, r.pods),
 		Notes: []string{}, samples: r.samples,
 	}
 	report.Pods, report.Marks = t.all(r.began)
@@ -140,8 +144,14 @@ func kept(asked Rate, sending time.Duration, samples []Sample, unfinished int) K
 	}
 	due := asked.within(sending)
 	k.Unsent = due - min(due, began)
-	k.OK = float64(began) >= keptShare*float64(due)-1 && float64(k.Late) <= lateShare*float64(began)+1
+	k.OK = !k.short() && float64(k.Late) <= lateShare*float64(began)+1
 	return k
+}
+
+// short says that fewer requests began than were asked for. One is nothing: a
+// load may be cut short in the moment in which it is due.
+func (k Kept) short() bool {
+	return k.Unsent > 1 && k.Kept < keptShare*k.Asked
 }
 
 func coldStarts(samples []Sample, pods map[string]*ColdPod) ColdStarts {

@@ -15,9 +15,12 @@ func (r *Report) notes(sockets int) {
 	note := func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
 	k := r.Rate
 	if !k.OK {
-		note("The rate was not kept: %s a second were asked for, and %s began. Of the requests that were due %d never began, and %d began more than %s late, %s at worst.",
-			number(k.Asked), number(k.Kept), k.Unsent, k.Late, LateAfter, round(k.Latest))
-		note("The latencies below count from when requests began. From when they were due: 50th %s, 95th %s, 99th %s, max %s.",
+		if k.short() {
+			note("The rate was not kept: %s a second were asked for, and %s began; %d requests that were due never did.", number(k.Asked), number(k.Kept), k.Unsent)
+		} else {
+			note("The rate was kept on the whole, but not evenly: %d of %d requests began more than %s late, %s at worst.", k.Late, r.Vegeta.Requests, LateAfter, round(k.Latest))
+		}
+		note("Latencies count from when requests began. From when they were due: 50th %s, 95th %s, 99th %s, max %s.",
 			round(k.FromDue.P50), round(k.FromDue.P95), round(k.FromDue.P99), round(k.FromDue.Max))
 	}
 	if sockets > 0 {
