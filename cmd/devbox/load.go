@@ -189,7 +189,6 @@ func (c *cluster) site(ctx context.Context, service *servingv1.Service) (load.Si
 	if err := c.client.List(ctx, &routes); err != nil {
 		return site, classify(codeCluster, fmt.Errorf("listing the routes: %w", err), c.d.command("up"))
 	}
-	site.Hosts = append(site.Hosts, site.Host)
 	for _, r := range routes.Items {
 		site.Hosts = append(site.Hosts, c.hosts("", &r)...)
 		for _, t := range r.Status.Traffic {
@@ -208,8 +207,9 @@ func (c *cluster) hosts(tag string, r *servingv1.Route) []string {
 	}, servingv1.ClusterHosts(tag, r.Name, r.Namespace)...)
 }
 
-// inTurn sends each target of a service to the hosts of a comparison, one after
-// the other.
+// inTurn sends each target of a service to the two hosts of a comparison, one
+// after the other. The first is the second the next time, so that neither has
+// the better place.
 func inTurn(targets []load.Target, host string, lanes []string) ([]load.Target, error) {
 	var all []load.Target
 	for _, t := range targets {
@@ -217,7 +217,7 @@ func inTurn(targets []load.Target, host string, lanes []string) ([]load.Target, 
 		if err != nil || u.Host != host {
 			return nil, &problem{code: codeUsage, cause: fmt.Errorf("%s is a target of another host than %s, whose revisions are compared", t.URL, host)}
 		}
-		for _, lane := range lanes {
+		for _, lane := range []string{lanes[0], lanes[1], lanes[1], lanes[0]} {
 			u.Host = lane
 			t.URL = u.String()
 			all = append(all, t)

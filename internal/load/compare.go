@@ -12,7 +12,7 @@ import (
 
 // Comparison says whether two revisions differ. Both met the same machine, in
 // turns. What began while a request of either waited for a pod to start, or
-// within a second after, is left out, and so are failed requests: they say
+// in the seconds after, is left out, and so are failed requests: they say
 // something else.
 type Comparison struct {
 	A Side `json:"a"`
@@ -64,7 +64,7 @@ func compare(samples []Sample) *Comparison {
 }
 
 // settles is how long a pod that has just started is not what it will be.
-const settles = time.Second
+const settles = 3 * time.Second
 
 // coldSpan is a time in which a pod started.
 type coldSpan struct{ from, to time.Duration }

@@ -192,10 +192,10 @@ func TestCompare(t *testing.T) {
 
 func TestCompareLeavesOutColdStarts(t *testing.T) {
 	samples := alternating(30, func(int, uint8) time.Duration { return 10 * time.Millisecond })
-	samples[10].Cold, samples[10].Latency = true, 1500*time.Millisecond // of A, from 5 to 6.5 s, and a second after it
+	samples[10].Cold, samples[10].Latency = true, 1500*time.Millisecond // of A, from 5 to 6.5 s, and three seconds after it
 	samples[40].Code = http.StatusBadGateway
 	c := compare(samples)
-	want := [2]Side{{Requests: 26, LeftOut: 3, Failed: 1}, {Requests: 27, LeftOut: 3}}
+	want := [2]Side{{Requests: 24, LeftOut: 5, Failed: 1}, {Requests: 25, LeftOut: 5}}
 	for i, got := range []Side{c.A, c.B} {
 		if got.Requests != want[i].Requests || got.LeftOut != want[i].LeftOut || got.Failed != want[i].Failed {
 			t.Errorf("side %d: %+v; want %+v", i, got, want[i])
