@@ -1,22 +1,17 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/internal/load"
-	"github.com/kind-in-a-box/devbox/internal/terminal"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -132,7 +127,7 @@ func (c *cluster) run(ctx context.Context, service *servingv1.Service, plan load
 	defer func() { stopWatching(); wait() }()
 
 	recorder := load.NewRecorder(keep, lanes...)
-	stopLine := c.liveLine(ctx, recorder, timeline)
+	stopLine := c.liveLine(ctx, service, recorder, timeline)
 	ending, lost := load.Run(ctx, plan, recorder.Observe)
 	stopLine()
 	if err := recorder.Close(); err != nil {
@@ -262,89 +257,4 @@ func (f *loadFiles) close() {
 			_ = file.Close() // what was written was flushed, or its error said
 		}
 	}
-}
-
-// What the live line looks back on, and how often it is written.
-const (
-	lookBack   = 5 * time.Second
-	everyFrame = 500 * time.Millisecond // on a terminal
-	everyLine  = 5 * time.Second        // elsewhere
-)
-
-// liveLine shows how the load goes, until it is stopped.
-func (c *cluster) liveLine(ctx context.Context, recorder *load.Recorder, timeline *load.Timeline) (stop func()) {
-	reader := c.d.progress()
-	every := everyLine
-	if _, live := reader.(*terminal.Live); live {
-		every = everyFrame
-	}
-	began, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
-	show := event.Sink(reader.Show)
-	show.Emit(event.Event{Kind: event.StepStarted, Step: "load", Message: "the first requests begin"})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				show.Emit(event.Event{Kind: event.StepProgress, Step: "load", Message: c.line(ctx, recorder.Last(lookBack), timeline)})
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-		total := recorder.Last(0).Total
-		show.Emit(event.Event{Kind: event.StepDone, Step: "load", Message: fmt.Sprintf("%d requests", total), Duration: time.Since(began)})
-		reader.Close()
-	}
-}
-
-// line is the live line.
-func (c *cluster) line(ctx context.Context, w load.Window, timeline *load.Timeline) string {
-	pods := "pods unknown"
-	if now, ok := timeline.Now(); ok {
-		pods = fmt.Sprintf("pods %d/%d", now.Ready, now.Wanted)
-	}
-	if w.Requests == 0 {
-		return "no answer in the last seconds, " + pods
-	}
-	return fmt.Sprintf("%.0f/s %.4g%% p50 %s p95 %s p99 %s, %s%s",
-		w.Rate, w.Success*100, brief(w.P50), brief(w.P95), brief(w.P99), pods, c.heldNow(ctx))
-}
-
-// brief is a latency in few columns.
-func brief(d time.Duration) string {
-	if d >= time.Second {
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	}
-	return fmt.Sprintf("%.3gms", ms(d))
-}
-
-// revisionHeader is in the activator's answer to a probe.
-const (
-	probeHeader    = "K-Network-Probe"
-	revisionHeader = "Knative-Serving-Revision"
-)
-
-// leads says that the gateway leads a host to a revision.
-func (c *cluster) leads(ctx context.Context, client *http.Client, host, revision string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.box.Gateway(), nil)
-	if err != nil {
-		return err
-	}
-	req.Host = host
-	req.Header.Set(probeHeader, "activator")
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if got := resp.Header.Get(revisionHeader); got != revision {
-		return fmt.Errorf("%s leads to %s", host, cmp.Or(got, resp.Status))
-	}
-	return nil
 }

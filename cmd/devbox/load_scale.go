@@ -45,6 +45,3 @@ func (c *cluster) scale(ctx context.Context, service *servingv1.Service) *load.S
 	}
 	return &load.Scale{Metric: string(spec.Metric), Target: spec.Target, Min: int(spec.MinScale), Max: int(spec.MaxScale)}
 }
-
-// heldNow is how many requests wait for a pod, in words, where that is known.
-func (c *cluster) heldNow(context.Context) string { return "" }

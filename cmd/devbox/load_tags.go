@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,4 +137,30 @@ func (t *tags) hosts(ctx context.Context) ([]string, error) {
 		hosts = append(hosts, host)
 	}
 	return hosts, nil
+}
+
+// The activator answers a probe of itself with the revision that a host leads
+// to.
+const (
+	probeHeader    = "K-Network-Probe"
+	revisionHeader = "Knative-Serving-Revision"
+)
+
+// leads says that the gateway leads a host to a revision.
+func (c *cluster) leads(ctx context.Context, client *http.Client, host, revision string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.box.Gateway(), nil)
+	if err != nil {
+		return err
+	}
+	req.Host = host
+	req.Header.Set(probeHeader, "activator")
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Get(revisionHeader); got != revision {
+		return fmt.Errorf("%s leads to %s", host, cmp.Or(got, resp.Status))
+	}
+	return nil
 }
