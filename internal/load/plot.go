@@ -250,17 +250,28 @@ func (p *plot) ticks(a axis) {
 	for s := 0.0; s <= a.length.Seconds(); s += every {
 		p.Times = append(p.Times, tick{a.x(time.Duration(s * float64(time.Second))), fmt.Sprintf("%g s", s)})
 	}
-	for d := 0.0; d <= a.decade; d++ {
-		l := time.Duration(math.Round(math.Pow(10, a.lowest+d)))
-		p.Latencies = append(p.Latencies, tick{a.y(l), latencyText(l)})
+	between := []float64{1}
+	if a.decade <= 2 {
+		between = []float64{1, 2, 5} // there is room
 	}
+	for d := 0.0; d < a.decade; d++ {
+		for _, m := range between {
+			p.latency(a, m*math.Pow(10, a.lowest+d))
+		}
+	}
+	p.latency(a, math.Pow(10, a.lowest+a.decade))
 	step := max(1, (a.most+3)/4)
 	for n := 0; n <= a.most; n += step {
 		p.Counts = append(p.Counts, tick{a.count(n), fmt.Sprint(n)})
 	}
 }
 
-// latencyText is a power of ten.
+func (p *plot) latency(a axis, nanoseconds float64) {
+	l := time.Duration(math.Round(nanoseconds))
+	p.Latencies = append(p.Latencies, tick{a.y(l), latencyText(l)})
+}
+
+// latencyText is a power of ten, or twice or five times one.
 func latencyText(d time.Duration) string {
 	switch {
 	case d >= time.Second:

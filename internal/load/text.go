@@ -97,7 +97,7 @@ func (r *Report) podsLine() string {
 func (c ColdStarts) line() string {
 	waited := ""
 	if c.Waited > 0 {
-		waited = fmt.Sprintf("; %d more waited for room in a pod that was there", c.Waited)
+		waited = fmt.Sprintf("; %d waited for room in a pod that was there", c.Waited)
 	}
 	if c.Requests == 0 {
 		return "none" + waited
