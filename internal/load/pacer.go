@@ -1,14 +1,11 @@
 package load
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // pacer is vegeta's Pacer of a Rate. It waits by itself, because vegeta's own
 // wait cannot be cut short. Late requests follow each other at once.
 type pacer struct {
-	ctx  context.Context //nolint:containedctx // of one run, which the pacer does not outlive; vegeta hands none on
+	done <-chan struct{} // closed when nothing more is to be sent
 	rate Rate
 	last time.Duration // what is due then or later is not sent; 0 is no end
 	most uint64        // requests
@@ -20,12 +17,14 @@ func (p pacer) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, sto
 	if hits >= p.most {
 		p.full()
 	}
-	if p.ctx.Err() != nil {
+	select {
+	case <-p.done:
 		return 0, true
+	default:
 	}
 	due := p.rate.due(hits)
 	if p.last > 0 && due >= p.last {
-		<-p.ctx.Done()
+		<-p.done
 		return 0, true
 	}
 	early := due - elapsed
@@ -37,7 +36,7 @@ func (p pacer) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, sto
 	select {
 	case <-timer.C:
 		return 0, false
-	case <-p.ctx.Done():
+	case <-p.done:
 		return 0, true
 	}
 }

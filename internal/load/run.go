@@ -107,7 +107,7 @@ func Run(ctx context.Context, p Plan, observe func(Hit)) (Ending, error) {
 
 	watch := lostWatch{giveUp: p.GiveUp, answered: began}
 	e := Ending{Began: began}
-	for r := range attacker.Attack(static(p.Targets), pacer{sending, p.Rate, p.Duration, most, func() { stop(errDone) }}, 0, "") {
+	for r := range attacker.Attack(static(p.Targets), pacer{sending.Done(), p.Rate, p.Duration, most, func() { stop(errDone) }}, 0, "") {
 		if r.Code == 0 && way.isCut() {
 			e.Unfinished++
 			continue

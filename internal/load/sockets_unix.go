@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux || darwin
 
 package load
 
@@ -14,8 +14,8 @@ func descriptors() (uint64, error) {
 	if soft := limit.Cur; soft < limit.Max {
 		limit.Cur = limit.Max
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-			return uint64(soft), nil //nolint:nilerr // the system has a lower bound of its own; then it is that
+			return soft, nil // the system has a lower bound of its own
 		}
 	}
-	return uint64(limit.Cur), nil
+	return limit.Cur, nil
 }
