@@ -74,7 +74,7 @@ name it is namespace/service.`,
 }
 
 // load checks everything, runs the load, and reports it.
-func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *loadFlags) (err error) {
+func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *loadFlags) error {
 	if service.Status.LatestReadyRevisionName == "" {
 		return &problem{code: codeRollout, cause: fmt.Errorf("no revision of %s has been ready yet", service.Name), next: c.d.command("status")}
 	}
@@ -95,7 +95,7 @@ func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *l
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, tags.remove(context.WithoutCancel(ctx))) }()
+		defer tags.remove(context.WithoutCancel(ctx))
 		if lanes, err = tags.hosts(ctx); err != nil {
 			return err
 		}
@@ -108,18 +108,16 @@ func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *l
 		return err
 	}
 	defer files.close()
-	report, lost, err := c.run(ctx, service, plan, files.keep(), lanes)
-	if err != nil {
-		return err
-	}
+	report, failed := c.run(ctx, service, plan, files.keep(), lanes)
 	if report.Compared != nil {
 		report.Compared.A.Revision, report.Compared.B.Revision = flags.compare[0], flags.compare[1]
 	}
-	return errors.Join(c.show(report, files), c.outcome(ctx, plan, report, lost))
+	return errors.Join(failed, c.show(report, files))
 }
 
-// run is the load itself. lost says that the box went away under it.
-func (c *cluster) run(ctx context.Context, service *servingv1.Service, plan load.Plan, keep io.Writer, lanes []string) (*load.Report, error, error) {
+// run is the load itself. There always is a report; the error is why the
+// command ends badly all the same.
+func (c *cluster) run(ctx context.Context, service *servingv1.Service, plan load.Plan, keep io.Writer, lanes []string) (*load.Report, error) {
 	plan.Targets = load.Timed(plan.Targets)
 	timeline := load.NewTimeline()
 	watching, stopWatching := context.WithCancel(ctx)
@@ -130,23 +128,22 @@ func (c *cluster) run(ctx context.Context, service *servingv1.Service, plan load
 	stopLine := c.liveLine(ctx, service, recorder, timeline)
 	ending, lost := load.Run(ctx, plan, recorder.Observe)
 	stopLine()
-	if err := recorder.Close(); err != nil {
-		return nil, nil, err
-	}
+	unkept := recorder.Close()
 	report := recorder.Report(plan, ending, timeline, c.scale(context.WithoutCancel(ctx), service))
 	report.Service, report.Namespace, report.Target = service.Name, service.Namespace, plan.Targets[0].Method+" "+plan.Targets[0].URL
 	switch {
 	case lost != nil:
-		report.Ended, report.Why = load.EndLost, lost.Error()
+		report.End(load.EndLost, lost.Error())
+		return report, &problem{code: codeCluster, cause: lost, next: c.d.command("up")}
 	case interrupted(ctx):
-		report.Ended = load.EndInterrupted
+		report.End(load.EndInterrupted, "")
 	case report.Vegeta.Requests >= plan.MaxRequests:
-		report.Ended, report.Why = load.EndFull, fmt.Sprintf("a load has at most %d requests", plan.MaxRequests)
+		report.End(load.EndFull, fmt.Sprintf("a load has at most %d requests", plan.MaxRequests))
 	}
-	if report.Why != "" {
-		report.Notes = append([]string{strings.ToUpper(report.Why[:1]) + report.Why[1:] + "."}, report.Notes...)
+	if unkept == nil && report.Ended == load.EndInterrupted && plan.Duration > 0 {
+		return report, &problem{code: codeInterrupted, cause: errInterrupted}
 	}
-	return report, lost, nil
+	return report, unkept
 }
 
 // show writes the report, and the plot where one is asked for.
@@ -160,17 +157,6 @@ func (c *cluster) show(report *load.Report, files *loadFiles) error {
 		return c.d.printJSON(report)
 	}
 	return report.WriteText(c.d.stdout)
-}
-
-// outcome is the command's, once the report is out.
-func (c *cluster) outcome(ctx context.Context, plan load.Plan, report *load.Report, lost error) error {
-	switch {
-	case lost != nil:
-		return &problem{code: codeCluster, cause: lost, next: c.d.command("up")}
-	case report.Ended == load.EndInterrupted && plan.Duration > 0:
-		return &problem{code: codeInterrupted, cause: errInterrupted}
-	}
-	return nil
 }
 
 // site is what may be a target: every host that the box's routes have.

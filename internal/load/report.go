@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
@@ -94,6 +95,14 @@ type Scale struct {
 	Metric   string
 	Target   float64
 	Min, Max int // Max 0 is none
+}
+
+// End says how the load ended, and where that is not as it was meant to, why.
+func (r *Report) End(how, why string) {
+	r.Ended, r.Why = how, why
+	if why != "" {
+		r.Notes = append([]string{strings.ToUpper(why[:1]) + why[1:] + "."}, r.Notes...)
+	}
 }
 
 // Report is what the recorder has seen of the load that p asked for. Where
