@@ -1,7 +1,6 @@
 package load
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -57,6 +56,6 @@ func BenchmarkMost(b *testing.B) {
 		b.ReportMetric(a[rounds/2], "requests/s")
 		b.ReportMetric(v[rounds/2], "vegeta/s")
 		b.ReportMetric(a[rounds/2]/v[rounds/2], "x/vegeta")
-		b.Log(fmt.Sprintf("ours %.0f, vegeta's %.0f, medians of %d rounds in turn", a[rounds/2], v[rounds/2], rounds))
+		b.Logf("ours %.0f, vegeta's %.0f, medians of %d rounds in turn", a[rounds/2], v[rounds/2], rounds)
 	}
 }

@@ -143,7 +143,7 @@ func (c *Caller) run(ctx context.Context, p generator.Plan) Results {
 }
 
 func resultOf(h generator.Hit) Result {
-	r := Result{At: h.Due(), Took: h.Late + h.Latency, Status: int(h.Code), Body: strings.TrimSpace(string(h.Result.Body))}
+	r := Result{At: h.Due(), Took: h.Late + h.Latency, Status: int(h.Code), Body: strings.TrimSpace(string(h.Body))}
 	if h.Code == 0 {
 		r.Err = errors.New(h.Error)
 	}
