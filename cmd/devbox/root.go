@@ -86,7 +86,7 @@ with an API server of its own and with pods as processes.
 	root.PersistentFlags().StringVar(&d.name, "name", bootstrap.DefaultName, "name of the box")
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
-		d.upCommand(), d.boxCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.traceCommand(),
+		d.upCommand(), d.boxCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.traceCommand(), d.loadCommand(),
 		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
 		exitCodesTopic(),
 	)
@@ -194,6 +194,11 @@ func (d *devbox) reader() terminal.Reader {
 	if d.output == jsonFormat {
 		return terminal.NewJSON(d.stdout)
 	}
+	return d.progress()
+}
+
+// progress returns what shows people how something comes about.
+func (d *devbox) progress() terminal.Reader {
 	file, ok := d.stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
 		return terminal.NewPlain(d.stdout, d.stderr)

@@ -35,6 +35,7 @@ func BenchmarkServing(b *testing.B) {
 	b.Run("Cold", s.cold)
 	b.Run("Warm", s.warm)
 	b.Run("Most", s.most)
+	b.Run("Load", s.load)
 	b.Run("Burst", s.burst)
 	b.Run("Steady", s.steady)
 }

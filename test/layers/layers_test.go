@@ -35,6 +35,7 @@ var only = []struct {
 	{"istio.io/istio", []string{"charts/istio"}, "Istio's charts come from its module; nothing else of it is used"},
 	{"k8s.io/kubernetes", []string{"bootstrap/embedded"}, "Kubernetes' own servers run in the embedded engine"},
 	{"go.etcd.io/etcd/server/v3", []string{"bootstrap/embedded"}, "etcd runs in the embedded engine"},
+	{"github.com/tsenart/vegeta/v12", []string{"internal/load"}, "vegeta is one way to put a load on a box"},
 	{"github.com/fsnotify/fsnotify", []string{"watcher/notify"}, "the file system's events are settled in one place"},
 }
 
@@ -44,7 +45,7 @@ var arrows = []struct {
 	from string
 	to   []string
 }{
-	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "charts", "internal"}},
+	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "serving/autoscaler", "charts", "internal"}},
 	{"cmd/serving", []string{"serving", "internal/patient"}},
 	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
 	{"bootstrap", []string{"bootstrap", "charts", "internal/event", "serving/api"}},
@@ -69,6 +70,7 @@ var arrows = []struct {
 	{"serving/runner", []string{"serving/runner"}},
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
+	{"internal/load", nil},
 	{"internal/patient", nil},
 	{"internal/tally", []string{"internal/event"}},
 	{"internal/terminal", []string{"internal/event"}},

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kind-in-a-box/devbox/internal/load"
+	"github.com/kind-in-a-box/devbox/internal/patient"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// serviceWatch follows one service's pods and revisions into a timeline. The
+// three watches call it from a goroutine each.
+type serviceWatch struct {
+	timeline *load.Timeline
+	service  string
+
+	mu     sync.Mutex
+	begun  bool                   // what there was before has been seen
+	pods   map[string]*corev1.Pod // by name
+	wanted map[string]int         // by revision
+	failed map[string]bool        // revisions that are known to have
+	live   string                 // takes most of the traffic
+}
+
+// firstLook is how long the API server may take to say what there is.
+const firstLook = 5 * time.Second
+
+// watchService follows a service until ctx ends. wait returns when it has
+// stopped. What cannot be watched is not known, and the timeline stays empty.
+func (c *cluster) watchService(ctx context.Context, service *servingv1.Service, timeline *load.Timeline) (wait func()) {
+	w := &serviceWatch{
+		timeline: timeline, service: service.Name,
+		pods: map[string]*corev1.Pod{}, wanted: map[string]int{}, failed: map[string]bool{}, live: largest(service.Status.Traffic),
+	}
+	ofService := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{servingv1.ServiceLabel: service.Name})}
+	informers, err := cache.New(patient.Config(c.config), cache.Options{
+		Scheme:            c.client.Scheme(),
+		DefaultNamespaces: map[string]cache.Config{service.Namespace: {}},
+		ByObject:          map[client.Object]cache.ByObject{&corev1.Pod{}: ofService, &servingv1.Revision{}: ofService},
+	})
+	if err != nil {
+		return func() {}
+	}
+	for _, object := range []client.Object{&corev1.Pod{}, &servingv1.Revision{}, &servingv1.Service{}} {
+		informer, err := informers.GetInformer(ctx, object, cache.BlockUntilSynced(false))
+		if err != nil {
+			return func() {}
+		}
+		if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc:    func(object any) { w.see(object, false) },
+			UpdateFunc: func(_, object any) { w.see(object, false) },
+			DeleteFunc: func(object any) { w.see(object, true) },
+		}); err != nil {
+			return func() {}
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = informers.Start(ctx) // its end is ctx's
+	}()
+	looking, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	if informers.WaitForCacheSync(looking) {
+		w.begin()
+	}
+	return func() { <-ended }
+}
+
+// begin says that all that comes from now on is new.
+func (w *serviceWatch) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun = true
+	w.count()
+}
+
+// see takes in what has become of an object.
+func (w *serviceWatch) see(object any, gone bool) {
+	if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = last.Obj
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch o := object.(type) {
+	case *corev1.Pod:
+		w.pods[o.Name] = o
+		if gone {
+			delete(w.pods, o.Name)
+		}
+	case *servingv1.Revision:
+		w.revision(o, gone)
+	case *servingv1.Service:
+		if live := largest(o.Status.Traffic); o.Name == w.service && live != "" && live != w.live {
+			w.live = live
+			w.timeline.Add(load.MarkLive, live)
+		}
+	}
+	w.count()
+}
+
+func (w *serviceWatch) revision(r *servingv1.Revision, gone bool) {
+	if gone {
+		delete(w.wanted, r.Name)
+		return
+	}
+	if _, known := w.wanted[r.Name]; !known && w.begun {
+		w.timeline.Add(load.MarkNew, r.Name)
+	}
+	w.wanted[r.Name] = 0
+	if n := r.Status.DesiredReplicas; n != nil {
+		w.wanted[r.Name] = int(max(0, *n))
+	}
+	if failed := r.IsFailed(); failed != w.failed[r.Name] {
+		w.failed[r.Name] = failed
+		if failed && w.begun {
+			w.timeline.Add(load.MarkFailed, r.Name)
+		}
+	}
+}
+
+// count says how many pods there are now.
+func (w *serviceWatch) count() {
+	if !w.begun {
+		return
+	}
+	ready, present, wanted := 0, 0, 0
+	for _, p := range w.pods {
+		if p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
+		present++
+		for _, condition := range p.Status.Conditions {
+			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+				ready++
+			}
+		}
+	}
+	for _, n := range w.wanted {
+		wanted += n
+	}
+	w.timeline.Set(ready, present, wanted)
+}
+
+// largest is the revision that most of the traffic goes to.
+func largest(traffic []servingv1.TrafficTarget) (revision string) {
+	most := int64(0)
+	for _, t := range traffic {
+		if t.Percent != nil && *t.Percent > most {
+			most, revision = *t.Percent, t.RevisionName
+		}
+	}
+	return revision
+}
