@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -63,8 +64,9 @@ func TestMetricsOfAProcess(t *testing.T) {
 
 func TestMetricsOfPods(t *testing.T) {
 	box := told(t, engineKind, func(w http.ResponseWriter, r *http.Request) {
-		part, ok := strings.CutPrefix(r.URL.Path, "/api/v1/namespaces/knative-serving/services/")
-		if part, ok = strings.CutSuffix(part, ":http-metrics/proxy/metrics"); !ok {
+		rest, services := strings.CutPrefix(r.URL.Path, "/api/v1/namespaces/knative-serving/services/")
+		part, numbers := strings.CutSuffix(rest, ":http-metrics/proxy/metrics")
+		if !services || !numbers {
 			t.Errorf("asked for %s", r.URL)
 		}
 		fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines 7\n# TYPE shared counter\nshared{part=%q} 1\n# TYPE %s_own gauge\n%s_own 1\n", part, part, part)
@@ -169,6 +171,33 @@ func TestMetricsPort(t *testing.T) {
 		got := s.box.MetricsPort
 		if c.kept && got != c.before || !c.kept && !c.none && (got == 0 || got == c.before) || c.none && got != 0 {
 			t.Errorf("%s: from %d to %d", name, c.before, got)
+		}
+	}
+}
+
+// TestTellLoop: what a session has counted goes to the controller, and a box
+// that does not take it says why.
+func TestTellLoop(t *testing.T) {
+	const numbers = "devbox_loop_edits_total 3\n"
+	for engine, want := range map[string]string{
+		engineEmbedded: "PUT /loop", engineKind: "PUT /api/v1/namespaces/knative-serving/services/controller:http-metrics/proxy/loop",
+	} {
+		refuses := false
+		box := told(t, engine, func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if got := r.Method + " " + r.URL.Path; got != want || string(body) != numbers || err != nil {
+				t.Errorf("%s: asked for %s with %q, %v", engine, got, body, err)
+			}
+			if refuses {
+				http.Error(w, "the loop's numbers are refused", http.StatusBadRequest)
+			}
+		})
+		if err := box.TellLoop(t.Context(), []byte(numbers)); err != nil {
+			t.Errorf("%s: %v", engine, err)
+		}
+		refuses = true
+		if err := box.TellLoop(t.Context(), []byte(numbers)); err == nil || !strings.Contains(err.Error(), "telling box one") {
+			t.Errorf("%s, which refuses: %v", engine, err)
 		}
 	}
 }
