@@ -55,8 +55,8 @@ func (s *sidecar) account(r *http.Request, came time.Time) (*account, *http.Requ
 }
 
 // tell adds what was noted to the headers of an answer that begins now.
-func (s *sidecar) tell(ctx context.Context, to http.Header) {
-	if a := accountOf(ctx); a != nil {
+func (s *sidecar) tell(a *account, to http.Header) {
+	if a != nil {
 		a.witness.Tell(to, s.config.Labels.Revision, a.waited, s.log)
 	}
 }

@@ -153,7 +153,7 @@ func (s *sidecar) toContainer() http.Handler {
 		delete(r.Header, proxy.HopReport)
 		if a := accountOf(r.Request.Context()); a != nil {
 			a.witness.Answered(r)
-			s.tell(r.Request.Context(), r.Header)
+			s.tell(a, r.Header)
 		}
 		return nil
 	}
@@ -163,7 +163,7 @@ func (s *sidecar) toContainer() http.Handler {
 
 // fail answers a request that has no response from the container.
 func (s *sidecar) fail(w http.ResponseWriter, r *http.Request, err error) {
-	s.tell(r.Context(), w.Header())
+	s.tell(accountOf(r.Context()), w.Header())
 	var unsent *proxy.UnsentError
 	switch {
 	case errors.Is(context.Cause(r.Context()), errTimeout):
