@@ -35,8 +35,8 @@ type account struct {
 type accountKey struct{}
 
 // accountOf returns nil for a request that nobody asks about.
-func accountOf(ctx context.Context) *account {
-	a, _ := ctx.Value(accountKey{}).(*account)
+func accountOf(r *http.Request) *account {
+	a, _ := r.Context().Value(accountKey{}).(*account)
 	return a
 }
 
@@ -62,13 +62,13 @@ func (s *sidecar) tell(a *account, to http.Header) {
 }
 
 // enter waits for the request's turn.
-func (s *sidecar) enter(ctx context.Context) error {
-	a := accountOf(ctx)
+func (s *sidecar) enter(r *http.Request) error {
+	a := accountOf(r)
 	if a == nil {
-		return s.breaker.Enter(ctx)
+		return s.breaker.Enter(r.Context())
 	}
 	began := time.Now()
-	err := s.breaker.Enter(ctx)
+	err := s.breaker.Enter(r.Context())
 	a.waits(began, time.Now(), err)
 	return err
 }
