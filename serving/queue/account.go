@@ -35,8 +35,8 @@ type account struct {
 type accountKey struct{}
 
 // accountOf returns nil for a request that nobody asks about.
-func accountOf(ctx context.Context) *account {
-	a, _ := ctx.Value(accountKey{}).(*account)
+func accountOf(r *http.Request) *account {
+	a, _ := r.Context().Value(accountKey{}).(*account)
 	return a
 }
 
@@ -55,20 +55,20 @@ func (s *sidecar) account(r *http.Request, came time.Time) (*account, *http.Requ
 }
 
 // tell adds what was noted to the headers of an answer that begins now.
-func (s *sidecar) tell(ctx context.Context, to http.Header) {
-	if a := accountOf(ctx); a != nil {
+func (s *sidecar) tell(a *account, to http.Header) {
+	if a != nil {
 		a.witness.Tell(to, s.config.Labels.Revision, a.waited, s.log)
 	}
 }
 
 // enter waits for the request's turn.
-func (s *sidecar) enter(ctx context.Context) error {
-	a := accountOf(ctx)
+func (s *sidecar) enter(r *http.Request) error {
+	a := accountOf(r)
 	if a == nil {
-		return s.breaker.Enter(ctx)
+		return s.breaker.Enter(r.Context())
 	}
 	began := time.Now()
-	err := s.breaker.Enter(ctx)
+	err := s.breaker.Enter(r.Context())
 	a.waits(began, time.Now(), err)
 	return err
 }

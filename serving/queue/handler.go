@@ -128,7 +128,7 @@ func (s *sidecar) queued(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.enter(r.Context()); err != nil {
+		if err := s.enter(r); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -155,14 +155,14 @@ func (s *sidecar) toContainer() http.Handler {
 		delete(r.Out.Header, proxy.Trace)
 		delete(r.Out.Header, proxy.Timing)
 		proxy.AddForwarded(r.Out.Header)
-		accountOf(r.In.Context()).inject(r.Out.Header)
+		accountOf(r.In).inject(r.Out.Header)
 	})
 	reverse.ModifyResponse = func(r *http.Response) error {
 		delete(r.Header, proxy.Refused) // not the container's to say
 		delete(r.Header, proxy.HopReport)
-		if a := accountOf(r.Request.Context()); a != nil {
+		if a := accountOf(r.Request); a != nil {
 			a.witness.Answered(r)
-			s.tell(r.Request.Context(), r.Header)
+			s.tell(a, r.Header)
 		}
 		return nil
 	}
@@ -172,7 +172,7 @@ func (s *sidecar) toContainer() http.Handler {
 
 // fail answers a request that has no response from the container.
 func (s *sidecar) fail(w http.ResponseWriter, r *http.Request, err error) {
-	s.tell(r.Context(), w.Header())
+	s.tell(accountOf(r), w.Header())
 	var unsent *proxy.UnsentError
 	switch {
 	case errors.Is(context.Cause(r.Context()), errTimeout):
