@@ -68,6 +68,7 @@ var arrows = []struct {
 	{"serving/runner", []string{"serving/runner"}},
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream"}},
 	{"internal/event", nil},
+	{"internal/history", []string{"internal/event"}},
 	{"internal/panel", nil},
 	{"internal/patient", nil},
 	{"internal/terminal", []string{"internal/event"}},
