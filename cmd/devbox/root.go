@@ -87,7 +87,7 @@ with an API server of its own and with pods as processes.
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
 		d.upCommand(), d.boxCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.traceCommand(),
-		d.eventsCommand(), d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
+		d.eventsCommand(), d.uiCommand(), d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
 		exitCodesTopic(),
 	)
 	return root

@@ -65,3 +65,7 @@ func promDuration(d time.Duration) string {
 	}
 	return strconv.Itoa(int(d/time.Second)) + "s"
 }
+
+// Short writes a number in six significant digits, which a chart cannot tell
+// from more.
+func Short(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }

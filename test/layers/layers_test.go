@@ -69,8 +69,10 @@ var arrows = []struct {
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream"}},
 	{"internal/event", nil},
 	{"internal/history", []string{"internal/event"}},
+	{"internal/page", []string{"internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
 	{"internal/panel", nil},
 	{"internal/patient", nil},
+	{"internal/tail", []string{"serving/api"}},
 	{"internal/terminal", []string{"internal/event"}},
 	{"examples", nil},
 }
