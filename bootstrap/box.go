@@ -24,11 +24,12 @@ type Box struct {
 	Name         string     `json:"name"`
 	Engine       string     `json:"engine"`
 	Domain       string     `json:"domain"`
-	Kubeconfig   string     `json:"kubeconfig"`      // path of the box's own kubeconfig
-	HTTPPort     int        `json:"httpPort"`        // of 127.0.0.1: the gateway
-	RegistryPort int        `json:"registryPort"`    // of 127.0.0.1 and of localhost: the registry
-	APIPort      int        `json:"apiPort"`         // of 127.0.0.1: the Kubernetes API
-	Images       images.Set `json:"images,omitzero"` // of kind
+	Kubeconfig   string     `json:"kubeconfig"`           // path of the box's own kubeconfig
+	HTTPPort     int        `json:"httpPort"`             // of 127.0.0.1: the gateway
+	RegistryPort int        `json:"registryPort"`         // of 127.0.0.1 and of localhost: the registry
+	APIPort      int        `json:"apiPort"`              // of 127.0.0.1: the Kubernetes API
+	MetricsPort  int        `json:"metricsPort,omitzero"` // of 127.0.0.1: the numbers of an embedded box
+	Images       images.Set `json:"images,omitzero"`      // of kind
 
 	// Complete says that the box was created to the end. A record without it
 	// is of a creation that was cut off.

@@ -22,6 +22,7 @@ const portTries = 100
 // another is asked for. A box whose process has ended has its own again where
 // nobody has taken them.
 func (s *survey) ports(ctx context.Context, cfg Config) {
+	defer s.metricsPort()
 	moved := cfg.PortFixed && cfg.Port != s.box.HTTPPort
 	if s.there && (s.box.Complete || !moved) {
 		s.keptPort(cfg)
@@ -44,6 +45,19 @@ func (s *survey) ports(ctx context.Context, cfg Config) {
 	}
 	if s.box.RegistryPort != kind.RegistryPort {
 		s.add("registry port", OK, fmt.Sprintf("127.0.0.1:%d is taken, so the registry is on %d", kind.RegistryPort, s.box.RegistryPort), "")
+	}
+}
+
+// metricsPort settles where an embedded box tells its numbers. A box that was
+// made before there were any gets its port here, too.
+func (s *survey) metricsPort() {
+	kept := s.box.MetricsPort != 0 && (s.there || free(s.box.MetricsPort))
+	if s.box.Engine != engineEmbedded || kept || len(s.failed()) > 0 {
+		return
+	}
+	var err error
+	if s.box.MetricsPort, err = anyFree(s.box.HTTPPort, s.box.RegistryPort, s.box.APIPort); err != nil {
+		s.add("port", Fail, err.Error(), "")
 	}
 }
 

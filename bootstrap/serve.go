@@ -54,7 +54,7 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 	defer release()
 	engine, err := embedded.New(embedded.Config{
 		Name: box.Name, Dir: box.data(), Domain: box.Domain,
-		HTTPPort: box.HTTPPort, RegistryPort: box.RegistryPort, APIPort: box.APIPort,
+		HTTPPort: box.HTTPPort, RegistryPort: box.RegistryPort, APIPort: box.APIPort, MetricsPort: box.MetricsPort,
 		ProgressDeadline: progressDeadline, DrainQuietPeriod: drainQuietPeriod, Log: cfg.Log,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/node"
 	"github.com/kind-in-a-box/devbox/serving/activator"
 	"github.com/kind-in-a-box/devbox/serving/controller"
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/registry"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 	"github.com/kind-in-a-box/devbox/serving/stream"
@@ -32,7 +34,7 @@ type Config struct {
 	Dir    string // of all state; made if it is not there
 	Domain string // of the services' hosts
 
-	HTTPPort, RegistryPort, APIPort int // of 127.0.0.1
+	HTTPPort, RegistryPort, APIPort, MetricsPort int // of 127.0.0.1
 
 	// What the serving stack is told on kind by its chart.
 	ProgressDeadline, DrainQuietPeriod time.Duration
@@ -48,6 +50,7 @@ type Engine struct {
 	parts   *parts
 	sockets string // a directory
 	server  *apiserver.Server
+	metrics proxy.Exposition // of all parts
 }
 
 // New returns an Engine that runs nothing yet. Stop gives back what it takes.
@@ -173,7 +176,7 @@ func (e *Engine) StartNode(ctx context.Context) (runner.Isolation, error) {
 func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
 	ctrl, err := controller.New(e.REST(), controller.Config{
 		QueueImage: queueImage, Domain: e.Domain, ProgressDeadline: e.ProgressDeadline,
-		DrainQuietPeriod: e.DrainQuietPeriod, HealthAddress: "0", Log: e.log,
+		DrainQuietPeriod: e.DrainQuietPeriod, Log: e.log,
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)
@@ -185,9 +188,49 @@ func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
 	}
 	e.parts.start(ctx, "the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
 	e.parts.start(ctx, "the controller", ctrl.Run)
+	e.metrics.Add(ctrl.WriteMetrics)
+	if err := e.startMetrics(ctx); err != nil {
+		return err
+	}
 	address := loopback(e.HTTPPort)
 	return e.listen(ctx, "the activator", address, func(life context.Context) error {
-		return activator.Run(life, activator.Config{REST: e.REST(), Address: address, Stream: "unix:" + socket, Log: e.log})
+		return activator.Run(life, activator.Config{
+			REST: e.REST(), Address: address, Stream: "unix:" + socket, Metrics: &e.metrics, Log: e.log,
+		})
+	})
+}
+
+// metricsLimit bounds the end of the metrics' server.
+const metricsLimit = time.Second
+
+// startMetrics serves the numbers of all parts together, which on kind each
+// serves by itself.
+func (e *Engine) startMetrics(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", &e.metrics)
+	address := loopback(e.MetricsPort)
+	return e.listen(ctx, "the metrics", address, func(life context.Context) error {
+		listener, err := (&net.ListenConfig{}).Listen(life, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("opening the metrics' address: %w", err)
+		}
+		return proxy.Server{Listener: listener, Handler: ofThisMachine(mux), Limit: metricsLimit, Log: e.log}.Serve(life)
+	})
+}
+
+// ofThisMachine answers those who call the server by a name of this machine: a
+// page of the web may call it by its own, and read what is not meant for it.
+func ofThisMachine(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+			http.Error(w, fmt.Sprintf("this is 127.0.0.1, not %q", host), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -199,6 +199,9 @@ func received(resp *http.Response) error {
 	delete(resp.Header, proxy.Refused)
 	t := tripOf(resp.Request)
 	t.status = resp.StatusCode
+	if t.cold {
+		t.revision.colds.observe(t, time.Now())
+	}
 	if t.r.Header[proxy.Timing] != nil {
 		resp.Header.Add("Server-Timing", t.timing(time.Now()))
 	}

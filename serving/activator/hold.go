@@ -41,6 +41,7 @@ type revision struct {
 
 	responses proxy.Responses
 	heldFor   proxy.Histogram // of those that had to wait
+	colds     coldStarts
 
 	named bool // the table names it; guarded by roads
 
@@ -60,6 +61,7 @@ type pod struct {
 	revision *revision
 
 	inFlight int
+	used     bool // it has been given a request
 	answers  bool
 	reached  milestones
 	doubts   chan struct{} // holds a token when a request was refused
@@ -68,18 +70,20 @@ type pod struct {
 
 // passenger is a request that wants a pod.
 type passenger interface {
-	// since is when it came to the revision.
-	since() time.Time
-	// cost is what it takes of the room when it has to wait.
-	cost() int64
+	// claim is when it came to the revision, and what it takes of the room
+	// when it has to wait.
+	claim() (since time.Time, cost int64)
 	// waits is called when it does wait, for at most left.
 	waits(left time.Duration)
+	// wakes is called when it waited for a pod that has had no request before.
+	wakes()
 }
 
 // waiter is a request that waits. It is sent its pod, or nil to say that it
 // has to look at the table again.
 type waiter struct {
 	pod   chan *pod
+	first bool // its pod has had no request before
 	until time.Time
 	cost  int64
 	place *list.Element
@@ -93,6 +97,7 @@ func (r *revision) take(ctx context.Context, p passenger) (*pod, error) {
 	if r.waiting.Len() == 0 {
 		if pod := choose(r.open, r.spec.limit, &r.turn); pod != nil {
 			pod.inFlight++
+			pod.used = true
 			r.mu.Unlock()
 			return pod, nil
 		}
@@ -104,7 +109,11 @@ func (r *revision) take(ctx context.Context, p passenger) (*pod, error) {
 	}
 	defer r.room.leave(w.cost)
 	p.waits(time.Until(w.until))
-	return r.wait(ctx, w)
+	pod, err := r.wait(ctx, w)
+	if err == nil && w.first {
+		p.wakes()
+	}
+	return pod, err
 }
 
 // queue lets a request wait, if there is room.
@@ -115,7 +124,8 @@ func (r *revision) queue(p passenger) (*waiter, error) {
 	if r.waiting.Len() >= maxHeld {
 		return nil, proxy.ErrFull
 	}
-	w := &waiter{pod: make(chan *pod, 1), until: p.since().Add(r.spec.timeout), cost: p.cost()}
+	since, cost := p.claim()
+	w := &waiter{pod: make(chan *pod, 1), until: since.Add(r.spec.timeout), cost: cost}
 	if err := r.room.enter(w.cost); err != nil {
 		return nil, err
 	}
@@ -146,6 +156,7 @@ func (r *revision) wait(ctx context.Context, w *waiter) (*pod, error) {
 	select {
 	case p := <-w.pod: // it was this request's turn in the same moment
 		if p != nil {
+			p.used = p.used && !w.first
 			r.giveBack(p)
 		}
 	default:
@@ -182,7 +193,9 @@ func (r *revision) admit() {
 			return
 		}
 		p.inFlight++
-		r.waiting.Remove(r.waiting.Front()).(*waiter).pod <- p
+		w := r.waiting.Remove(r.waiting.Front()).(*waiter)
+		w.first, p.used = !p.used, true
+		w.pod <- p
 	}
 }
 

@@ -55,9 +55,9 @@ func (h *heard) expect(t *testing.T, want ...string) {
 // rider is a passenger that weighs nothing.
 type rider time.Time
 
-func (r rider) since() time.Time  { return time.Time(r) }
-func (rider) cost() int64         { return 0 }
-func (rider) waits(time.Duration) {}
+func (r rider) claim() (time.Time, int64) { return time.Time(r), 0 }
+func (rider) waits(time.Duration)         {}
+func (rider) wakes()                      {}
 
 func riderNow() rider { return rider(time.Now()) }
 

@@ -205,7 +205,7 @@ func TestControllerGone(t *testing.T) {
 	w.loseStream()
 	go func() { held <- get(w.url, host) }() // nobody hears of it now
 	w.until("it is held too", func() bool {
-		return strings.Contains(get(w.health+"/metrics", ""), `activator_requests_held{namespace_name="`+w.namespace+`",revision_name="hello-00001"} 2`)
+		return strings.Contains(get(w.health+"/metrics", ""), `activator_requests_held{namespace_name="`+w.namespace+`",service_name="",configuration_name="",revision_name="hello-00001"} 2`)
 	})
 	w.stream.mend()
 	w.hears("held for hello-00001: 2")

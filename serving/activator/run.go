@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ type Config struct {
 	// Stream is the URL of the controller's stream, or unix: and the path of
 	// its socket.
 	Stream string
+	// Metrics, where there is one, is given the activator's numbers: it serves
+	// them for several parts of one process.
+	Metrics *proxy.Exposition
 	// StreamToken is the file with the token that the controller asks for;
 	// "" where it asks for none. Kubernetes renews such files.
 	StreamToken string
@@ -97,6 +101,7 @@ type activator struct {
 	roads   *roads
 	forward *forwarder
 	drain   proxy.Drain
+	metrics *proxy.Exposition
 	known   chan struct{} // closed when the first table is made
 	ready   atomic.Bool
 	log     *slog.Logger
@@ -107,7 +112,7 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &activator{watcher: w, known: make(chan struct{}), log: c.Log}
+	a := &activator{watcher: w, known: make(chan struct{}), metrics: cmp.Or(c.Metrics, &proxy.Exposition{}), log: c.Log}
 	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
 	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
 	a.client = stream.NewClient(c.Stream, func() []stream.Message { return a.roads.snapshot() }, c.Log)
@@ -118,6 +123,7 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 		}
 	}
 	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
+	a.metrics.Add(a.roads.writeMetrics)
 	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: c.Log}
 	return a, nil
 }
@@ -181,7 +187,7 @@ func (a *activator) health() http.Handler {
 			http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
 		}
 	})
-	mux.Handle("GET /metrics", a.roads.metrics())
+	mux.Handle("GET /metrics", a.metrics)
 	return mux
 }
 

@@ -279,9 +279,9 @@ func TestRun(t *testing.T) {
 	}
 
 	metrics := get(w.health+"/metrics", "") + "\n"
-	labels := fmt.Sprintf(`{namespace_name=%q,revision_name="hello-00001"`, w.namespace)
+	labels := fmt.Sprintf(`{namespace_name=%q,service_name="",configuration_name="",revision_name="hello-00001"`, w.namespace)
 	for _, want := range []string{
-		"activator_request_count" + labels + `,response_code_class="2xx"} 2`,
+		"activator_request_count" + labels + `,response_code="200",response_code_class="2xx"} 2`,
 		"activator_request_latencies_count" + labels + `,response_code_class="2xx"} 2`,
 		"activator_held_latencies_count" + labels + "} 1",
 		"activator_requests_held" + labels + "} 0",

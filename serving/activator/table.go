@@ -45,6 +45,8 @@ type revisionSpec struct {
 	timeout time.Duration // how long a request may wait, and then take to begin
 	h2c     bool          // the container speaks HTTP/2 without TLS
 	pods    []podSpec     // by name
+
+	service, configuration string // whose it is; "" where that is not known
 }
 
 // podSpec is a pod that may be asked whether it answers, as soon as it has an
@@ -86,7 +88,9 @@ func build(o objects) *table {
 }
 
 func specOf(r *servingv1.Revision) revisionSpec {
-	s := revisionSpec{timeout: defaultTimeout}
+	s := revisionSpec{
+		timeout: defaultTimeout, service: r.Labels[servingv1.ServiceLabel], configuration: r.Labels[servingv1.ConfigurationLabel],
+	}
 	if n := r.Spec.ContainerConcurrency; n != nil {
 		s.limit = int(*n)
 	}

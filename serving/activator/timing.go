@@ -42,29 +42,45 @@ func (r *revision) milestones(p *pod) milestones {
 	return p.reached
 }
 
+// step is one step of a pod, and how long it took.
+type step struct {
+	name string
+	took time.Duration
+}
+
+// steps are what the pod did while the request waited, of one whose response
+// begins now. Each step lasted since the one before it, the first since the
+// request came. What the pod had done before that, and what is not known, is
+// left out.
+func (t *trip) steps(now time.Time) []step {
+	var steps []step
+	m, last := t.revision.milestones(t.pod), t.arrived
+	for _, s := range [...]struct {
+		name string
+		at   time.Time
+	}{
+		{"decided", m.decided}, {"created", m.created}, {"sandbox", m.sandbox}, {"started", m.started}, {"listening", m.listening},
+	} {
+		if s.at.Before(last) || s.at.After(now) {
+			continue
+		}
+		steps = append(steps, step{s.name, s.at.Sub(last)})
+		last = s.at
+	}
+	return steps
+}
+
 // timing is a Server-Timing header's value for a request whose response begins
 // now: how long it waited for a pod, what the pod did meanwhile, and how long
-// the pod then took. Each step of the pod lasted since the one before it in the
-// header, the first since the request came. What the pod had done before that,
-// and what is not known, is left out.
+// the pod then took.
 func (t *trip) timing(now time.Time) string {
 	var b strings.Builder
 	write := func(name string, took time.Duration) {
 		fmt.Fprintf(&b, "%s;dur=%.2f, ", name, float64(took)/float64(time.Millisecond))
 	}
 	write("held", t.held)
-	m, last := t.revision.milestones(t.pod), t.arrived
-	for _, step := range [...]struct {
-		name string
-		at   time.Time
-	}{
-		{"decided", m.decided}, {"created", m.created}, {"sandbox", m.sandbox}, {"started", m.started}, {"listening", m.listening},
-	} {
-		if step.at.Before(last) || step.at.After(now) {
-			continue
-		}
-		write(step.name, step.at.Sub(last))
-		last = step.at
+	for _, s := range t.steps(now) {
+		write(s.name, s.took)
 	}
 	write("pod", now.Sub(t.arrived)-t.held)
 	return strings.TrimSuffix(b.String(), ", ") + fmt.Sprintf(";desc=%q", t.pod.name)

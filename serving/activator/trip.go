@@ -20,6 +20,7 @@ type trip struct {
 	pod      *pod      // nil while it has none
 	arrived  time.Time
 	waited   bool
+	cold     bool // it waited for its pod, and is the pod's first request
 	held     time.Duration
 	status   int // of the response; 0 while there is none
 	cancel   context.CancelCauseFunc
@@ -52,11 +53,8 @@ func (t *trip) alight() {
 	}
 }
 
-// since implements passenger.
-func (t *trip) since() time.Time { return t.entered }
-
-// cost implements passenger.
-func (t *trip) cost() int64 { return costOf(t.r) }
+// claim implements passenger.
+func (t *trip) claim() (since time.Time, cost int64) { return t.entered, costOf(t.r) }
 
 // waits implements passenger.
 func (t *trip) waits(left time.Duration) {
@@ -64,9 +62,13 @@ func (t *trip) waits(left time.Duration) {
 	t.body.Fetch(t.w, t.r, left)
 }
 
+// wakes implements passenger.
+func (t *trip) wakes() { t.cold = true }
+
 // board takes a pod, on another revision if the route moves on meanwhile.
 func (t *trip) board(ctx context.Context, roads *roads) error {
 	began := time.Now()
+	t.cold = false
 	for {
 		pod, err := t.revision.take(ctx, t)
 		if !errors.Is(err, errMoved) {

@@ -120,6 +120,16 @@ func (l *Loop) Decision(key types.NamespacedName) (Decision, bool) {
 	return d.last, true
 }
 
+// Spec is what the revision key asks of the autoscaler.
+func (l *Loop) Spec(key types.NamespacedName) Spec {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d, ok := l.revisions[key]; ok {
+		return d.revision.Spec
+	}
+	return Spec{}
+}
+
 // Receive implements stream.Receiver.
 func (l *Loop) Receive(source string, m stream.Message) {
 	key, changed := l.take(source, m, time.Now())

@@ -26,12 +26,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -56,7 +56,7 @@ type Config struct {
 	ProgressDeadline time.Duration
 	// DrainQuietPeriod is how long a pod that is to end must have been idle.
 	DrainQuietPeriod time.Duration
-	// HealthAddress is where /healthz and /readyz are served, if anywhere.
+	// HealthAddress, where there is one, answers /healthz, /readyz and /metrics.
 	HealthAddress string
 	Log           *slog.Logger
 }
@@ -68,6 +68,8 @@ type Controller struct {
 	answers *answers
 	scaler  *scaler
 	loop    *autoscaler.Loop
+	numbers *prometheus.Registry
+	log     *slog.Logger
 }
 
 var _ stream.Receiver = (*Controller)(nil)
@@ -84,21 +86,21 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	restConfig = rest.CopyConfig(restConfig)
 	restConfig.QPS = -1 // the server's own fairness limits us, not a constant
 	mgr, err := manager.New(restConfig, manager.Options{
-		Scheme:                 scheme,
-		Logger:                 logr.FromSlogHandler(cfg.Log.Handler()),
-		Cache:                  cacheOptions(cfg.Gateway != ""),
-		NewClient:              newClient,
-		Client:                 client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
-		Controller:             config.Controller{MaxConcurrentReconciles: reconcilesAtOnce, SkipNameValidation: new(true)},
-		Metrics:                metrics.Options{BindAddress: "0"},
-		HealthProbeBindAddress: cfg.HealthAddress,
+		Scheme:     scheme,
+		Logger:     logr.FromSlogHandler(cfg.Log.Handler()),
+		Cache:      cacheOptions(cfg.Gateway != ""),
+		NewClient:  newClient,
+		Client:     client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Controller: config.Controller{MaxConcurrentReconciles: reconcilesAtOnce, SkipNameValidation: new(true)},
+		Metrics:    metrics.Options{BindAddress: "0"}, // the health address has them
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
-	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler()}
+	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), log: cfg.Log}
 	c.loop = autoscaler.New(c.scaler.ring, cfg.Log)
 	c.scaler.decider = c.loop
+	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers)
 	if err := c.register(cfg); err != nil {
 		return nil, fmt.Errorf("registering the reconcilers: %w", err)
 	}
@@ -132,8 +134,7 @@ func (c *Controller) register(cfg Config) error {
 		(&tuning{mgr.GetClient(), events, c.scaler, logs}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
-		mgr.AddHealthzCheck("ping", healthz.Ping),
-		mgr.AddReadyzCheck("caches", c.synced),
+		c.serveHealth(cfg.HealthAddress),
 	)
 }
 

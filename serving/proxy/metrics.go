@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -59,9 +60,29 @@ func (h *Histogram) Write(w io.Writer, name, labels string) {
 // classes are the response code classes 1xx to 5xx, by their first digit.
 const classes = 5
 
-// Responses counts responses and how long they took, by the class of their
-// code. The zero Responses is ready for use.
-type Responses [classes]Histogram
+// codes are the response codes that are counted one by one: those that have a
+// name. A container may answer with any other, but not make a series of each.
+var codes = func() (all []int) {
+	for code := 100; code < 100*(classes+1); code++ {
+		if http.StatusText(code) != "" {
+			all = append(all, code)
+		}
+	}
+	return all
+}()
+
+// otherCode is the response code of all that have no name.
+const otherCode = "other"
+
+// Responses counts responses and how long they took, by their code. The zero
+// Responses is ready for use.
+type Responses struct {
+	took  [classes]Histogram
+	named [maxCodes]atomic.Uint64 // as codes
+}
+
+// maxCodes is as many as codes has, or more.
+const maxCodes = 64
 
 // Observe counts a response. Status 0 means that there was none.
 func (r *Responses) Observe(status int, took time.Duration) {
@@ -69,36 +90,40 @@ func (r *Responses) Observe(status int, took time.Duration) {
 	if class < 1 || class > classes {
 		class = classes
 	}
-	r[class-1].Observe(took)
+	r.took[class-1].Observe(took)
+	if i, ok := slices.BinarySearch(codes, status); ok {
+		r.named[i].Add(1)
+	}
 }
 
 // WriteCounts writes how many there were as name{labels}.
 func (r *Responses) WriteCounts(w io.Writer, name, labels string) {
-	for class := range r {
-		if n := r[class].Count(); n > 0 {
-			fmt.Fprintf(w, "%s{%s,response_code_class=\"%dxx\"} %d\n", name, labels, class+1, n)
+	var named [classes]uint64
+	for i, code := range codes {
+		if n := r.named[i].Load(); n > 0 {
+			named[code/100-1] += n
+			writeCount(w, name, labels, strconv.Itoa(code), code/100, n)
+		}
+	}
+	for class := range r.took {
+		if n := r.took[class].Count(); n > named[class] {
+			writeCount(w, name, labels, otherCode, class+1, n-named[class])
 		}
 	}
 }
 
+func writeCount(w io.Writer, name, labels, code string, class int, n uint64) {
+	fmt.Fprintf(w, "%s{%s,response_code=%q,response_code_class=\"%dxx\"} %d\n", name, labels, code, class, n)
+}
+
 // WriteLatencies writes how long they took as name{labels}.
 func (r *Responses) WriteLatencies(w io.Writer, name, labels string) {
-	for class := range r {
-		r[class].Write(w, name, fmt.Sprintf("%s,response_code_class=\"%dxx\"", labels, class+1))
+	for class := range r.took {
+		r.took[class].Write(w, name, fmt.Sprintf("%s,response_code_class=\"%dxx\"", labels, class+1))
 	}
 }
 
 // Describe begins a metric: its kind is counter, gauge or histogram.
 func Describe(w io.Writer, name, kind, help string) {
 	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-}
-
-// Metrics serves what write writes, in Prometheus' text format. That is
-// simple enough to be written by hand, which spares every pod a client
-// library. Reading changes nothing: any number of readers see the same.
-func Metrics(write func(io.Writer)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		write(w)
-	})
 }

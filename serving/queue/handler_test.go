@@ -219,8 +219,8 @@ func TestMetrics(t *testing.T) {
 	text := metrics.Body.String()
 	const labels = `namespace_name="default",service_name="",configuration_name="",revision_name="r",pod_name=""`
 	for _, want := range []string{
-		`revision_request_count{` + labels + `,response_code_class="2xx"} 2`,
-		`revision_request_count{` + labels + `,response_code_class="4xx"} 1`,
+		`revision_request_count{` + labels + `,response_code="200",response_code_class="2xx"} 2`,
+		`revision_request_count{` + labels + `,response_code="418",response_code_class="4xx"} 1`,
 		`revision_request_latencies_bucket{` + labels + `,response_code_class="2xx",le="+Inf"} 2`,
 		`revision_request_latencies_count{` + labels + `,response_code_class="4xx"} 1`,
 		`revision_queue_depth{` + labels + `} 0`,

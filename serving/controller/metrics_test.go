@@ -1,0 +1,110 @@
+package controller
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// numbers are the lines of the namespace in what the controller exposes.
+func (r *running) numbers() string {
+	r.Helper()
+	w := httptest.NewRecorder()
+	r.controller.health().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	var ours strings.Builder
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.Contains(line, r.namespace) {
+			ours.WriteString(line)
+		}
+	}
+	return ours.String()
+}
+
+// tells waits until the controller exposes want, or does not any more.
+func (r *running) tells(want string, does bool) {
+	r.Helper()
+	for strings.Contains(r.numbers(), want) != does {
+		select {
+		case <-r.ctx.Done():
+			r.Fatalf("%s: not %t of\n%s", want, does, r.numbers())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// TestMetrics has a revision with a pod that comes, answers, and goes with it.
+func TestMetrics(t *testing.T) {
+	r := run(t, "")
+	svc := r.hello()
+	pod := r.pod("hello-00001")
+	labels := fmt.Sprintf(`{configuration_name="hello",namespace_name=%q,revision_name="hello-00001",service_name="hello"} `, r.namespace)
+	r.tells("autoscaler_pending_pods"+labels+"1\n", true)
+	r.tells("autoscaler_desired_pods"+labels+"1\n", true)
+	r.answers(pod)
+	r.tells("autoscaler_actual_pods"+labels+"1\n", true)
+	for _, want := range []string{
+		"autoscaler_requested_pods" + labels + "1\n", "autoscaler_not_ready_pods" + labels + "0\n",
+		"autoscaler_pending_pods" + labels + "0\n", "autoscaler_terminating_pods" + labels + "0\n",
+		"autoscaler_panic_mode" + labels + "0\n", "autoscaler_target_concurrency_per_pod" + labels + "70\n",
+		"autoscaler_stable_request_concurrency" + labels + "0\n", "autoscaler_excess_burst_capacity" + labels,
+	} {
+		r.tells(want, true)
+	}
+	if got := r.numbers(); strings.Contains(got, "requests_per_second") {
+		t.Errorf("a revision that is scaled by concurrency has requests a second:\n%s", got)
+	}
+	rev := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Name: "hello-00001", Namespace: r.namespace}}
+	if err := r.Delete(r.ctx, svc); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Delete(r.ctx, rev); err != nil {
+		t.Fatal(err)
+	}
+	r.tells(`revision_name="hello-00001"`, false)
+}
+
+func TestCountPods(t *testing.T) {
+	now := metav1.NewTime(noon)
+	pod := func(name string, phase corev1.PodPhase, ending bool) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{servingv1.RevisionUIDLabel: "a"}}}
+		p.Status.Phase = phase
+		if ending {
+			p.DeletionTimestamp = &now
+		}
+		return p
+	}
+	counts := countPods([]corev1.Pod{
+		pod("answers", corev1.PodRunning, false), pod("silent", corev1.PodRunning, false), pod("silent", corev1.PodRunning, false),
+		pod("new", corev1.PodPending, false), pod("unseen", "", false), pod("answers", corev1.PodRunning, true),
+		pod("failed", corev1.PodFailed, false), pod("failed", corev1.PodFailed, true), pod("over", corev1.PodSucceeded, false),
+	}, func(p *corev1.Pod) bool { return p.Name == "answers" })
+	want := podCounts{alive: 5, answering: 1, silent: 2, pending: 2, ending: 1}
+	if got := counts[types.UID("a")]; got != want || len(counts) != 1 {
+		t.Errorf("got %+v of %d revisions, want %+v", got, len(counts), want)
+	}
+}
+
+// TestHealth asks for what kubelet and a reader of numbers ask for.
+func TestHealth(t *testing.T) {
+	r := run(t, "")
+	r.pod(r.hello().Name + "-00001")
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/other": 404} {
+		w := httptest.NewRecorder()
+		r.controller.health().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if got := r.numbers(); got == "" {
+		t.Error("no numbers")
+	}
+}
