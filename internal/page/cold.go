@@ -32,7 +32,7 @@ type coldPhase struct {
 }
 
 // phaseOrder is the order in which the phases of a cold start come.
-var phaseOrder = []string{"decided", "created", "sandbox", "started", "listening", "pod"}
+var phaseOrder = []string{"decided", "created", "sandbox", "started", "listening", "first_byte"}
 
 // coldStarts finds cold starts in how the histograms grow.
 type coldStarts struct {
@@ -80,8 +80,8 @@ func (c *coldStarts) take(at time.Time, families map[string]*dto.MetricFamily) b
 	return len(grown) > 0
 }
 
-// rank sorts phases; one that is not known comes before all, as a whole does
-// before its parts.
+// rank sorts phases; one that is none of the parts is the whole, and comes
+// first.
 func rank(phase string) int { return slices.Index(phaseOrder, phase) }
 
 func coldCounts(families map[string]*dto.MetricFamily) map[coldKey]coldCount {

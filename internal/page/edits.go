@@ -25,6 +25,7 @@ const (
 
 // edit is one save's way to a live revision, or to what stopped it.
 type edit struct {
+	ID       int           `json:"id"` // its number, which it keeps
 	Began    time.Time     `json:"began"`
 	Service  string        `json:"service"`
 	Revision string        `json:"revision,omitempty"`
@@ -41,8 +42,9 @@ func (e *edit) open() bool { return e.Outcome == building || e.Outcome == starti
 
 // edits makes edits of events, which come in their order.
 type edits struct {
-	all []edit
-	now map[string]int // by service: the edit in hand, as an index of all
+	all   []edit
+	now   map[string]int // by service: the edit in hand, as an index of all
+	begun int            // that there ever were
 }
 
 // take says whether e concerns an edit.
@@ -103,7 +105,8 @@ func (s *edits) begin(e event.Event) {
 		s.forget()
 	}
 	s.now[e.Service] = len(s.all)
-	s.all = append(s.all, edit{Began: e.Time, Service: e.Service, Outcome: building, Files: e.Files})
+	s.begun++
+	s.all = append(s.all, edit{ID: s.begun, Began: e.Time, Service: e.Service, Outcome: building, Files: e.Files})
 }
 
 // of is the edit in hand of e's service; the history may begin in its middle.
@@ -148,7 +151,7 @@ func (s *edits) forget() {
 
 // last are the newest edits, newest first.
 func (s *edits) last() []edit {
-	out := slices.Clone(s.all[max(0, len(s.all)-mostEdits):])
+	out := append([]edit{}, s.all[max(0, len(s.all)-mostEdits):]...)
 	slices.Reverse(out)
 	return out
 }
@@ -172,6 +175,7 @@ func (s *Server) followEvents(ctx context.Context) {
 	}()
 	defer func() { <-followed }()
 	var all edits
+	s.hub.put("edits", all.last())
 	for {
 		select {
 		case e := <-events:

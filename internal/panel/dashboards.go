@@ -115,11 +115,19 @@ var coldStarts = Dashboard{
 	UID: "devbox-cold-starts", Title: "Cold Starts",
 	Text: "What the requests that woke a revision waited for.",
 	Rows: []Row{
-		{"Cold Starts", []Panel{
+		{"Overview", []Panel{
+			{Title: "Cold Starts in 15 Minutes", Kind: Stat, Unit: Number, Queries: []Query{
+				{Func: Increase, Metric: "activator_cold_start_latencies", Over: seldom, Match: whole, Legend: "cold starts"}}},
+			{Title: "Cold Start, Median", Kind: Stat, Unit: Milliseconds, Queries: []Query{
+				{Func: Quantile, Metric: "activator_cold_start_latencies", Quantile: 0.5, Match: whole, Legend: "p50"}}},
+			{Title: "Cold Start, Worst of Twenty", Kind: Stat, Unit: Milliseconds, Queries: []Query{
+				{Func: Quantile, Metric: "activator_cold_start_latencies", Quantile: 0.95, Match: whole, Legend: "p95"}}},
+		}},
+		{"Phases", []Panel{
 			{Title: "Mean Time by Phase", Text: "What one cold start takes, cut into its phases.", Kind: Stacked, Unit: Milliseconds, Queries: []Query{
-				{Func: Mean, Metric: "activator_cold_start_latencies", By: []string{"phase"}, Legend: "{{phase}}"}}},
+				{Func: Mean, Metric: "activator_cold_start_latencies", Match: parts, By: []string{"phase"}, Legend: "{{phase}}"}}},
 			{Title: "Time by Phase, Worst of Twenty", Kind: Graph, Unit: Milliseconds, Queries: []Query{
-				{Func: Quantile, Metric: "activator_cold_start_latencies", Quantile: 0.95, By: []string{"phase"}, Legend: "{{phase}}"}}},
+				{Func: Quantile, Metric: "activator_cold_start_latencies", Quantile: 0.95, Match: parts, By: []string{"phase"}, Legend: "{{phase}}"}}},
 		}},
 		{"Waiting", []Panel{
 			{Title: "Requests Held", Text: "Requests that wait because no pod has room for them.", Kind: Graph, Unit: Number, Queries: []Query{
@@ -131,6 +139,12 @@ var coldStarts = Dashboard{
 		}},
 	},
 }
+
+// A cold start's phases are its parts, and the whole.
+var (
+	whole = []Matcher{{"phase", Is, "total"}}
+	parts = []Matcher{{"phase", IsNot, "total"}}
+)
 
 // containers leaves out the kubelet's sums over a whole pod, and the pause.
 var containers = []Matcher{{"container", NotAlike, "|POD"}}

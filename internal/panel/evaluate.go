@@ -36,7 +36,7 @@ func (r *Ring) Evaluate(q Query, s Scope, times []time.Time) []Series {
 		all := r.counted(q, "", metric(q.Metric).within(s), times)
 		return named(q, divided(orZero(r.counted(q, "", q.matchers(s), times), all), all))
 	}
-	return named(q, r.counted(q, "", q.matchers(s), times))
+	return named(q, r.counted(q, q.suffix(), q.matchers(s), times))
 }
 
 // group is the sum of the series that are one in the labels that are kept.

@@ -88,8 +88,8 @@ type Func string
 // The functions.
 const (
 	Value    Func = "value"    // of a gauge, or a counter as it stands
-	Rate     Func = "rate"     // of a counter, each second, over the window
-	Increase Func = "increase" // of a counter, within the window
+	Rate     Func = "rate"     // of a counter, or of a histogram's number of observations, each second, over the window
+	Increase Func = "increase" // of the same, within the window
 	Quantile Func = "quantile" // of a histogram's observations
 	Mean     Func = "mean"     // of a histogram's observations
 	Ratio    Func = "ratio"    // of a counter's rate: the series of Match to all

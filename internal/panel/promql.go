@@ -11,7 +11,7 @@ import (
 func (q Query) PromQL(s Scope) string {
 	switch q.Func {
 	case Rate, Increase:
-		return q.sum(q.window(string(q.Func), "", q.matchers(s)))
+		return q.sum(q.window(string(q.Func), q.suffix(), q.matchers(s)))
 	case Quantile:
 		return fmt.Sprintf("histogram_quantile(%s, %s)", number(q.Quantile), q.sum(q.counted("_bucket", q.matchers(s)), "le"))
 	case Mean:
@@ -31,6 +31,14 @@ func (q Query) sum(of string, more ...string) string {
 		return "sum(" + of + ")"
 	}
 	return "sum by (" + by + ") (" + of + ")"
+}
+
+// suffix is of the series that Rate and Increase are taken of.
+func (q Query) suffix() string {
+	if metric(q.Metric).Type == Histogram {
+		return "_count"
+	}
+	return ""
 }
 
 // counted is a counter's rate, or the counter as it stands.

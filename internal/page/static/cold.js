@@ -3,7 +3,7 @@
 import {el, keyed, byId, text} from './dom.js';
 import {clock, show} from './format.js';
 
-const COLORS = {decided: 'p-notice', created: 'p-else', sandbox: 'p-pod', started: 'p-build', listening: 'p-push', pod: 'p-switch'};
+const COLORS = {decided: 'p-notice', created: 'p-else', sandbox: 'p-pod', started: 'p-build', listening: 'p-push', first_byte: 'p-switch'};
 
 const none = el('li', {class: 'empty'}, 'None seen since this page’s server began.');
 byId('cold').append(none);
@@ -15,8 +15,7 @@ export function showCold(starts) {
   if (!starts.length) list.append(none);
 }
 
-// fall is one cold start. A phase that is none of the parts is the whole, and
-// is said beside the name.
+// fall is one cold start. What is none of the parts is the whole.
 function fall(c) {
   const parts = c.phases.filter((p) => COLORS[p.name]);
   const whole = c.phases.find((p) => !COLORS[p.name]);
@@ -28,7 +27,7 @@ function fall(c) {
     bar.style.left = `${(100 * at) / most}%`;
     bar.style.width = `${(100 * p.took) / most}%`;
     at += p.took;
-    return [el('dt', {}, p.name), el('dd', {class: 'track', 'aria-hidden': 'true'}, bar), el('dd', {class: 'n'}, show(p.took, 'ms'))];
+    return [el('dt', {}, p.name.replace('_', ' ')), el('dd', {class: 'track', 'aria-hidden': 'true'}, bar), el('dd', {class: 'n'}, show(p.took, 'ms'))];
   });
   return el('li', {class: 'cold'},
     el('div', {class: 'head'}, el('span', {class: 'what'}, c.revision),

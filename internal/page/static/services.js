@@ -49,6 +49,7 @@ export class Services {
 
   tick({times, services, revisions}) {
     const had = this.times.length;
+    if (had && times[0] <= this.times[had - 1]) return; // it is in the history already
     this.times.push(times[0]);
     for (const name of new Set([...this.live.keys(), ...Object.keys(services)])) {
       const kept = this.live.get(name) ?? {};
