@@ -47,7 +47,7 @@ func (s *Server) handler(port int) http.Handler {
 
 	mux := http.NewServeMux()
 	mux.Handle("/api/", s.withToken(api))
-	mux.Handle("GET /", http.FileServerFS(files))
+	mux.Handle("/", readOnly(http.FileServerFS(files)))
 	return guarded(Names(port), mux)
 }
 
@@ -82,6 +82,18 @@ func (s *Server) withToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get(TokenHeader)), []byte(s.cfg.Token)) != 1 {
 			http.Error(w, "open the page by the address that `devbox ui` has printed", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readOnly refuses what a file cannot be asked.
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "the page's files can be read, and no more", http.StatusMethodNotAllowed)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -39,7 +39,6 @@ var quantities = []quantity{
 		Match: []panel.Matcher{{Label: "response_code_class", Op: panel.Is, Value: "5xx"}}}},
 	{"p50", latency(0.5)},
 	{"p95", latency(0.95)},
-	{"p99", latency(0.99)},
 	{"held", panel.Query{Func: panel.Value, Metric: "activator_requests_held", By: ofService}},
 	{"wanted", panel.Query{Func: panel.Value, Metric: "autoscaler_desired_pods", By: ofService}},
 	{"answer", panel.Query{Func: panel.Value, Metric: "autoscaler_actual_pods", By: ofService}},

@@ -26,8 +26,9 @@ export class Chart {
   // kind is graph, stacked or step; a title is said above it.
   constructor(title, {kind = 'graph', unit = 'number', height = 110, filled = false} = {}) {
     Object.assign(this, {title, kind, unit, height, filled, times: [], series: [], lines: []});
-    this.keys = el('span', {class: 'keys', hidden: true});
-    this.caption = el('figcaption', {}, el('span', {}, title));
+    this.heading = el('span', {}, title);
+    this.keys = el('div', {class: 'keys'});
+    this.caption = el('figcaption', {}, this.heading, this.keys);
     this.svg = svg('svg', {role: 'img', height});
     this.grid = [0, 1, 2].map(() => [svg('line', {class: 'grid'}), svg('text', {'text-anchor': 'end'})]);
     this.begin = svg('text', {'text-anchor': 'start'});
@@ -142,13 +143,14 @@ export class Chart {
   // say writes the values beside their names, and in words for who cannot see.
   say() {
     const i = this.at ?? this.times.length - 1;
-    set(this.cursor, {visibility: this.at == null ? 'hidden' : 'visible', x1: this.x?.(this.times[i]) ?? 0, x2: this.x?.(this.times[i]) ?? 0, y1: TOP, y2: this.height - BOTTOM});
-    text(this.caption.firstChild, this.at == null ? this.title : clock(this.times[i]));
-    const keys = this.series.slice(0, 8).map((s, n) => [s.name, show(s.values[i], this.unit), n]);
-    while (this.caption.children.length > keys.length + 1) this.caption.lastChild.remove();
-    keys.forEach(([name, value, n]) => {
-      let key = this.caption.children[n + 1];
-      if (!key) this.caption.append((key = el('span', {class: `key c${n % 8}`}, el('span'), el('b'))));
+    const x = this.at == null || !this.x ? 0 : this.x(this.times[i]);
+    set(this.cursor, {visibility: this.at == null ? 'hidden' : 'visible', x1: x, x2: x, y1: TOP, y2: this.height - BOTTOM});
+    text(this.heading, this.at == null ? this.title : `${this.title}, ${clock(this.times[i])}`);
+    const keys = this.series.slice(0, 8).map((s) => [s.name, show(s.values[i], this.unit)]);
+    while (this.keys.children.length > keys.length) this.keys.lastChild.remove();
+    keys.forEach(([name, value], n) => {
+      let key = this.keys.children[n];
+      if (!key) this.keys.append((key = el('span', {class: `key c${n % 8}`}, el('span'), el('b'))));
       text(key.firstChild, name);
       text(key.lastChild, value);
     });
@@ -161,6 +163,13 @@ function set(node, attributes) {
 }
 
 const axis = (v, unit) => (unit === 'percent' ? `${v * 100}%` : unit === 'bool' ? (v === 1 ? 'on' : v === 0 ? 'off' : '') : unit === 'ops' ? show(v, 'number') : show(v, unit).replace(' ', '\u200a'));
+
+// beginning is where to begin to draw: at the first value of any of the lists,
+// and no later than makes a chart of least times.
+export function beginning(times, lists, least) {
+  const first = times.findIndex((_, i) => lists.some((values) => values[i] != null));
+  return Math.max(0, Math.min(first < 0 ? Infinity : first, times.length - least));
+}
 
 // stack puts series one on the other.
 function stack(series) {

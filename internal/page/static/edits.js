@@ -46,7 +46,8 @@ class Edit {
     this.file.title = files.join('\n');
     text(this.took, e.duration ? took(e.duration) : '');
     text(this.time, clock(e.began));
-    const words = [e.error, ...(e.log ?? []).map((l) => `| ${l}`)].filter(Boolean).join('\n');
+    // Kubernetes takes the log's end into the reason too.
+    const words = [e.log?.length ? e.error?.split('\n')[0] : e.error, ...(e.log ?? []).map((l) => `| ${l}`)].filter(Boolean).join('\n');
     this.words.hidden = !words;
     text(this.words, words);
     this.hint.hidden = !e.hint;

@@ -36,7 +36,7 @@ function banner(...words) {
 // standing says whether what is shown is of now.
 function standing(ended) {
   const live = byId('live');
-  live.className = `live ${ended || (box && !box.here) ? 'off' : box ? 'on' : ''}`;
+  live.className = `standing ${ended || (box && !box.here) ? 'off' : box ? 'on' : ''}`;
   byId('main').classList.toggle('stale', Boolean(ended || (box && !box.here)));
   if (ended) {
     text(live, 'ended');

@@ -4,9 +4,10 @@
 import {get} from './api.js';
 import {el, byId, options, text} from './dom.js';
 import {show} from './format.js';
-import {Chart} from './chart.js';
+import {Chart, beginning} from './chart.js';
 
 const EVERY = 5000;
+const LEAST = 24; // values of a chart, two minutes
 
 export class Panels {
   constructor() {
@@ -96,7 +97,11 @@ function stat(p) {
   const value = el('p', {class: 'value'});
   return {
     node: el('section', {class: 'card panel', 'aria-label': p.title}, el('h3', {}, p.title), value, about(p), queries(p)),
-    show: (_, {series, unit}) => text(value, show(series[0]?.values.at(-1), unit)),
+    show(_, {series, unit}) {
+      const now = series[0]?.values.at(-1);
+      text(value, now == null ? 'none' : show(now, unit));
+      value.classList.toggle('none', now == null);
+    },
   };
 }
 
@@ -104,7 +109,10 @@ function graph(p) {
   const chart = new Chart(p.title, {kind: p.kind === 'stacked' ? 'stacked' : p.unit === 'number' && /pod/i.test(p.title) ? 'step' : 'graph', unit: p.unit, height: 150});
   return {
     node: el('section', {class: 'card panel'}, chart.node, about(p), queries(p)),
-    show: (times, {series}) => chart.draw(times, series),
+    show(times, {series}) {
+      const from = beginning(times, series.map((s) => s.values), LEAST);
+      chart.draw(times.slice(from), series.map((s) => ({...s, values: s.values.slice(from)})));
+    },
     gone: () => chart.gone(),
   };
 }

@@ -2,10 +2,11 @@
 
 import {el, keyed, text} from './dom.js';
 import {show, ago, short} from './format.js';
-import {Chart} from './chart.js';
+import {Chart, beginning} from './chart.js';
 import {changeTraffic, splitTraffic, sendRequest} from './dialogs.js';
 
 const MOST = 300; // values of a chart, ten minutes
+const LEAST = 60;
 
 export class Services {
   constructor(node) {
@@ -70,8 +71,15 @@ export class Services {
     this.draw();
   }
 
+  // draw shows all there is, and of a time with nothing at its begin no more
+  // than makes two minutes.
   draw() {
-    for (const [name, card] of this.cards) card.draw(this.times, this.live.get(name) ?? {}, this.rates);
+    const from = beginning(this.times, [...this.live.values()].flatMap((kept) => Object.values(kept)), LEAST);
+    const times = this.times.slice(from);
+    for (const [name, card] of this.cards) {
+      const live = Object.fromEntries(Object.entries(this.live.get(name) ?? {}).map(([q, values]) => [q, values.slice(from)]));
+      card.draw(times, live, this.rates);
+    }
   }
 }
 
@@ -149,7 +157,7 @@ class Card {
   draw(times, live, rates) {
     const line = (name, quantity) => ({name, values: live[quantity] ?? times.map(() => null)});
     this.charts.rate.draw(times, [line('all', 'rate'), line('5xx', 'errors')]);
-    this.charts.latency.draw(times, [line('p50', 'p50'), line('p95', 'p95'), line('p99', 'p99')]);
+    this.charts.latency.draw(times, [line('p50', 'p50'), line('p95', 'p95')]);
     this.charts.pods.draw(times, [line('answer', 'answer'), line('wanted', 'wanted'), line('held', 'held')]);
     for (const [name, row] of this.rows) row.rate(rates[`${this.service.namespace}/${name}`]);
   }
@@ -163,7 +171,8 @@ class Row {
     this.tags = el('span');
     this.requests = el('td', {class: 'num rate'}, '–');
     this.pods = el('span', {class: 'pods'});
-    this.words = el('td', {class: 'words'});
+    this.said = el('span');
+    this.words = el('td', {class: 'words'}, this.said);
     this.old = el('td', {class: 'num dim'});
     this.button = el('button', {type: 'button', class: 'small', onclick: () => route(service(), this.revision)}, '');
     this.node = el('tr', {},
@@ -183,8 +192,9 @@ class Row {
       this.tags.replaceChildren(...(r.tags ?? []).map((t) => el('span', {class: 'tag'}, t)));
     }
     this.pods.replaceChildren(...r.pods.map((p) => el('span', {class: kind(p.words), title: `${short(p.name)}: ${p.words}`})),
-      el('small', {}, r.answer === r.wanted ? `${r.answer}` : `${r.answer} of ${r.wanted}`));
-    text(this.words, r.words);
+      el('small', {}, r.answer !== r.wanted ? `${r.answer} of ${r.wanted}` : r.answer ? `${r.answer}` : 'none'));
+    text(this.said, r.words);
+    this.said.title = r.words;
     this.words.classList.toggle('bad', r.ready === 'False');
     const s = this.service();
     const alone = r.percent === 100;
