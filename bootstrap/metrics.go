@@ -71,6 +71,20 @@ func (b *Box) Metrics(ctx context.Context) (map[string]*dto.MetricFamily, error)
 	return all, nil
 }
 
+// TellLoop hands the box what a session has counted, in Prometheus' text
+// format, to be served with the box's own numbers until a minute after the last
+// word.
+func (b *Box) TellLoop(ctx context.Context, numbers []byte) error {
+	part := b.metricParts()[0]
+	if b.Engine != engineEmbedded {
+		part = "controller"
+	}
+	if _, err := b.ask(ctx, part, http.MethodPut, "loop", numbers); err != nil {
+		return fmt.Errorf("telling box %s what was counted: %w", b.Name, err)
+	}
+	return nil
+}
+
 // ask makes a request of a part's address for numbers and returns the answer.
 func (b *Box) ask(ctx context.Context, part, method, path string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, metricsPatience)

@@ -129,7 +129,7 @@ func (e *Engine) Kubeconfig() string { return e.server.Kubeconfig() }
 func (e *Engine) StartRegistry(ctx context.Context) error {
 	address := loopback(e.RegistryPort)
 	return e.listen(ctx, "the registry", address, func(life context.Context) error {
-		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(e.Dir, "registry"), Log: e.log})
+		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(e.Dir, "registry"), Metrics: &e.metrics, Log: e.log})
 	})
 }
 
@@ -160,7 +160,7 @@ func (e *Engine) StartNode(ctx context.Context) (runner.Isolation, error) {
 	e.parts.start(ctx, "the node", func(life context.Context) error {
 		err := node.Run(life, node.Config{
 			Name: e.Name, REST: e.REST(), Runner: r, Dir: filepath.Join(e.Dir, "node"),
-			TLS: e.server.KubeletTLS(), Log: e.log, Ready: func() { close(ready) },
+			TLS: e.server.KubeletTLS(), Metrics: &e.metrics, Log: e.log, Ready: func() { close(ready) },
 		})
 		return errors.Join(err, r.Close())
 	})
@@ -189,7 +189,7 @@ func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
 	e.parts.start(ctx, "the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
 	e.parts.start(ctx, "the controller", ctrl.Run)
 	e.metrics.Add(ctrl.WriteMetrics)
-	if err := e.startMetrics(ctx); err != nil {
+	if err := e.startMetrics(ctx, ctrl.Loop()); err != nil {
 		return err
 	}
 	address := loopback(e.HTTPPort)
@@ -205,9 +205,10 @@ const metricsLimit = time.Second
 
 // startMetrics serves the numbers of all parts together, which on kind each
 // serves by itself.
-func (e *Engine) startMetrics(ctx context.Context) error {
+func (e *Engine) startMetrics(ctx context.Context, loop http.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", &e.metrics)
+	mux.Handle("PUT /loop", loop)
 	address := loopback(e.MetricsPort)
 	return e.listen(ctx, "the metrics", address, func(life context.Context) error {
 		listener, err := (&net.ListenConfig{}).Listen(life, "tcp", address)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/tally"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
@@ -72,6 +73,8 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 		return classify(codeFailure, err, "")
 	}
 	defer end()
+	counted := tally.New()
+	config.Events = both(config.Events, counted.Take)
 	box, err := bootstrap.Up(ctx, config)
 	if err != nil {
 		return classify(codeCluster, d.cut(ctx, err), d.command("doctor"))
@@ -83,6 +86,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	settle()
 	watched, stop := box.Watch(ctx)
 	defer stop()
+	defer tellLoop(watched, box, counted)()
 	err = watcher.Run(watched, watcher.Config{
 		Targets:  targets,
 		Registry: box.Registry(),

@@ -124,6 +124,9 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	}
 	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
 	a.metrics.Add(a.roads.writeMetrics)
+	if c.Metrics == nil {
+		a.metrics.Add(proxy.WriteProcess)
+	}
 	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: c.Log}
 	return a, nil
 }

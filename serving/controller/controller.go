@@ -69,6 +69,8 @@ type Controller struct {
 	scaler  *scaler
 	loop    *autoscaler.Loop
 	numbers *prometheus.Registry
+	names   metricNames
+	session loopNumbers
 	log     *slog.Logger
 }
 
@@ -100,7 +102,7 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), log: cfg.Log}
 	c.loop = autoscaler.New(c.scaler.ring, cfg.Log)
 	c.scaler.decider = c.loop
-	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers)
+	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers, &c.names)
 	if err := c.register(cfg); err != nil {
 		return nil, fmt.Errorf("registering the reconcilers: %w", err)
 	}
@@ -126,12 +128,12 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, logs),
+			fleet:    newFleet(mgr.GetClient(), events, queue, logs, &c.names),
 			events:   events,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
-		(&tuning{mgr.GetClient(), events, c.scaler, logs}).register(mgr),
+		(&tuning{mgr.GetClient(), events, c.scaler, logs, &c.names}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		c.serveHealth(cfg.HealthAddress),

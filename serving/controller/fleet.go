@@ -33,13 +33,14 @@ type fleet struct {
 	events events.EventRecorder
 	queue  desired.Queue
 	logs   *requestLogs
+	names  *metricNames
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, logs *requestLogs) *fleet {
-	return &fleet{c, events, queue, logs, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, logs *requestLogs, names *metricNames) *fleet {
+	return &fleet{c, events, queue, logs, names, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -117,9 +118,10 @@ func (f *fleet) sidecar(ctx context.Context) (desired.Queue, error) {
 	if err != nil {
 		return desired.Queue{}, err
 	}
-	log, _ := f.logs.take(cm.Data) // tuning says what is wrong with it
+	log, _ := f.logs.take(cm.Data)    // tuning says what is wrong with it,
+	names, _ := f.names.take(cm.Data) // and with this
 	queue := f.queue
-	queue.LogTemplate, queue.LogProbes = log.Template, log.Probes
+	queue.LogTemplate, queue.LogProbes, queue.OTelMetrics = log.Template, log.Probes, names.Requests
 	return queue, nil
 }
 

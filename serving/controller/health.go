@@ -33,7 +33,7 @@ func (c *Controller) serveHealth(address string) error {
 	})
 }
 
-// health answers kubelet, and whoever reads numbers.
+// health answers kubelet, and whoever reads numbers or has some.
 func (c *Controller) health() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
@@ -42,9 +42,14 @@ func (c *Controller) health() http.Handler {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
+	mux.Handle("PUT /loop", c.Loop())
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		c.WriteMetrics(w)
 	})
 	return mux
 }
+
+// Loop takes what a session of `devbox up` has counted, to be served with the
+// controller's own numbers.
+func (c *Controller) Loop() http.Handler { return &c.session }

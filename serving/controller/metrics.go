@@ -17,10 +17,10 @@ import (
 )
 
 // WriteMetrics writes the controller's numbers in Prometheus' text format:
-// those of controller-runtime and those of every revision. docs/metrics.md
-// says what each means.
+// those of controller-runtime, those of every revision, and what a session of
+// `devbox up` has counted. docs/metrics.md says what each means.
 func (c *Controller) WriteMetrics(w io.Writer) {
-	families, err := prometheus.Gatherers{metrics.Registry, c.numbers}.Gather()
+	families, err := prometheus.Gatherers{metrics.Registry, c.numbers, &c.session}.Gather()
 	if err != nil {
 		c.log.Warn("some metrics are left out", "error", err) // the others are right
 	}
@@ -33,9 +33,9 @@ func (c *Controller) WriteMetrics(w io.Writer) {
 }
 
 // newNumbers is a registry of what c knows of revisions.
-func newNumbers(c client.Reader, loop *autoscaler.Loop, answers *answers) *prometheus.Registry {
+func newNumbers(c client.Reader, loop *autoscaler.Loop, answers *answers, names *metricNames) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&revisionNumbers{c, loop, answers})
+	registry.MustRegister(&revisionNumbers{c, loop, answers, names})
 	return registry
 }
 
@@ -45,42 +45,47 @@ type revisionNumbers struct {
 	cache   client.Reader
 	loop    *autoscaler.Loop
 	answers *answers
+	names   *metricNames
 }
 
-// gauges are the numbers of one revision, by what makes them.
-var gauges = struct {
-	desired, requested, actual, notReady, pending, terminating,
-	stableConcurrency, panicConcurrency, targetConcurrency,
-	stableRPS, panicRPS, targetRPS, excessBurst, panicking *prometheus.Desc
-}{
-	desired:           gauge("autoscaler_desired_pods", "Pods that the autoscaler wants."),
-	requested:         gauge("autoscaler_requested_pods", "Pods that there are, ready or not, and that are not to end."),
-	actual:            gauge("autoscaler_actual_pods", "Pods that answer."),
-	notReady:          gauge("autoscaler_not_ready_pods", "Pods that run and do not answer."),
-	pending:           gauge("autoscaler_pending_pods", "Pods that do not run yet."),
-	terminating:       gauge("autoscaler_terminating_pods", "Pods that are about to end."),
-	stableConcurrency: gauge("autoscaler_stable_request_concurrency", "Average of requests in flight over the stable window."),
-	panicConcurrency:  gauge("autoscaler_panic_request_concurrency", "Average of requests in flight over the panic window."),
-	targetConcurrency: gauge("autoscaler_target_concurrency_per_pod", "Requests in flight that each pod is meant to have."),
-	stableRPS:         gauge("autoscaler_stable_requests_per_second", "Average of requests a second over the stable window."),
-	panicRPS:          gauge("autoscaler_panic_requests_per_second", "Average of requests a second over the panic window."),
-	targetRPS:         gauge("autoscaler_target_requests_per_second", "Requests a second that each pod is meant to have."),
-	excessBurst:       gauge("autoscaler_excess_burst_capacity", "Requests beyond the target burst capacity that pods could take; negative is a lack."),
-	panicking:         gauge("autoscaler_panic_mode", "1 where the autoscaler is in a panic, otherwise 0."),
+// gauge is a number of a revision, with its classic name and that which
+// OpenTelemetry's exporter for Prometheus gives to upstream's since 1.19.
+type gauge struct{ classic, otel *prometheus.Desc }
+
+func newGauge(classic, otel, help string) gauge {
+	return gauge{
+		prometheus.NewDesc("autoscaler_"+classic, help, []string{"namespace_name", "service_name", "configuration_name", "revision_name"}, nil),
+		prometheus.NewDesc("kn_revision_"+otel, help, []string{"k8s_namespace_name", "kn_service_name", "kn_configuration_name", "kn_revision_name"}, nil),
+	}
 }
 
-func gauge(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, []string{"namespace_name", "service_name", "configuration_name", "revision_name"}, nil)
-}
+var (
+	desiredPods     = newGauge("desired_pods", "pods_desired", "Pods that the autoscaler wants.")
+	requestedPods   = newGauge("requested_pods", "pods_requested", "Pods that there are, ready or not, and that are not to end.")
+	actualPods      = newGauge("actual_pods", "pods_count", "Pods that answer.")
+	notReadyPods    = newGauge("not_ready_pods", "pods_not_ready_count", "Pods that run and do not answer.")
+	pendingPods     = newGauge("pending_pods", "pods_pending_count", "Pods that do not run yet.")
+	terminatingPods = newGauge("terminating_pods", "pods_terminating_count", "Pods that are about to end.")
+
+	stableConcurrency = newGauge("stable_request_concurrency", "concurrency_stable", "Average of requests in flight over the stable window.")
+	panicConcurrency  = newGauge("panic_request_concurrency", "concurrency_panic", "Average of requests in flight over the panic window.")
+	targetConcurrency = newGauge("target_concurrency_per_pod", "concurrency_target", "Requests in flight that each pod is meant to have.")
+	stableRPS         = newGauge("stable_requests_per_second", "rps_stable", "Average of requests a second over the stable window.")
+	panicRPS          = newGauge("panic_requests_per_second", "rps_panic", "Average of requests a second over the panic window.")
+	targetRPS         = newGauge("target_requests_per_second", "rps_target", "Requests a second that each pod is meant to have.")
+
+	excessBurst = newGauge("excess_burst_capacity", "capacity_excess", "Requests beyond the target burst capacity that pods could take; negative is a lack.")
+	panicMode   = newGauge("panic_mode", "panic_mode", "1 where the autoscaler is in a panic, otherwise 0.")
+)
 
 // Describe implements prometheus.Collector.
 func (n *revisionNumbers) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		gauges.desired, gauges.requested, gauges.actual, gauges.notReady, gauges.pending, gauges.terminating,
-		gauges.stableConcurrency, gauges.panicConcurrency, gauges.targetConcurrency,
-		gauges.stableRPS, gauges.panicRPS, gauges.targetRPS, gauges.excessBurst, gauges.panicking,
+	for _, g := range []gauge{
+		desiredPods, requestedPods, actualPods, notReadyPods, pendingPods, terminatingPods,
+		stableConcurrency, panicConcurrency, targetConcurrency, stableRPS, panicRPS, targetRPS, excessBurst, panicMode,
 	} {
-		to <- d
+		to <- g.classic
+		to <- g.otel
 	}
 }
 
@@ -97,44 +102,45 @@ func (n *revisionNumbers) Collect(to chan<- prometheus.Metric) {
 	if n.cache.List(ctx, &revisions, client.UnsafeDisableDeepCopy) != nil || n.cache.List(ctx, &pods, client.UnsafeDisableDeepCopy) != nil {
 		return
 	}
-	counts := countPods(pods.Items, n.answers.of)
+	counts, otel := countPods(pods.Items, n.answers.of), n.names.otel()
 	for i := range revisions.Items {
 		rev := &revisions.Items[i]
-		n.collect(rev, counts[rev.UID], func(d *prometheus.Desc, value float64) {
-			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value,
-				rev.Namespace, rev.Labels[servingv1.ServiceLabel], rev.Labels[servingv1.ConfigurationLabel], rev.Name)
+		n.collect(rev, counts[rev.UID], func(g gauge, value float64) {
+			labels := []string{rev.Namespace, rev.Labels[servingv1.ServiceLabel], rev.Labels[servingv1.ConfigurationLabel], rev.Name}
+			to <- prometheus.MustNewConstMetric(g.classic, prometheus.GaugeValue, value, labels...)
+			if otel {
+				to <- prometheus.MustNewConstMetric(g.otel, prometheus.GaugeValue, value, labels...)
+			}
 		})
 	}
 }
 
-func (n *revisionNumbers) collect(rev *servingv1.Revision, pods podCounts, tell func(*prometheus.Desc, float64)) {
-	tell(gauges.requested, float64(pods.alive))
-	tell(gauges.actual, float64(pods.answering))
-	tell(gauges.notReady, float64(pods.silent))
-	tell(gauges.pending, float64(pods.pending))
-	tell(gauges.terminating, float64(pods.ending))
+func (n *revisionNumbers) collect(rev *servingv1.Revision, pods podCounts, tell func(gauge, float64)) {
+	tell(requestedPods, float64(pods.alive))
+	tell(actualPods, float64(pods.answering))
+	tell(notReadyPods, float64(pods.silent))
+	tell(pendingPods, float64(pods.pending))
+	tell(terminatingPods, float64(pods.ending))
 	key := client.ObjectKeyFromObject(rev)
 	d, ok := n.loop.Decision(key)
 	if !ok {
 		return // its reconciler has not come to it yet
 	}
-	tell(gauges.desired, float64(d.Want))
-	tell(gauges.excessBurst, float64(d.ExcessBurst))
+	tell(desiredPods, float64(d.Want))
+	tell(excessBurst, float64(d.ExcessBurst))
 	panicking := 0.0
 	if d.Panicking {
 		panicking = 1
 	}
-	tell(gauges.panicking, panicking)
+	tell(panicMode, panicking)
+	stable, panicky, target := stableConcurrency, panicConcurrency, targetConcurrency
 	spec := n.loop.Spec(key)
 	if spec.Metric == autoscaler.RPS {
-		tell(gauges.stableRPS, d.Stable)
-		tell(gauges.panicRPS, d.Panic)
-		tell(gauges.targetRPS, spec.Target)
-		return
+		stable, panicky, target = stableRPS, panicRPS, targetRPS
 	}
-	tell(gauges.stableConcurrency, d.Stable)
-	tell(gauges.panicConcurrency, d.Panic)
-	tell(gauges.targetConcurrency, spec.Target)
+	tell(stable, d.Stable)
+	tell(panicky, d.Panic)
+	tell(target, spec.Target)
 }
 
 // podCounts are a revision's pods by how they do. Alive are answering, silent

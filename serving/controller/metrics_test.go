@@ -62,6 +62,28 @@ func TestMetrics(t *testing.T) {
 	if got := r.numbers(); strings.Contains(got, "requests_per_second") {
 		t.Errorf("a revision that is scaled by concurrency has requests a second:\n%s", got)
 	}
+	// What a session has counted is beside it.
+	said := httptest.NewRequest(http.MethodPut, "/loop", strings.NewReader("devbox_loop_edits_total{service_name=\""+r.namespace+"\"} 3\n"))
+	r.controller.health().ServeHTTP(httptest.NewRecorder(), said)
+	r.tells(`devbox_loop_edits_total{service_name="`+r.namespace+`"} 3`, true)
+
+	// Upstream's newer names come and go as upstream's key says.
+	otel := fmt.Sprintf(`kn_revision_pods_count{k8s_namespace_name=%q,kn_configuration_name="hello",kn_revision_name="hello-00001",kn_service_name="hello"} 1`, r.namespace)
+	config := r.tune(observabilityConfig, map[string]string{"metrics-protocol": "prometheus", "request-metrics-protocol": "prometheus"})
+	r.tells(otel, true)
+	r.tells("autoscaler_actual_pods"+labels+"1\n", true)
+	r.edit(svc, "dev.local/hello:1")
+	if got := r.variable(r.pod("hello-00002"), "SERVING_REQUEST_METRICS_PROTOCOL"); got != "prometheus" {
+		t.Errorf("the pod's protocol is %q", got)
+	}
+	r.change(config, "metrics-protocol", "grpc")
+	if got := r.refused(config); !strings.Contains(got, `metrics-protocol: "grpc" must be prometheus or none`) {
+		t.Errorf("said of a protocol that there is not: %s", got)
+	}
+	r.tells(otel, true)
+	r.change(config, "metrics-protocol", "none")
+	r.tells("kn_revision_", false)
+
 	rev := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Name: "hello-00001", Namespace: r.namespace}}
 	if err := r.Delete(r.ctx, svc); err != nil {
 		t.Fatal(err)
@@ -70,6 +92,18 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.tells(`revision_name="hello-00001"`, false)
+}
+
+// variable is one of queue-proxy's in a pod.
+func (r *running) variable(p *corev1.Pod, name string) string {
+	for _, c := range p.Spec.Containers {
+		for _, e := range c.Env {
+			if c.Name == servingv1.QueueContainer && e.Name == name {
+				return e.Value
+			}
+		}
+	}
+	return ""
 }
 
 func TestCountPods(t *testing.T) {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -46,12 +47,35 @@ type requestLogs struct {
 // asked for when it was right.
 func (l *requestLogs) take(data map[string]string) (queue.RequestLog, error) {
 	log, err := queue.ParseRequestLog(data)
+	return takeRight(&l.last, log, err)
+}
+
+// metricNames is what config-observability asks of metrics: the controller
+// has them at once, a pod as they were when it was made.
+type metricNames struct {
+	last atomic.Pointer[queue.OTelNames] // that was right
+}
+
+// take is as that of requestLogs.
+func (n *metricNames) take(data map[string]string) (queue.OTelNames, error) {
+	names, err := queue.ParseOTelNames(data)
+	return takeRight(&n.last, names, err)
+}
+
+// otel says whether the controller's metrics have upstream's newer names too.
+func (n *metricNames) otel() bool {
+	names := n.last.Load()
+	return names != nil && names.Parts
+}
+
+// takeRight returns what was read, or the last that was right.
+func takeRight[T any](last *atomic.Pointer[T], read T, err error) (T, error) {
 	if err == nil {
-		l.last.Store(&log)
-	} else if last := l.last.Load(); last != nil {
-		log = *last
+		last.Store(&read)
+	} else if before := last.Load(); before != nil {
+		read = *before
 	}
-	return log, err
+	return read, err
 }
 
 // tuning hands the box's ConfigMaps to who acts on them, whenever they change.
@@ -60,6 +84,7 @@ type tuning struct {
 	events events.EventRecorder
 	scaler *scaler
 	logs   *requestLogs
+	names  *metricNames
 }
 
 func (t *tuning) register(mgr manager.Manager) error {
@@ -79,7 +104,9 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			return reconcile.Result{}, t.rescale(ctx)
 		}
 	case observabilityConfig:
-		_, err = t.logs.take(cm.Data)
+		_, notLogs := t.logs.take(cm.Data)
+		_, notNames := t.names.take(cm.Data)
+		err = errors.Join(notLogs, notNames)
 	}
 	if err != nil {
 		t.events.Eventf(cm, nil, corev1.EventTypeWarning, reasonInvalid, "Tune", "What was there before still holds: %v", err)

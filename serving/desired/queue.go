@@ -24,6 +24,8 @@ type Queue struct {
 	LogTemplate string
 	// LogProbes says that it writes of probes too.
 	LogProbes bool
+	// OTelMetrics says that its metrics have upstream's names since 1.19 too.
+	OTelMetrics bool
 }
 
 // queueUser is the user of our own images: nobody in particular.
@@ -93,6 +95,9 @@ func (q Queue) env(rev *servingv1.Revision) []corev1.EnvVar {
 		{Name: "SERVING_POD_IP", ValueFrom: field("status.podIP")},
 		{Name: "SERVING_READINESS_PROBE", Value: readinessProbe(serving)},
 		{Name: "DRAIN_QUIET_PERIOD", Value: q.DrainQuietPeriod.String()},
+	}
+	if q.OTelMetrics {
+		env = append(env, corev1.EnvVar{Name: "SERVING_REQUEST_METRICS_PROTOCOL", Value: "prometheus"})
 	}
 	return append(env, q.logEnv()...)
 }

@@ -41,19 +41,23 @@ func (h *Histogram) Count() (n uint64) {
 
 // Write writes h as name{labels}, and nothing where nothing was counted.
 func (h *Histogram) Write(w io.Writer, name, labels string) {
-	if h.Count() == 0 {
-		return
+	if h.Count() > 0 {
+		h.write(w, name, labels, 1)
 	}
+}
+
+// write writes h in units of so many milliseconds.
+func (h *Histogram) write(w io.Writer, name, labels string, unit float64) {
 	var sum uint64
 	for i := range h.buckets {
 		sum += h.buckets[i].Load()
 		bound := "+Inf"
 		if i < len(bounds) {
-			bound = strconv.FormatFloat(bounds[i], 'g', -1, 64)
+			bound = strconv.FormatFloat(bounds[i]/unit, 'g', -1, 64)
 		}
 		fmt.Fprintf(w, "%s_bucket{%s,le=%q} %d\n", name, labels, bound, sum)
 	}
-	fmt.Fprintf(w, "%s_sum{%s} %g\n", name, labels, float64(h.micros.Load())/1000)
+	fmt.Fprintf(w, "%s_sum{%s} %g\n", name, labels, float64(h.micros.Load())/1000/unit)
 	fmt.Fprintf(w, "%s_count{%s} %d\n", name, labels, sum)
 }
 
@@ -121,6 +125,19 @@ func (r *Responses) WriteLatencies(w io.Writer, name, labels string) {
 	for class := range r.took {
 		r.took[class].Write(w, name, fmt.Sprintf("%s,response_code_class=\"%dxx\"", labels, class+1))
 	}
+}
+
+// WriteSeconds writes how long all of them took as name{labels}, in seconds.
+func (r *Responses) WriteSeconds(w io.Writer, name, labels string) {
+	var all Histogram
+	for class := range r.took {
+		h := &r.took[class]
+		for i := range h.buckets {
+			all.buckets[i].Add(h.buckets[i].Load())
+		}
+		all.micros.Add(h.micros.Load())
+	}
+	all.write(w, name, labels, 1000)
 }
 
 // Describe begins a metric: its kind is counter, gauge or histogram.

@@ -40,6 +40,9 @@ type Config struct {
 	// LogProbes says that probes are requests to the log too.
 	LogProbes bool
 
+	// OTelMetrics says that metrics have upstream's names since 1.19 too.
+	OTelMetrics bool
+
 	// Labels name the revision in metrics and in the request log, PodIP the
 	// pod in the latter.
 	Labels Labels
@@ -74,6 +77,7 @@ func FromEnv(get func(string) string) (Config, error) {
 		DrainQuiet:         e.duration("DRAIN_QUIET_PERIOD", defaultQuiet),
 		RequestLogTemplate: get("SERVING_REQUEST_LOG_TEMPLATE"),
 		LogProbes:          get("SERVING_ENABLE_PROBE_REQUEST_LOG") == "true",
+		OTelMetrics:        get("SERVING_REQUEST_METRICS_PROTOCOL") == Prometheus,
 		PodIP:              get("SERVING_POD_IP"),
 		Labels: Labels{
 			Namespace:     get("SERVING_NAMESPACE"),

@@ -47,7 +47,7 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 		config:   c,
 		log:      log,
 		ready:    newReadiness(check, c.Probe, log),
-		metrics:  newMetrics(c.Labels),
+		metrics:  newMetrics(c),
 		requests: newRequestLog(c, log),
 	}
 	if c.Concurrency > 0 {
@@ -67,7 +67,7 @@ func newSidecar(c Config, log *slog.Logger) (*sidecar, error) {
 //  5. the queue is innermost, so that what it lets through is what the
 //     container has in hand.
 func (s *sidecar) handler() http.Handler {
-	h := s.queued(s.toContainer())
+	h := s.queued(s.inContainer(s.toContainer()))
 	h = s.measured(h)
 	h = s.drain.Handler(h)
 	h = s.probed(h)
@@ -128,6 +128,15 @@ func (s *sidecar) queued(next http.Handler) http.Handler {
 			return
 		}
 		defer s.breaker.Leave()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// inContainer counts the requests that the container is given.
+func (s *sidecar) inContainer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		defer func() { s.metrics.app.Observe(w.(*response).status, time.Since(began)) }()
 		next.ServeHTTP(w, r)
 	})
 }

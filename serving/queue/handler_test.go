@@ -218,16 +218,44 @@ func TestMetrics(t *testing.T) {
 	s.metrics.autometrics().ServeHTTP(metrics, nil)
 	text := metrics.Body.String()
 	const labels = `namespace_name="default",service_name="",configuration_name="",revision_name="r",pod_name=""`
+	if strings.Contains(text, "kn_") {
+		t.Errorf("names that nobody asked for in\n%s", text)
+	}
 	for _, want := range []string{
 		`revision_request_count{` + labels + `,response_code="200",response_code_class="2xx"} 2`,
 		`revision_request_count{` + labels + `,response_code="418",response_code_class="4xx"} 1`,
 		`revision_request_latencies_bucket{` + labels + `,response_code_class="2xx",le="+Inf"} 2`,
 		`revision_request_latencies_count{` + labels + `,response_code_class="4xx"} 1`,
+		`revision_app_request_count{` + labels + `,response_code="200",response_code_class="2xx"} 2`,
+		`revision_app_request_latencies_count{` + labels + `,response_code_class="4xx"} 1`,
 		`revision_queue_depth{` + labels + `} 0`,
 		`queue_requests_total{` + labels + `} 3`,
 		`queue_requests_in_flight{` + labels + `} 0`,
 	} {
 		if !strings.Contains(text, want+"\n") {
+			t.Errorf("missing %s in\n%s", want, text)
+		}
+	}
+}
+
+func TestOTelMetrics(t *testing.T) {
+	s, _ := start(t, Config{
+		Labels: Labels{Namespace: "default", Service: "s", Configuration: "c", Revision: "r", Pod: "p"}, OTelMetrics: true,
+		UserAddress: userServer(t, func(http.ResponseWriter, *http.Request) {}),
+	})
+	for range 3 {
+		s.handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	}
+	metrics := httptest.NewRecorder()
+	s.metrics.usermetrics(s.waiting).ServeHTTP(metrics, nil)
+	const labels = `k8s_namespace_name="default",kn_service_name="s",kn_configuration_name="c",kn_revision_name="r",k8s_pod_name="p"`
+	for _, want := range []string{
+		`kn_serving_queue_depth{` + labels + `} 0`,
+		`kn_serving_invocation_duration_seconds_bucket{` + labels + `,le="100"} 3`,
+		`kn_serving_invocation_duration_seconds_count{` + labels + `} 3`,
+		`revision_request_count{namespace_name="default",service_name="s",configuration_name="c",revision_name="r",pod_name="p",response_code="200",response_code_class="2xx"} 3`,
+	} {
+		if text := metrics.Body.String(); !strings.Contains(text, want+"\n") {
 			t.Errorf("missing %s in\n%s", want, text)
 		}
 	}

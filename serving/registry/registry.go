@@ -27,6 +27,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -49,10 +50,14 @@ const leave = 5 * time.Second
 // Config says where the registry answers and keeps its files.
 type Config struct {
 	Address       string // of the registry
-	HealthAddress string // of /healthz and /readyz; "" for none
+	HealthAddress string // of /healthz, /readyz and /metrics; "" for none
 	Root          string // the folder; made if it is not there
 	Keep          int    // images to keep of each repository; 0 means DefaultKeep
 	Log           *slog.Logger
+
+	// Metrics, where there is one, is given the registry's numbers: it serves
+	// them for several parts of one process.
+	Metrics *proxy.Exposition
 }
 
 // Run serves until ctx ends, then lets requests in flight finish.
@@ -61,16 +66,22 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	metrics := cmp.Or(cfg.Metrics, &proxy.Exposition{})
+	metrics.Add(handler.writeMetrics)
+	if cfg.Metrics == nil {
+		metrics.Add(proxy.WriteProcess)
+	}
 	health := http.NewServeMux()
 	ok := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 	health.HandleFunc("GET /healthz", ok)
 	health.HandleFunc("GET /readyz", ok)
+	health.Handle("GET /metrics", metrics)
 
 	var servers []proxy.Server
 	for _, s := range []struct {
 		address string
 		handler http.Handler
-	}{{cfg.Address, handler}, {cfg.HealthAddress, health}} {
+	}{{cfg.Address, handler.requests.counted(handler)}, {cfg.HealthAddress, health}} {
 		if s.address == "" {
 			continue
 		}
@@ -93,7 +104,7 @@ func New(root string, log *slog.Logger) (http.Handler, error) {
 	return open(root, DefaultKeep, log)
 }
 
-func open(root string, keep int, log *slog.Logger) (http.Handler, error) {
+func open(root string, keep int, log *slog.Logger) (*handler, error) {
 	blobs, err := newBlobs(root)
 	if err != nil {
 		return nil, fmt.Errorf("opening the registry's blobs: %w", err)
@@ -107,7 +118,7 @@ func open(root string, keep int, log *slog.Logger) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the registry's manifests: %w", err)
 	}
-	return &handler{reader: reader, records: records, uploads: newUploads(blobs)}, nil
+	return &handler{reader: reader, records: records, uploads: newUploads(blobs), blobs: blobs}, nil
 }
 
 // handler sends what writes to the files, and the rest to the reader.
@@ -115,7 +126,12 @@ type handler struct {
 	reader  http.Handler
 	records *records
 	uploads *uploads
+
+	blobs    *blobs
+	requests requests
 }
+
+func (h *handler) writeMetrics(w io.Writer) { h.requests.write(w, h.blobs) }
 
 // The names of OCI's distribution specification.
 const (

@@ -73,7 +73,9 @@ var arrows = []struct {
 	{"internal/panel", nil},
 	{"internal/patient", nil},
 	{"internal/tail", []string{"serving/api"}},
+	{"internal/tally", []string{"internal/event"}},
 	{"internal/terminal", []string{"internal/event"}},
+	{"internal/way", []string{"serving/proxy"}},
 	{"examples", nil},
 }
 

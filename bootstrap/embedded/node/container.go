@@ -88,16 +88,20 @@ func (c *container) wait(life context.Context) bool {
 // live is one life of the container: image, configuration, process, end. It
 // returns !ok if there was none, because life was done before.
 func (c *container) live(life, limit context.Context) (code int32, ok bool) {
+	numbers, began := &c.pod.node.numbers, time.Now()
 	image, ok := c.pull(life)
 	if !ok {
 		return 0, false
 	}
 	defer image.Release()
+	numbers.since(stepImage, began)
 	number := c.begin()
+	began = time.Now()
 	spec, ok := c.configure(life, image, number)
 	if !ok {
 		return 0, false
 	}
+	numbers.since(stepConfigure, began)
 	log, err := c.openLog(number)
 	if err != nil {
 		return c.failedToStart(err), true
@@ -105,6 +109,7 @@ func (c *container) live(life, limit context.Context) (code int32, ok bool) {
 	defer c.closeLog(log)
 	stdout, stderr := log.stream("stdout"), log.stream("stderr")
 	spec.Stdout, spec.Stderr = stdout, stderr
+	began = time.Now()
 	process, err := c.pod.node.runner.Start(life, spec)
 	if err != nil {
 		if life.Err() != nil {
@@ -112,6 +117,8 @@ func (c *container) live(life, limit context.Context) (code int32, ok bool) {
 		}
 		return c.failedToStart(err), true
 	}
+	numbers.since(stepProcess, began)
+	numbers.started.Add(1)
 	c.started(process, image, spec.Name)
 	c.watch(life, limit, process)
 	stdout.flush()

@@ -56,6 +56,7 @@ func (c *container) ended(process *runner.Process, number int32) int32 {
 
 // failedToStart says that there is no process, and why.
 func (c *container) failedToStart(err error) int32 {
+	c.pod.node.numbers.failed.Add(1)
 	now := metav1.Now()
 	c.update(func(s *corev1.ContainerStatus) {
 		keepLast(s)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
@@ -43,6 +44,8 @@ type Config struct {
 	// OneAddress has all pods share 127.0.0.1, each with ports of its own, as
 	// on machines that have no other loopback address.
 	OneAddress bool
+	// Metrics, if not nil, is given the node's numbers.
+	Metrics *proxy.Exposition
 	// Ready, if not nil, is called once, when the node takes pods.
 	Ready func()
 }
@@ -62,6 +65,9 @@ func Run(ctx context.Context, c Config) error {
 	endpoint, err := n.listen()
 	if err != nil {
 		return err
+	}
+	if c.Metrics != nil {
+		c.Metrics.Add(n.writeMetrics)
 	}
 	var running sync.WaitGroup
 	running.Go(endpoint.serve)
@@ -102,6 +108,7 @@ type node struct {
 	machine   machine
 	addresses *addresses
 	prober    prober
+	numbers   numbers
 
 	mu      sync.Mutex
 	pods    map[types.UID]*pod
