@@ -47,7 +47,7 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			}
 			defer kept.Close()
 			config := options.config(d.name, cmd.Flags())
-			config.Platform, config.Events = buildPlatform, event.Tee(reader.Show, kept.Show)
+			config.Platform, config.Events = buildPlatform, both(reader.Show, kept.Show)
 			if config.Command, err = d.boxProcess(); err != nil {
 				return err
 			}

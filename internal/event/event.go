@@ -73,12 +73,3 @@ func (s Sink) Emit(e Event) {
 	}
 	s(e)
 }
-
-// Tee is a sink that hands each event to all of sinks, in their order.
-func Tee(sinks ...Sink) Sink {
-	return func(e Event) {
-		for _, s := range sinks {
-			s(e)
-		}
-	}
-}
