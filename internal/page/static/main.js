@@ -61,7 +61,11 @@ async function follow() {
       await stream('/api/stream', {
         silence: 15000,
         open: () => standing(),
-        tell(name, value) { spoke = Date.now(); parts[name]?.(value); performance.mark?.(`first-${name}`); },
+        tell(name, value) {
+          spoke = Date.now();
+          parts[name]?.(value);
+          if (!performance.getEntriesByName(name).length) performance.mark(name); // when it was there first
+        },
       });
     } catch (error) {
       if (error instanceof Refused && error.status === 401) {
