@@ -60,7 +60,9 @@ func open(t *testing.T, program string) *browser {
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
 	b := &browser{t: t, ctx: ctx}
-	b.do(chromedp.EmulateViewport(1440, 900)) // starts it
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1440, 900)); err != nil { // starts it, for as long as ctx lasts
+		t.Fatal(err)
+	}
 	listened := make(chan struct{})
 	go func() {
 		defer close(listened)
