@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -91,7 +92,7 @@ func (s *Server) stays(ctx context.Context, box Box) error {
 			return err
 		}
 		if now.Identity != box.Identity {
-			return errors.New("the box was made anew")
+			return errors.New("it was made anew")
 		}
 		switch err := answers(ctx, box.REST); {
 		case err == nil:
@@ -120,21 +121,19 @@ func answers(ctx context.Context, config *rest.Config) error {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("the box does not answer: %w", cause(err))
+		return fmt.Errorf("its API server does not answer: %w", cause(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the box does not answer: %s", resp.Status)
+		return fmt.Errorf("its API server answers %s", resp.Status)
 	}
 	return nil
 }
 
-// cause is an error without the request that met it.
+// cause is what the system said, where it did, without who asked whom.
 func cause(err error) error {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(inner) {
-		if strings.Contains(err.Error(), "http") || strings.Contains(err.Error(), "dial") {
-			err = inner
-		}
+	if said, ok := errors.AsType[syscall.Errno](err); ok {
+		return said
 	}
 	return err
 }

@@ -25,6 +25,8 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) {
 	if m, ok := encode("history", s.history(time.Now())); ok {
 		out.send(m)
 	}
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
 	for {
 		if out.flush() != nil {
 			return
@@ -35,11 +37,17 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 			out.send(m)
+		case <-alive.C:
+			out.send(message{"alive", []byte("{}")})
 		case <-r.Context().Done():
 			return
 		}
 	}
 }
+
+// aliveEvery is how often a page is told that its server is there, where there
+// is nothing else to tell.
+const aliveEvery = 5 * time.Second
 
 // writeLimit is how long a page may take for what it is sent.
 const writeLimit = 10 * time.Second

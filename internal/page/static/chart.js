@@ -13,13 +13,14 @@ const svg = (tag, attributes) => {
 
 const LEFT = 38, RIGHT = 6, TOP = 6, BOTTOM = 16;
 
-// ceiling is the next round number, for the axis.
+// ceiling is the next round number, for the axis. What is counted has a whole
+// number in the middle.
 function ceiling(n, unit) {
   if (unit === 'percent' || unit === 'bool') return 1;
+  if (unit === 'number' && n <= 10) return Math.max(2, 2 * Math.ceil(n / 2));
   if (!(n > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(n));
-  const top = [1, 2, 2.5, 5, 10].map((m) => m * power).find((m) => m >= n * 1.02);
-  return unit === 'number' ? Math.max(top, 2) : top;
+  return [1, 2, 4, 6, 8, 10, 20].map((m) => m * power).find((m) => m >= n);
 }
 
 export class Chart {
@@ -58,15 +59,17 @@ export class Chart {
     if (!width) return;
     this.width = width;
     const stacked = this.kind === 'stacked' ? stack(this.series) : this.series.map((s) => ({low: null, high: s.values}));
-    const most = Math.max(0, ...stacked.flatMap((s) => s.high.filter((v) => v != null)));
-    const top = ceiling(most, this.unit);
+    const all = stacked.flatMap((s) => s.high.filter((v) => v != null));
+    const least = Math.min(0, ...all);
+    const top = ceiling(Math.max(0, ...all), this.unit);
+    const floor = least < 0 ? -ceiling(-least, this.unit) : 0;
     const inner = this.height - TOP - BOTTOM;
     const [from, to] = [this.times[0] ?? 0, this.times.at(-1) ?? 1];
     this.x = (t) => LEFT + ((t - from) / Math.max(1, to - from)) * (width - LEFT - RIGHT);
-    const y = (v) => TOP + inner * (1 - v / top);
+    const y = (v) => TOP + inner * (1 - (v - floor) / (top - floor));
     this.svg.setAttribute('viewBox', `0 0 ${width} ${this.height}`);
     this.grid.forEach(([line, label], i) => {
-      const v = (top * i) / 2;
+      const v = floor < 0 ? [floor, 0, top][i] : (top * i) / 2;
       set(line, {x1: LEFT, x2: width - RIGHT, y1: y(v), y2: y(v)});
       set(label, {x: LEFT - 5, y: y(v) + 3.5});
       text(label, axis(v, this.unit));

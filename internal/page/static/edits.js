@@ -42,7 +42,7 @@ class Edit {
     const name = e.revision || e.service;
     text(this.what, e.outcome === 'live' ? name : `${name} ${e.outcome}`);
     const files = e.files ?? [];
-    text(this.file, files.length ? `${files[0]}${files.length > 1 ? ` +${files.length - 1}` : ''}` : '');
+    text(this.file, files.length ? `${files[0].split('/').pop()}${files.length > 1 ? ` +${files.length - 1}` : ''}` : '');
     this.file.title = files.join('\n');
     text(this.took, e.duration ? took(e.duration) : '');
     text(this.time, clock(e.began));

@@ -156,7 +156,8 @@ class Card {
 
   draw(times, live, rates) {
     const line = (name, quantity) => ({name, values: live[quantity] ?? times.map(() => null)});
-    this.charts.rate.draw(times, [line('all', 'rate'), line('5xx', 'errors')]);
+    const errors = {name: '5xx', values: times.map((_, i) => live.errors?.[i] ?? (live.rate?.[i] == null ? null : 0))}; // none so far is none
+    this.charts.rate.draw(times, [line('all', 'rate'), errors]);
     this.charts.latency.draw(times, [line('p50', 'p50'), line('p95', 'p95')]);
     this.charts.pods.draw(times, [line('answer', 'answer'), line('wanted', 'wanted'), line('held', 'held')]);
     for (const [name, row] of this.rows) row.rate(rates[`${this.service.namespace}/${name}`]);
