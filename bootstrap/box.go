@@ -115,6 +115,13 @@ func (b *Box) spec() kind.Spec {
 	}
 }
 
+// Events is the file in which the sessions of the box of that name keep their
+// events, whether there is such a box or not.
+func Events(name string) (string, error) {
+	dir, err := dirOf(name)
+	return filepath.Join(dir, "events.jsonl"), err
+}
+
 // root is the folder of all boxes.
 func root() (string, error) {
 	config, err := os.UserConfigDir()

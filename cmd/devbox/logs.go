@@ -7,12 +7,13 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/kind-in-a-box/devbox/internal/tail"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 func (d *devbox) logsCommand() *cobra.Command {
 	var follow, queue bool
-	var tail int64
+	var last int64
 	cmd := &cobra.Command{
 		Use:   "logs [service]",
 		Short: "Print what a service's pods have written, of all its revisions",
@@ -36,24 +37,32 @@ the pods of new revisions as they come, until Ctrl-C.`,
 			if err != nil {
 				return fmt.Errorf("connecting to the box: %w", err)
 			}
-			t := &tailer{client: clientset, selector: selector, queue: queue, follow: follow, out: d.stdout}
-			if tail >= 0 {
-				t.tail = &tail
+			t := &tail.Tailer{Client: clientset, Selector: selector, Queue: queue, Follow: follow, Tell: d.logLine(queue)}
+			if last >= 0 {
+				t.Last = &last
 			}
 			return d.logs(cmd.Context(), t)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until Ctrl-C")
 	cmd.Flags().BoolVar(&queue, "queue", false, "include the queue-proxy of each pod")
-	cmd.Flags().Int64Var(&tail, "tail", -1, "begin with this many last lines of each container; -1 is all")
+	cmd.Flags().Int64Var(&last, "tail", -1, "begin with this many last lines of each container; -1 is all")
 	return cmd
 }
 
 // logs runs a tailer; one that follows runs until Ctrl-C, which is its good end.
-func (d *devbox) logs(ctx context.Context, t *tailer) error {
-	err := t.run(ctx)
-	if interrupted(ctx) && t.follow {
+func (d *devbox) logs(ctx context.Context, t *tail.Tailer) error {
+	err := t.Run(ctx)
+	if interrupted(ctx) && t.Follow {
 		return nil
 	}
 	return classify(codeCluster, err, d.command("status"))
+}
+
+// logLine prints a line behind where it is from.
+func (d *devbox) logLine(containers bool) func(tail.Line) {
+	return func(l tail.Line) {
+		// Whoever read the lines has gone when this fails, and the context ends.
+		_, _ = fmt.Fprintf(d.stdout, "%s | %s\n", l.From(containers), l.Text)
+	}
 }

@@ -41,8 +41,13 @@ A second Ctrl-C does not wait for what is being stopped.`,
 		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
 			reader := d.reader()
 			defer reader.Close()
+			kept, err := d.recorder()
+			if err != nil {
+				return err
+			}
+			defer kept.Close()
 			config := options.config(d.name, cmd.Flags())
-			config.Platform, config.Events = buildPlatform, reader.Show
+			config.Platform, config.Events = buildPlatform, both(reader.Show, kept.Show)
 			if config.Command, err = d.boxProcess(); err != nil {
 				return err
 			}

@@ -34,6 +34,7 @@ type scale struct {
 // It returns when to look again, if time alone can change the outcome.
 func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline time.Duration, now time.Time) time.Duration {
 	s.ActualReplicas, s.DesiredReplicas = new(seen.answering), new(to.want)
+	explain(s, to.reason)
 	switch {
 	case seen.answering > 0:
 		s.MarkActiveTrue()
@@ -69,6 +70,18 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 			s.MarkContainerHealthyUnknown(servingv1.ReasonDeploying, "")
 		}
 		return late
+	}
+}
+
+// explain says why the autoscaler wants what it wants.
+func explain(s *servingv1.RevisionStatus, reason string) {
+	switch {
+	case reason == "":
+		delete(s.Annotations, servingv1.ScaleReasonAnnotation)
+	case s.Annotations == nil:
+		s.Annotations = map[string]string{servingv1.ScaleReasonAnnotation: reason}
+	default:
+		s.Annotations[servingv1.ScaleReasonAnnotation] = reason
 	}
 }
 

@@ -71,7 +71,11 @@ var arrows = []struct {
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/load", nil},
+	{"internal/history", []string{"internal/event"}},
+	{"internal/page", []string{"internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
+	{"internal/panel", nil},
 	{"internal/patient", nil},
+	{"internal/tail", []string{"serving/api"}},
 	{"internal/tally", []string{"internal/event"}},
 	{"internal/terminal", []string{"internal/event"}},
 	{"internal/way", []string{"serving/proxy"}}, // reads what the proxies report, by the one definition of it

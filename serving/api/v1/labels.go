@@ -32,6 +32,10 @@ const (
 // with nanoseconds, on that pod: creationTimestamp knows only seconds.
 const DecidedAnnotation = "devbox.dev/decided"
 
+// ScaleReasonAnnotation is why the autoscaler wants the pods that it wants, in
+// words, in a revision's status. It changes with their number, not more often.
+const ScaleReasonAnnotation = "devbox.dev/scale-reason"
+
 // AutoscalingPrefix begins every annotation that the autoscaler reads from a
 // revision. It means nothing anywhere but on a revision or its template.
 const AutoscalingPrefix = "autoscaling.knative.dev/"

@@ -1,4 +1,4 @@
-package main
+package tail
 
 import (
 	"bytes"
@@ -151,8 +151,10 @@ func TestLogsOfAllRevisionsOldestFirst(t *testing.T) {
 			"hello-00002/bbbbb user-container | three\nhello-00002/bbbbb user-container | no end\n"},
 	} {
 		var out bytes.Buffer
-		tail := &tailer{client: n.client(t), selector: servingv1.ServiceLabel + "=hello", queue: test.queue, out: &out}
-		if err := tail.run(t.Context()); err != nil {
+		tail := &Tailer{Client: n.client(t), Selector: servingv1.ServiceLabel + "=hello", Queue: test.queue, Tell: func(l Line) {
+			fmt.Fprintf(&out, "%s | %s\n", l.From(test.queue), l.Text)
+		}}
+		if err := tail.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(test.want, out.String()); diff != "" {
@@ -179,10 +181,12 @@ func TestLogsFollowPodsAsTheyComeAndRestart(t *testing.T) {
 		written: map[string]chan string{first.Name + "/user-container": make(chan string)},
 	}
 	out := &lineLog{added: make(chan struct{}, 100)}
-	tail := &tailer{client: n.client(t), selector: servingv1.ServiceLabel, follow: true, out: out}
+	tail := &Tailer{Client: n.client(t), Selector: servingv1.ServiceLabel, Follow: true, Tell: func(l Line) {
+		fmt.Fprintf(out, "%s | %s\n", l.From(false), l.Text)
+	}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- tail.run(ctx) }()
+	go func() { ended <- tail.Run(ctx) }()
 
 	out.await(t, "hello-00001/aaaaa | first")
 	n.news <- second
