@@ -71,7 +71,7 @@ func brief(d time.Duration) string {
 	if d >= time.Second {
 		return fmt.Sprintf("%.1fs", d.Seconds())
 	}
-	return fmt.Sprintf("%.3gms", ms(d))
+	return fmt.Sprintf("%.3gms", float64(d)/float64(time.Millisecond))
 }
 
 // numbers tells those of a box; *bootstrap.Box does.
