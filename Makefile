@@ -45,6 +45,12 @@ e2e: build ## run the stories on a real kind box made from the lab's images
 	go test -tags e2e -count=1 -timeout 40m -v -skip '^(TestKill|TestGrowth)' ./test/e2e && \
 	go test -tags e2e -count=1 -timeout 40m -run '^(TestInterruptedEverywhere|TestRepairs)$$' ./bootstrap
 
+page: build ## play the page in a real Chromium on the embedded engine; screenshots go to artefacts/page
+	DEVBOX_SCREENSHOTS=$(CURDIR)/artefacts/page go test -tags e2e -count=1 -timeout 10m ./test/page
+
+story: build ## play docs/story.md on a kind box; DEVBOX_STORY=write writes down what it prints; ten minutes
+	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 30m -v ./test/story
+
 chaos: build ## break a box part by part and hold its answers against what may be seen, on both engines; ten minutes
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 20m -v ./test/chaos
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 40m -v ./test/chaos
@@ -56,4 +62,4 @@ bench: build ## measure both engines, as ratios against a reference in the same 
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e chaos soak bench
+.PHONY: help build test check generate lab up down e2e page story chaos soak bench
