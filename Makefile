@@ -28,7 +28,7 @@ check: ## vet, lint, and that what is generated is up to date
 	go generate ./...
 	git diff --exit-code -- serving charts
 
-generate: ## make the deepcopy functions and the CRDs again from the Go types
+generate: ## make deepcopy functions and CRDs again from the Go types, and dashboards from the panels
 	go generate ./...
 
 lab: ## build every image of the box from packages; prints the OCI layout's path

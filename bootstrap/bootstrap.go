@@ -4,7 +4,7 @@
 // in it, or, where there is no container engine, a process with an API server,
 // a node and the same serving stack.
 //
-//	preflight --> kind:     cluster ----+--> istio --+--> serving --> Box
+//	preflight --> kind:     cluster ----+--> istio --+--> serving, observability --> Box
 //	         \              platform ---|--> images -/      |
 //	          \                  \------+-------------------/
 //	           -> embedded: box process: api ----+--> serving --> Box
@@ -42,6 +42,10 @@ type Config struct {
 	ImagesDir string // an OCI layout with the box's images; "" is the container registries
 	Port      int    // port of 127.0.0.1 for the gateway; 0 is DefaultPort
 	PortFixed bool   // fail where Port is taken, instead of taking the next free one
+
+	// With and Without are what the box is to have beyond what every box has,
+	// and no longer: Observability. What neither names stays as it is.
+	With, Without []string
 
 	// Platform builds the images of the serving stack on this machine, while
 	// the cluster starts. Nil makes a box with Istio and no serving stack.

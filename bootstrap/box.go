@@ -31,6 +31,9 @@ type Box struct {
 	MetricsPort  int        `json:"metricsPort,omitzero"` // of 127.0.0.1: the numbers of an embedded box
 	Images       images.Set `json:"images,omitzero"`      // of kind
 
+	// Observability are the parts that watch the box, of kind.
+	Observability []images.Role `json:"observability,omitempty"`
+
 	// Complete says that the box was created to the end. A record without it
 	// is of a creation that was cut off.
 	Complete bool `json:"complete"`

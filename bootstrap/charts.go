@@ -207,11 +207,13 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 			"queueImage":   u.stack.queue,
 			"domain":       u.box.Domain,
 			"registryPort": u.box.RegistryPort,
+			"tracing":      u.tracing(),
 		},
 	})
 	if err != nil {
 		return "", err
 	}
+	u.servingIn.open()
 	say("waiting for the box to answer")
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range []string{"controller", "activator", "registry"} {

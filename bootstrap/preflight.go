@@ -45,7 +45,8 @@ func Check(ctx context.Context, cfg Config) []Finding {
 type survey struct {
 	findings []Finding
 	box      *Box
-	there    bool // box has its ports already
+	there    bool          // box has its ports already
+	parts    []images.Role // that will watch it
 
 	docker docker.Info
 	state  kind.State // of the cluster
@@ -148,6 +149,9 @@ func (s *survey) lookKind(ctx context.Context, cfg Config, record *Box) {
 	}
 	s.ports(ctx, cfg)
 	s.images(ctx, cfg)
+	if len(s.failed()) == 0 {
+		s.watch(ctx, cfg)
+	}
 }
 
 // lookEmbedded surveys what a box in a process needs.
@@ -165,6 +169,7 @@ func (s *survey) lookEmbedded(ctx context.Context, cfg Config, record *Box) {
 	if err != nil {
 		return // said already
 	}
+	s.watchEmbedded(cfg)
 	s.box = record
 	if s.box == nil {
 		s.box = newBox(cfg.Name, engineEmbedded, dir)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
@@ -26,6 +27,9 @@ func Up(ctx context.Context, cfg Config) (*Box, error) {
 
 	u := newUp(cfg)
 	if err := (step{name: "preflight", do: u.preflight}).run(ctx, cfg.Events); err != nil {
+		return nil, err
+	}
+	if err := u.noteParts(); err != nil {
 		return nil, err
 	}
 	if u.box.Engine == engineEmbedded {
@@ -51,7 +55,10 @@ func (u *up) steps() []step {
 		{name: "serving", after: u.kindsIn, do: u.serving},
 	}
 	if u.Platform == nil {
-		steps = steps[:3]
+		return steps[:3]
+	}
+	if len(u.parts)+len(u.box.Observability) > 0 {
+		steps = append(steps, step{name: Observability, after: u.kindsIn, do: u.observability})
 	}
 	return steps
 }
@@ -64,6 +71,7 @@ type up struct {
 	// From preflight on.
 	box     *Box
 	running *process.Process // the box's process, nil where none runs
+	parts   []images.Role    // that are to watch the box
 
 	found    kind.State // of the cluster
 	cgroupV1 bool       // on docker's machine
@@ -78,6 +86,8 @@ type up struct {
 	istioIn gate // images: the node has Istio's images
 	kindsIn gate // istio: the API server serves Istio's kinds
 
+	servingIn gate // serving: the API server has the serving stack's objects
+
 	stackIn gate  // platform: the node has the serving stack's images
 	stack   stack // their names
 }
@@ -85,7 +95,7 @@ type up struct {
 func newUp(cfg Config) *up {
 	return &up{
 		Config: cfg,
-		nodeUp: make(gate), apiUp: make(gate), istioIn: make(gate), kindsIn: make(gate), stackIn: make(gate),
+		nodeUp: make(gate), apiUp: make(gate), istioIn: make(gate), kindsIn: make(gate), stackIn: make(gate), servingIn: make(gate),
 	}
 }
 
@@ -102,6 +112,7 @@ func (u *up) preflight(ctx context.Context, say func(string)) (string, error) {
 		}
 	}
 	u.box, u.running, u.found, u.cgroupV1 = s.box, s.process, s.state, s.docker.CgroupVersion == "1"
+	u.parts = s.parts
 	u.kind = kind.New(u.box.Name)
 	return s.summary(), nil
 }

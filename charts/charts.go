@@ -1,7 +1,8 @@
 // Package charts holds the Helm charts that devbox installs, embedded: data,
 // and no logic.
 //
-//	serving   the serving stack: kinds, rights, controller, activator, registry
+//	serving         the serving stack: kinds, rights, controller, activator, registry
+//	observability   Prometheus, Zipkin, Grafana with dashboards, the gateway's tracing
 //
 // Istio's charts come from Istio's own module; charts/istio has the values
 // for them.
@@ -20,6 +21,13 @@ import (
 //
 //go:embed all:serving
 var Serving embed.FS
+
+// Observability is the chart of what watches a box, rooted at the folder
+// "observability". Its dashboards are made from internal/panel.
+//
+//go:generate go run ./dashboards observability/dashboards
+//go:embed all:observability
+var Observability embed.FS
 
 // CRDs are the serving stack's four kinds as the chart installs them. They
 // are plain YAML under templates/crds: Helm upgrades what is a template and

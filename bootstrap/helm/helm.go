@@ -104,6 +104,21 @@ func install(ctx context.Context, cfg *action.Configuration, r Release, content 
 	return err
 }
 
+// Remove takes away a release with all that it made. It is well when there is
+// none, and when an earlier Remove was interrupted.
+func (c *Client) Remove(_ context.Context, name, namespace string) error {
+	cfg := new(action.Configuration)
+	if err := cfg.Init(c.cluster.in(namespace), namespace, "secret", quiet); err != nil {
+		return fmt.Errorf("removing chart %s: %w", name, err)
+	}
+	out := action.NewUninstall(cfg)
+	out.IgnoreNotFound = true
+	if _, err := out.Run(name); err != nil {
+		return fmt.Errorf("removing chart %s: %w", name, err)
+	}
+	return nil
+}
+
 // usable returns the last record of a release that is not half-way, nil when
 // there is none. Records of work that was interrupted are dropped: what they
 // made is adopted by the next install or upgrade.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,9 @@ var refs = map[Role]string{
 	Node:  "devbox.local/node:v1.37.2",
 	Pilot: "devbox.local/istio/pilot:1.31.0",
 	Proxy: "devbox.local/istio/proxyv2:1.31.0",
+
+	Prometheus: "devbox.local/prometheus:bookworm",
+	Zipkin:     "devbox.local/zipkin:3.5.1",
 }
 
 // lay writes a layout with images of the given roles, as the lab does.
@@ -82,6 +86,36 @@ func TestCompleteLayout(t *testing.T) {
 		if err := validate.Image(opened); err != nil {
 			t.Errorf("%s: %v", role, err)
 		}
+	}
+}
+
+// TestOptional: a layout may lack what watches a box; what it has counts, and
+// is had by a box that was recorded before it was there.
+func TestOptional(t *testing.T) {
+	dir, _ := lay(t, Node, Pilot, Proxy, Prometheus, Zipkin)
+	set, err := FromLayout(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := set.Roles(), []Role{Node, Pilot, Proxy, Prometheus, Zipkin}; !slices.Equal(got, want) {
+		t.Errorf("the layout has %v, want %v", got, want)
+	}
+	older := set
+	older.Images = map[Role]Image{Node: {Ref: "kept"}, Pilot: set.Images[Pilot], Proxy: set.Images[Proxy]}
+	complete, err := older.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if complete.Ref(Node) != "kept" || complete.Ref(Zipkin) != set.Ref(Zipkin) || complete.Ref(Grafana) != "" || older.Ref(Zipkin) != "" {
+		t.Errorf("completed it is %v, from %v", complete.Images, older.Images)
+	}
+	older.Layout = filepath.Join(dir, "gone")
+	if _, err := older.Complete(); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("of a layout that is gone: %v", err)
+	}
+	older.Layout = ""
+	if complete, err := older.Complete(); err != nil || complete.Ref(Grafana) == "" || complete.Ref(Node) != "kept" {
+		t.Errorf("from the registries: %v, %v", complete.Images, err)
 	}
 }
 

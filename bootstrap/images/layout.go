@@ -23,8 +23,8 @@ func (e *LayoutError) Error() string {
 }
 
 // FromLayout reads the OCI layout in dir. It returns a *LayoutError that names
-// what is missing where dir is no layout, lacks an image of a box, or lacks a
-// part of one.
+// what is missing where dir is no layout, lacks an image that every box needs,
+// or lacks a part of one that it has.
 func FromLayout(dir string) (Set, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -54,13 +54,13 @@ func FromLayout(dir string) (Set, error) {
 		set.UpstreamEnvoy = set.UpstreamEnvoy || role == Proxy && m.Annotations[EnvoyKey] == "upstream"
 		set.BuiltinCNI = set.BuiltinCNI || role == Node && m.Annotations[CNIKey] == "builtin"
 	}
-	for _, role := range roles {
-		i, ok := set.Images[role]
-		if !ok {
+	for _, role := range Needed {
+		if set.Ref(role) == "" {
 			faults = append(faults, "it has no image of role "+string(role))
-			continue
 		}
-		faults = append(faults, missing(path, role, i)...)
+	}
+	for _, role := range set.Roles() {
+		faults = append(faults, missing(path, role, set.Images[role])...)
 	}
 	if len(faults) > 0 {
 		return Set{}, &LayoutError{Dir: dir, Faults: faults}

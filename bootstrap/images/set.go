@@ -13,6 +13,8 @@ package images
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,14 +24,22 @@ import (
 // layout's manifests.
 type Role string
 
-// The roles of a box's images.
+// The roles of a box's images. Those from Prometheus on a box does without.
 const (
-	Node  Role = "node"
-	Pilot Role = "istio-pilot"
-	Proxy Role = "istio-proxy"
+	Node       Role = "node"
+	Pilot      Role = "istio-pilot"
+	Proxy      Role = "istio-proxy"
+	Prometheus Role = "prometheus"
+	Zipkin     Role = "zipkin"
+	Grafana    Role = "grafana"
 )
 
-var roles = []Role{Node, Pilot, Proxy}
+// Needed are the roles of every box, Observability those of a box that is to
+// be watched.
+var (
+	Needed        = []Role{Node, Pilot, Proxy}
+	Observability = []Role{Prometheus, Zipkin, Grafana}
+)
 
 // Annotations of a layout: of its manifests, and of its index.
 const (
@@ -44,6 +54,14 @@ const (
 // IstioVersion is the release of Istio that matches the charts devbox
 // embeds, used where no layout says otherwise.
 const IstioVersion = "1.31.1"
+
+// What watches a box, as its makers publish it. Grafana's program is under
+// the AGPL; it is fetched, and never a part of devbox.
+const (
+	prometheusImage = "docker.io/prom/prometheus:v3.5.0"
+	zipkinImage     = "docker.io/openzipkin/zipkin-slim:3.5.1"
+	grafanaImage    = "docker.io/grafana/grafana:12.1.0"
+)
 
 // istioHub is where Istio publishes the images of its releases.
 const istioHub = "docker.io/istio"
@@ -66,7 +84,7 @@ type Image struct {
 }
 
 // Released is the images of a box whose container registries are in reach:
-// the given node image, and Istio's release.
+// the given node image, Istio's release, and what watches a box.
 func Released(nodeImage string) Set {
 	return Set{
 		Istio: IstioVersion,
@@ -74,12 +92,40 @@ func Released(nodeImage string) Set {
 			Node:  {Ref: nodeImage},
 			Pilot: {Ref: istioHub + "/pilot:" + IstioVersion},
 			Proxy: {Ref: istioHub + "/proxyv2:" + IstioVersion},
+
+			Prometheus: {Ref: prometheusImage},
+			Zipkin:     {Ref: zipkinImage},
+			Grafana:    {Ref: grafanaImage},
 		},
 	}
 }
 
-// Ref is the name of the set's image of that role.
+// Ref is the name of the set's image of that role, "" where it has none.
 func (s Set) Ref(r Role) string { return s.Images[r].Ref }
+
+// Roles are those that the set has an image of, in their order.
+func (s Set) Roles() []Role {
+	return slices.DeleteFunc(slices.Concat(Needed, Observability), func(r Role) bool { return s.Ref(r) == "" })
+}
+
+// Complete is the set with the images that watch a box, which an older record
+// of a box does not have: those that are where the others came from.
+func (s Set) Complete() (Set, error) {
+	from := Released("")
+	if s.Layout != "" {
+		var err error
+		if from, err = FromLayout(s.Layout); err != nil {
+			return s, err
+		}
+	}
+	s.Images = maps.Clone(s.Images)
+	for _, r := range Observability {
+		if i, ok := from.Images[r]; ok && s.Ref(r) == "" {
+			s.Images[r] = i
+		}
+	}
+	return s, nil
+}
 
 // LocalRef names an image by what is in it: repository:tag-<digest>. tag may
 // be empty.

@@ -18,6 +18,9 @@ func (d *devbox) doctorCommand() *cobra.Command {
 Nothing is changed. It looks with the same flags as ` + "`devbox up`" + `.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := options.check(); err != nil {
+				return ofInput(err)
+			}
 			findings := bootstrap.Check(cmd.Context(), options.config(d.name, cmd.Flags()))
 			return d.printFindings(findings)
 		},

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,10 +17,13 @@ type boxOptions struct {
 	images string
 	engine string
 	port   port
+
+	with, without words
 }
 
 func newBoxOptions() *boxOptions {
-	return &boxOptions{engine: "auto", port: bootstrap.DefaultPort}
+	extras := []string{bootstrap.Observability}
+	return &boxOptions{engine: "auto", port: bootstrap.DefaultPort, with: words{of: extras}, without: words{of: extras}}
 }
 
 // add gives a command the flags, each with its variable.
@@ -28,9 +33,27 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	choose(cmd, choice{&o.engine, []string{"auto", "kind", "embedded"}}, "engine", "",
 		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; auto, kind where Docker answers")
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
-	for _, name := range []string{"images", "port"} {
+	flags.Var(&o.with, "with", "what the box is to have besides: observability, which is Prometheus, Zipkin and Grafana on a kind box")
+	flags.Var(&o.without, "without", "what the box is to have no longer: observability")
+	for _, name := range []string{"images", "port", "with", "without"} {
 		envName(flags, name)
 	}
+	for _, name := range []string{"with", "without"} {
+		complete := cobra.FixedCompletions(o.with.of, cobra.ShellCompDirectiveNoFileComp)
+		if err := cmd.RegisterFlagCompletionFunc(name, complete); err != nil {
+			panic(err) // the flag was added above
+		}
+	}
+}
+
+// check refuses flags that contradict each other.
+func (o *boxOptions) check() error {
+	for _, word := range o.with.are {
+		if slices.Contains(o.without.are, word) {
+			return fmt.Errorf("--with %s and --without %s contradict each other", word, word)
+		}
+	}
+	return nil
 }
 
 // config is the box that the flags ask for. A port that was asked for is
@@ -42,7 +65,28 @@ func (o *boxOptions) config(name string, flags *pflag.FlagSet) bootstrap.Config 
 		ImagesDir: o.images,
 		Port:      int(o.port),
 		PortFixed: flags.Changed("port"),
+		With:      o.with.are,
+		Without:   o.without.are,
 	}
+}
+
+// words is a flag that takes some of the words that it knows, with commas
+// between them or one at a time.
+type words struct{ are, of []string }
+
+func (w *words) String() string { return strings.Join(w.are, ",") }
+func (w *words) Type() string   { return strings.Join(w.of, "|") }
+
+func (w *words) Set(value string) error {
+	for word := range strings.SplitSeq(value, ",") {
+		if !slices.Contains(w.of, word) {
+			return fmt.Errorf("%q is not one of %s", word, strings.Join(w.of, ", "))
+		}
+		if !slices.Contains(w.are, word) {
+			w.are = append(w.are, word)
+		}
+	}
+	return nil
 }
 
 // port is a TCP port as a flag.

@@ -22,16 +22,16 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
 
-// pullImages fetches a set from its registries into an OCI layout that
+// pullImages fetches a set's images of those roles from its registries into an OCI layout that
 // [images.FromLayout] reads. Each image is a step of its own; the index names
 // an image when all of it is there, so that an interrupted pull goes on where
 // it was.
-func pullImages(ctx context.Context, set images.Set, dir string, events event.Sink) error {
+func pullImages(ctx context.Context, set images.Set, roles []images.Role, dir string, events event.Sink) error {
 	path, err := openLayout(dir)
 	if err != nil {
 		return fmt.Errorf("opening the layout %s: %w", dir, err)
 	}
-	for _, role := range []images.Role{images.Node, images.Pilot, images.Proxy} {
+	for _, role := range roles {
 		start := time.Now()
 		events.Emit(event.Event{Kind: event.StepStarted, Step: string(role), Message: "fetching " + set.Ref(role)})
 		if err := pullImage(ctx, path, role, set.Ref(role)); err != nil {

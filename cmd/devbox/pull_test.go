@@ -65,7 +65,7 @@ func TestPulledImagesMakeABox(t *testing.T) {
 	var told []string
 	events := func(e event.Event) { told = append(told, string(e.Kind)+" "+e.Step) }
 
-	if err := pullImages(t.Context(), set, dir, events); err != nil {
+	if err := pullImages(t.Context(), set, images.Needed, dir, events); err != nil {
 		t.Fatal(err)
 	}
 	got, err := images.FromLayout(dir)
@@ -90,7 +90,7 @@ func TestPulledImagesMakeABox(t *testing.T) {
 	}
 
 	fetched := *layers
-	if err := pullImages(t.Context(), set, dir, nil); err != nil {
+	if err := pullImages(t.Context(), set, images.Needed, dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	if again := *layers - fetched; again > 0 {
@@ -108,7 +108,7 @@ func TestPullSaysWhatItCannotFetch(t *testing.T) {
 	set.Images[images.Pilot] = pilot
 
 	dir := t.TempDir()
-	err := pullImages(t.Context(), set, dir, nil)
+	err := pullImages(t.Context(), set, images.Needed, dir, nil)
 	if err == nil || !strings.Contains(err.Error(), pilot.Ref) {
 		t.Errorf("pulling gives %v, want an error that names %s", err, pilot.Ref)
 	}

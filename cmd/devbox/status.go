@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kind-in-a-box/devbox/bootstrap"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -41,6 +42,7 @@ type partStatus struct {
 	Step    string `json:"step"`
 	Name    string `json:"name"`
 	Ready   bool   `json:"ready"`
+	URL     string `json:"url,omitempty"` // where a person may look at it
 	Message string `json:"message,omitempty"`
 }
 
@@ -109,6 +111,7 @@ func (c *cluster) status(ctx context.Context) (*status, error) {
 var steps = []struct{ step, namespace string }{
 	{"istio", "istio-system"},
 	{"serving", servingv1.Namespace},
+	{bootstrap.Observability, bootstrap.WatchNamespace},
 }
 
 // parts looks at what each step of `devbox up` leaves behind.
@@ -131,7 +134,11 @@ func (c *cluster) parts(ctx context.Context) ([]partStatus, error) {
 			return nil, fmt.Errorf("listing the parts of %s: %w", s.step, err)
 		}
 		for _, d := range deployments.Items {
-			parts = append(parts, deploymentStatus(s.step, &d))
+			part := deploymentStatus(s.step, &d)
+			if s.step == bootstrap.Observability {
+				part.URL = c.box.Address(d.Name)
+			}
+			parts = append(parts, part)
 		}
 	}
 	return parts, nil
@@ -203,7 +210,7 @@ func (s *status) print(out io.Writer) error {
 		if !part.Ready {
 			ready = "False"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", part.Step, part.Name, ready, part.Message)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", part.Step, part.Name, ready, strings.TrimSpace(part.Message+"  "+part.URL))
 	}
 	fmt.Fprintf(table, "\nSERVICE\tURL\tREVISION\tPODS\tREADY\tREASON\n")
 	for _, service := range s.Services {

@@ -31,11 +31,11 @@ func TestPartsOfABox(t *testing.T) {
 		}
 	}
 	for _, test := range []struct{ got, want partStatus }{
-		{nodeStatus(node(corev1.ConditionTrue, "")), partStatus{"cluster", "devbox-control-plane", true, "Kubernetes v1.37.2"}},
-		{nodeStatus(node(corev1.ConditionUnknown, "no news")), partStatus{"cluster", "devbox-control-plane", false, "no news"}},
+		{nodeStatus(node(corev1.ConditionTrue, "")), partStatus{Step: "cluster", Name: "devbox-control-plane", Ready: true, Message: "Kubernetes v1.37.2"}},
+		{nodeStatus(node(corev1.ConditionUnknown, "no news")), partStatus{Step: "cluster", Name: "devbox-control-plane", Message: "no news"}},
 		{nodeStatus(&corev1.Node{}), partStatus{Step: "cluster"}},
-		{deploymentStatus("istio", deployment(nil, 1)), partStatus{"istio", "istiod", true, "1 of 1 pods ready"}},
-		{deploymentStatus("istio", deployment(new(int32(2)), 1)), partStatus{"istio", "istiod", false, "1 of 2 pods ready"}},
+		{deploymentStatus("istio", deployment(nil, 1)), partStatus{Step: "istio", Name: "istiod", Ready: true, Message: "1 of 1 pods ready"}},
+		{deploymentStatus("istio", deployment(new(int32(2)), 1)), partStatus{Step: "istio", Name: "istiod", Message: "1 of 2 pods ready"}},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %+v, want %+v", test.got, test.want)
@@ -47,8 +47,9 @@ func TestStatusForPeople(t *testing.T) {
 	s := &status{
 		Box: boxStatus{Name: "devbox", Engine: "kind", Gateway: "http://127.0.0.1:8080", Registry: "localhost:5001", Kubeconfig: "/k"},
 		Parts: []partStatus{
-			{"cluster", "devbox-control-plane", true, "Kubernetes v1.37.2"},
-			{"serving", "activator", false, "0 of 1 pods ready"},
+			{Step: "cluster", Name: "devbox-control-plane", Ready: true, Message: "Kubernetes v1.37.2"},
+			{Step: "serving", Name: "activator", Message: "0 of 1 pods ready"},
+			{Step: "observability", Name: "zipkin", Ready: true, Message: "1 of 1 pods ready", URL: "http://zipkin.localhost:8080"},
 		},
 		Services: []serviceStatus{
 			{Name: "hello", URL: "http://hello.default.localhost:8080", Revision: "hello-00002", Replicas: 1, Desired: 1, Ready: "True"},
@@ -62,9 +63,10 @@ func TestStatusForPeople(t *testing.T) {
 	want := `BOX     ENGINE  GATEWAY                REGISTRY        KUBECONFIG
 devbox  kind    http://127.0.0.1:8080  localhost:5001  /k
 
-STEP     PART                  READY  
-cluster  devbox-control-plane  True   Kubernetes v1.37.2
-serving  activator             False  0 of 1 pods ready
+STEP           PART                  READY  
+cluster        devbox-control-plane  True   Kubernetes v1.37.2
+serving        activator             False  0 of 1 pods ready
+observability  zipkin                True   1 of 1 pods ready  http://zipkin.localhost:8080
 
 SERVICE  URL                                  REVISION     PODS  READY  REASON
 hello    http://hello.default.localhost:8080  hello-00002  1/1   True   

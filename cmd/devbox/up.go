@@ -33,12 +33,19 @@ A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
 main packages below here that have a service.yaml, and so does no directory.
 
+--with observability adds Prometheus, Zipkin and Grafana to a kind box, also to
+one that runs, and --without observability takes them away. The box remembers.
+
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello
   devbox up ./...
   devbox up --images ./images --detach ./examples/hello
+  devbox up --with observability ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
 		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
+			if err := options.check(); err != nil {
+				return ofInput(err)
+			}
 			reader := d.reader()
 			defer reader.Close()
 			kept, err := d.recorder()

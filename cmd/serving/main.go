@@ -1,8 +1,9 @@
-// Command serving is the in-cluster half of devbox: one image, three pods.
+// Command serving is the in-cluster half of devbox: one image, its pods.
 //
 //	serving controller   Services to Pods, and how many of them
 //	serving activator    every request's way from the gateway to a pod
 //	serving registry     the box's images
+//	serving targets      beside Prometheus, where there is one: whom to ask
 package main
 
 import (
@@ -48,6 +49,6 @@ func root(stderr io.Writer) *cobra.Command {
 		klog.SetLogger(logr.FromSlogHandler(h))
 		return slog.New(h)
 	}
-	cmd.AddCommand(controllerCommand(log), activatorCommand(log), registryCommand(log))
+	cmd.AddCommand(controllerCommand(log), activatorCommand(log), registryCommand(log), targetsCommand(log))
 	return cmd
 }

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -103,39 +102,32 @@ func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
 	if name := r.FormValue("service"); name != "" {
 		selector += "=" + name
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
 	lines := make(chan tail.Line, waiting)
 	last := lastLines
 	t := tail.Tailer{Client: client, Selector: selector, Follow: true, Last: &last, Tell: func(l tail.Line) {
 		select {
 		case lines <- l: // a page that is slow slows the reading, and nothing else
-		case <-ctx.Done():
+		case <-r.Context().Done():
 		}
 	}}
 	ended := make(chan error, 1)
-	go func() { ended <- t.Run(ctx) }()
+	go func() { ended <- t.Run(r.Context()) }()
 	out := newStream(w)
 	_ = out.flush() // so that the page knows that it is connected
 	for {
 		select {
 		case l := <-lines:
-			out.line(logLine{l.Revision, l.Pod, l.Container, l.Text[:min(len(l.Text), lineLimit)]})
+			if m, ok := encode("line", logLine{l.Revision, l.Pod, l.Container, l.Text[:min(len(l.Text), lineLimit)]}); ok {
+				out.send(m)
+			}
 			if len(lines) == 0 && out.flush() != nil {
-				cancel() // the page has gone, and the reading ends
+				// The context ends with the connection, and the reading with it.
+				<-ended
+				return
 			}
-		case err := <-ended:
-			if ctx.Err() == nil && err != nil {
-				out.line(logLine{Text: "(" + err.Error() + ")"})
-			}
+		case <-ended:
 			return
 		}
-	}
-}
-
-func (s stream) line(l logLine) {
-	if m, ok := encode("line", l); ok {
-		s.send(m)
 	}
 }
 

@@ -53,7 +53,14 @@ func newBox(ctx context.Context, c *cache) (*box, error) {
 	pilot := p.add(pilotImage(istioVersion, programs.istio, debian))
 	proxy := p.add(proxyImage(istioVersion, pins["istio"], programs.istio, envoy, debian))
 
-	layout := p.add(boxLayout(boxParts{kubernetes: version, istio: istioVersion, node: node, pilot: pilot, proxy: proxy}))
+	// For `devbox up --with observability`.
+	prometheus := p.add(prometheusImage(p.add(debianPackages("prometheus packages", prometheusPackages...)), debian))
+	zipkin := p.add(zipkinImage(p.add(zipkinProgram()), p.add(debianPackages("java packages", "openjdk-17-jre-headless")), debian))
+
+	layout := p.add(boxLayout(boxParts{
+		kubernetes: version, istio: istioVersion, node: node, pilot: pilot, proxy: proxy,
+		prometheus: prometheus, zipkin: zipkin,
+	}))
 	return &box{layout: layout, own: programs.own}, p.err
 }
 

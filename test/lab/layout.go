@@ -16,7 +16,7 @@ import (
 // What `devbox up --images` reads in a layout to know what is in it.
 const (
 	refAnnotation        = "org.opencontainers.image.ref.name"
-	roleAnnotation       = "dev.devbox.role"       // node, istio-pilot or istio-proxy
+	roleAnnotation       = "dev.devbox.role"       // node, istio-pilot, istio-proxy, prometheus or zipkin
 	cgroupAnnotation     = "dev.devbox.cgroup"     // v1-ok: the node boots on a host with cgroup v1
 	cniAnnotation        = "dev.devbox.cni"        // builtin: the node has its own network configuration
 	envoyAnnotation      = "dev.devbox.envoy"      // upstream: Istio must not use its own extensions of Envoy
@@ -28,13 +28,14 @@ const (
 type boxParts struct {
 	kubernetes, istio  string
 	node, pilot, proxy *artefact
+	prometheus, zipkin *artefact
 }
 
 // boxLayout is what the lab is for: one OCI layout with every image of the box.
 func boxLayout(p boxParts) recipe {
 	return recipe{
 		name:  "layout",
-		needs: []*artefact{p.node, p.pilot, p.proxy},
+		needs: []*artefact{p.node, p.pilot, p.proxy, p.prometheus, p.zipkin},
 		text:  []string{p.kubernetes, p.istio},
 		files: []string{"layout.go"},
 		build: func(_ context.Context, b *bench) error {
@@ -57,6 +58,12 @@ func boxLayout(p boxParts) recipe {
 				{p.proxy, map[string]string{
 					refAnnotation: "devbox.local/istio/proxyv2:" + tag, roleAnnotation: "istio-proxy",
 					envoyAnnotation: "upstream",
+				}},
+				{p.prometheus, map[string]string{
+					refAnnotation: "devbox.local/prometheus:" + suite, roleAnnotation: "prometheus",
+				}},
+				{p.zipkin, map[string]string{
+					refAnnotation: "devbox.local/zipkin:" + zipkinVersion, roleAnnotation: "zipkin",
 				}},
 			} {
 				descriptor, err := linkImage(b.dir, image.from.dir)

@@ -16,9 +16,13 @@ import (
 // The layout is read back with the library that devbox reads it with.
 func TestLayoutHoldsEveryImageOfTheBox(t *testing.T) {
 	node, pilot, proxy := testImage(t, "node", plain), testImage(t, "pilot", plain), testImage(t, "proxy", packed)
+	prometheus, zipkin := testImage(t, "prometheus", plain), testImage(t, "zipkin", plain)
 	dir := t.TempDir()
 	b := &bench{dir: dir, scratch: t.TempDir(), log: t.Output()}
-	parts := boxParts{kubernetes: "v1.37.2", istio: "1.31.0", node: node, pilot: pilot, proxy: proxy}
+	parts := boxParts{
+		kubernetes: "v1.37.2", istio: "1.31.0", node: node, pilot: pilot, proxy: proxy,
+		prometheus: prometheus, zipkin: zipkin,
+	}
 	if err := boxLayout(parts).build(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +54,8 @@ func TestLayoutHoldsEveryImageOfTheBox(t *testing.T) {
 		{refAnnotation: "devbox.local/kind-node:v1.37.2", roleAnnotation: "node", cgroupAnnotation: "v1-ok", cniAnnotation: "builtin"},
 		{refAnnotation: "devbox.local/istio/pilot:1.31.0-" + tag, roleAnnotation: "istio-pilot"},
 		{refAnnotation: "devbox.local/istio/proxyv2:1.31.0-" + tag, roleAnnotation: "istio-proxy", envoyAnnotation: "upstream"},
+		{refAnnotation: "devbox.local/prometheus:bookworm", roleAnnotation: "prometheus"},
+		{refAnnotation: "devbox.local/zipkin:" + zipkinVersion, roleAnnotation: "zipkin"},
 	}
 	got := manifest.Manifests
 	if !slices.EqualFunc(got, want, func(d v1.Descriptor, a map[string]string) bool { return maps.Equal(d.Annotations, a) }) {

@@ -4,7 +4,7 @@
 //
 //	Go modules ──┐
 //	Debian ──────┼── programs, root file systems ── images ── smoke tests ── layout
-//	PyPI ────────┘
+//	PyPI, Maven ─┘
 //
 // box.go is the visible list of what is made from what. Progress goes to
 // stderr, one line per artefact; the last line on stdout is the layout's path.

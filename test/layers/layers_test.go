@@ -36,6 +36,7 @@ var only = []struct {
 	{"k8s.io/kubernetes", []string{"bootstrap/embedded"}, "Kubernetes' own servers run in the embedded engine"},
 	{"go.etcd.io/etcd/server/v3", []string{"bootstrap/embedded"}, "etcd runs in the embedded engine"},
 	{"github.com/tsenart/vegeta/v12", []string{"internal/load"}, "vegeta is one way to put a load on a box"},
+	{"github.com/grafana/grafana-foundation-sdk", []string{"charts/dashboards"}, "Grafana is one reader of the list of panels"},
 	{"github.com/fsnotify/fsnotify", []string{"watcher/notify"}, "the file system's events are settled in one place"},
 }
 
@@ -52,6 +53,7 @@ var arrows = []struct {
 	{"bootstrap/embedded", []string{"bootstrap/embedded", "charts", "internal/event", "serving"}},
 	{"charts", nil},
 	{"charts/istio", nil},
+	{"charts/dashboards", []string{"internal/panel"}},
 	{"watcher", []string{"watcher", "internal/event", "serving/api"}},
 	{"watcher/notify", nil},
 	{"watcher/graph", nil},
@@ -66,6 +68,7 @@ var arrows = []struct {
 	{"serving/queue", []string{"serving/proxy", "serving/trace"}},
 	{"serving/autoscaler", []string{"serving/api", "serving/stream"}},
 	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/stream", "serving/trace"}},
+	{"serving/targets", []string{"serving/api"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
