@@ -23,6 +23,7 @@ const (
 	opens  = "```console\n"
 	closes = "```\n"
 	prompt = "$ "
+	goesOn = "> "
 )
 
 // expected is a comment that says what the block before it prints.
@@ -79,8 +80,8 @@ func commandsOf(block string) ([]command, error) {
 			return nil, fmt.Errorf("reading the page: a block begins with no command: %q", line)
 		default:
 			last := &commands[len(commands)-1]
-			if last.output == "" && strings.HasSuffix(last.line, `\`) {
-				last.line += "\n" + strings.TrimSuffix(line, "\n")
+			if more, is := strings.CutPrefix(line, goesOn); is && last.output == "" {
+				last.line += "\n" + strings.TrimSuffix(more, "\n")
 			} else {
 				last.output += line
 			}
@@ -99,7 +100,7 @@ func (p page) String() string {
 		}
 		b.WriteString(opens)
 		for _, c := range part.commands {
-			b.WriteString(prompt + c.line + "\n" + c.output)
+			b.WriteString(prompt + strings.ReplaceAll(c.line, "\n", "\n"+goesOn) + "\n" + c.output)
 		}
 		b.WriteString(closes)
 	}

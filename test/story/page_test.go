@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-const text = "# A page\n\n```console\n$ one\nfirst\n$ two \\\n    with more\nsecond\nthird\n```\n<!-- expect ^sec -->\n\nAnd so on.\n\n```console\n$ three\n```\n"
+const text = "# A page\n\n```console\n$ one\nfirst\n$ two\n> with more\nsecond\nthird\n```\n<!-- expect ^sec -->\n\nAnd so on.\n\n```console\n$ three\n```\n"
 
 func TestPage(t *testing.T) {
 	p, err := parse(text)
@@ -15,7 +15,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("the page came back as\n%s", got)
 	}
 	block := p[1]
-	if len(block.commands) != 2 || block.commands[1].line != "two \\\n    with more" || block.commands[1].output != "second\nthird\n" {
+	if len(block.commands) != 2 || block.commands[1].line != "two\nwith more" || block.commands[1].output != "second\nthird\n" {
 		t.Errorf("the commands are %q", block.commands)
 	}
 	if len(block.expects) != 1 || !block.expects[0].MatchString("first\nsecond\n") || block.expects[0].MatchString("first") {
