@@ -132,12 +132,12 @@ func TestInputOfNonsense(t *testing.T) {
 	for title, body := range map[string]string{
 		"nothing":           "",
 		"no object":         "7",
-		"another field":     `{"trafic":[]}`,
+		"another field":     `{"trafficking":[]}`,
 		"a wrong type":      `{"traffic":[{"percent":"all"}]}`,
 		"more than allowed": `{"traffic":"` + strings.Repeat("x", bodyLimit) + `"}`,
 	} {
 		t.Run(title, func(t *testing.T) {
-			r := httptest.NewRequest("PUT", "http://127.0.0.1:8090/api/services/default/hello/traffic", strings.NewReader(body))
+			r := httptest.NewRequest(http.MethodPut, "http://127.0.0.1:8090/api/services/default/hello/traffic", strings.NewReader(body))
 			r.Header.Set(TokenHeader, token)
 			w := httptest.NewRecorder()
 			s.handler(8090).ServeHTTP(w, r)

@@ -110,8 +110,11 @@ func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		}
 	}}
-	ended := make(chan error, 1)
-	go func() { ended <- t.Run(r.Context()) }()
+	ctx, ended := r.Context(), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = t.Run(ctx) // ends with the page that reads, or with the box, whose word the stream of events is
+	}()
 	out := newStream(w)
 	_ = out.flush() // so that the page knows that it is connected
 	for {

@@ -52,8 +52,8 @@ func TestPage(t *testing.T) {
 		{"the box goes away, and comes back", d.awayAndBack},
 		{"the page's server ends", d.ends},
 	} {
-		d.browser.t = t
-		if !t.Run(story.name, func(t *testing.T) { d.browser.t = t; story.tell(t) }) {
+		d.t = t
+		if !t.Run(story.name, func(t *testing.T) { d.t = t; story.tell(t) }) {
 			t.FailNow()
 		}
 	}
@@ -206,11 +206,11 @@ func (d *day) hold(*testing.T) {
 	d.press("Change it")
 	d.says(".pinned", "Traffic is held at hello-00001")
 	mark := d.up.Mark()
-	box.Edit(d.browser.t, d.main, "Hello %s!", "Good day %s!")
+	box.Edit(d.t, d.main, "Hello %s!", "Good day %s!")
 	d.says(".revisions", "hello-00002")
 	d.await("it to be ready", "[...document.querySelectorAll('.revisions tr')].some(r => r.innerText.includes('hello-00002') && /answers|asleep/.test(r.innerText))")
 	if _, body, err := d.Get(host, "/"); err != nil || !strings.HasPrefix(body, "Hello") {
-		d.browser.t.Errorf("while it is held it answers %q, %v", body, err)
+		d.t.Errorf("while it is held it answers %q, %v", body, err)
 	}
 	d.shot("held")
 	d.press("Follow the latest again")
@@ -238,12 +238,12 @@ func (d *day) refusal(*testing.T) {
 }
 
 func (d *day) buildError(*testing.T) {
-	box.Edit(d.browser.t, d.main, "Good day %s!", "Good day %s!\", nobody, \"")
+	box.Edit(d.t, d.main, "Good day %s!", "Good day %s!\", nobody, \"")
 	d.says("#edits .bad", "does not compile")
 	d.says("#edits .bad pre", "undefined: nobody")
 	d.says(".state", "hello-00002 takes all traffic")
 	d.shot("build-error")
-	box.Edit(d.browser.t, d.main, "\", nobody, \"", "")
+	box.Edit(d.t, d.main, "\", nobody, \"", "")
 	d.await("its repair", "document.querySelector('#edits li').className.includes('live')")
 	d.quiet()
 }
@@ -288,7 +288,7 @@ func (d *day) awayAndBack(*testing.T) {
 	d.await("no banner", "document.querySelector('#banner').hidden")
 	d.says(".state", "takes all traffic")
 	if _, body, err := d.Get(host, "/"); err != nil || !strings.HasPrefix(body, "Good day") {
-		d.browser.t.Errorf("it answers %q, %v", body, err)
+		d.t.Errorf("it answers %q, %v", body, err)
 	}
 	d.await("new numbers", "parseFloat(document.querySelector('.service .chart .key b').textContent) >= 0")
 	d.shot("back")
