@@ -40,17 +40,27 @@ func (s *subject) from(url, host string) *load.Caller {
 	return load.Over(&http.Transport{DialContext: s.Dial(), MaxIdleConnsPerHost: 100}, url, host)
 }
 
+// rate is of what is measured while nothing is short, in requests a second.
+const rate = 50
+
+// sideBySide sends requests to a service of its own the whole way, and as many
+// straight to the pod.
+func (s *subject) sideBySide(b *testing.B, name string, lasts time.Duration) (way, straight load.Results) {
+	b.Helper()
+	host := s.Service(b, name, s.image, 0, map[string]string{"min-scale": "1"})
+	pod := s.straight(b, s.pod(b, name))
+	road := s.from(s.gateway(b), host).Start(rate)
+	time.Sleep(time.Second / rate / 2) // so that the two take turns
+	bare := s.from(pod, host).Start(rate)
+	time.Sleep(lasts)
+	return road.Stop(), bare.Stop()
+}
+
 // warm sends requests the whole way and straight to the pod, side by side at
 // the same rate, so that both meet the same machine.
 func (s *subject) warm(b *testing.B) {
-	const rate, lasts = 50, 60 * time.Second
-	host := s.Service(b, "warm", s.image, 0, map[string]string{"min-scale": "1"})
-	straight := s.straight(b, s.pod(b, "warm"))
-	way := s.from(s.gateway(b), host).Start(rate)
-	time.Sleep(time.Second / rate / 2) // so that the two take turns
-	pod := s.from(straight, host).Start(rate)
-	time.Sleep(lasts)
-	ours, bare := way.Stop(), pod.Stop()
+	const lasts = 60 * time.Second
+	ours, bare := s.sideBySide(b, "warm", lasts)
 	if failed := append(ours.Failed(), bare.Failed()...); len(failed) > 0 {
 		b.Errorf("%d requests failed:\n%s", len(failed), failed.List())
 	}
