@@ -132,7 +132,7 @@ func TestInputOfNonsense(t *testing.T) {
 	for title, body := range map[string]string{
 		"nothing":           "",
 		"no object":         "7",
-		"another field":     `{"trafficking":[]}`,
+		"another field":     `{"percent":[]}`,
 		"a wrong type":      `{"traffic":[{"percent":"all"}]}`,
 		"more than allowed": `{"traffic":"` + strings.Repeat("x", bodyLimit) + `"}`,
 	} {

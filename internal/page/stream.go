@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -102,35 +103,39 @@ func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
 	if name := r.FormValue("service"); name != "" {
 		selector += "=" + name
 	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	lines := make(chan tail.Line, waiting)
 	last := lastLines
 	t := tail.Tailer{Client: client, Selector: selector, Follow: true, Last: &last, Tell: func(l tail.Line) {
 		select {
 		case lines <- l: // a page that is slow slows the reading, and nothing else
-		case <-r.Context().Done():
+		case <-ctx.Done():
 		}
 	}}
-	ctx, ended := r.Context(), make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = t.Run(ctx) // ends with the page that reads, or with the box, whose word the stream of events is
-	}()
+	ended := make(chan error, 1)
+	go func() { ended <- t.Run(ctx) }()
 	out := newStream(w)
 	_ = out.flush() // so that the page knows that it is connected
 	for {
 		select {
 		case l := <-lines:
-			if m, ok := encode("line", logLine{l.Revision, l.Pod, l.Container, l.Text[:min(len(l.Text), lineLimit)]}); ok {
-				out.send(m)
-			}
+			out.line(logLine{l.Revision, l.Pod, l.Container, l.Text[:min(len(l.Text), lineLimit)]})
 			if len(lines) == 0 && out.flush() != nil {
-				// The context ends with the connection, and the reading with it.
-				<-ended
-				return
+				cancel() // the page has gone, and the reading ends
 			}
-		case <-ended:
+		case err := <-ended:
+			if ctx.Err() == nil && err != nil {
+				out.line(logLine{Text: "(" + err.Error() + ")"})
+			}
 			return
 		}
+	}
+}
+
+func (s stream) line(l logLine) {
+	if m, ok := encode("line", l); ok {
+		s.send(m)
 	}
 }
 

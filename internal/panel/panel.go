@@ -87,7 +87,7 @@ type Func string
 
 // The functions.
 const (
-	Value    Func = "value"    // of a gauge, or a counter as it stands
+	Value    Func = "value"    // of a gauge, or a counter or a histogram's number of observations as it stands
 	Rate     Func = "rate"     // of a counter, or of a histogram's number of observations, each second, over the window
 	Increase Func = "increase" // of the same, within the window
 	Quantile Func = "quantile" // of a histogram's observations

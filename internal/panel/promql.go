@@ -21,7 +21,7 @@ func (q Query) PromQL(s Scope) string {
 		all := q.sum(q.counted("", metric(q.Metric).within(s)))
 		return fmt.Sprintf("(%s or 0 * %s) / %s", q.sum(q.counted("", q.matchers(s))), all, all)
 	}
-	return q.sum(q.selector("", q.matchers(s)))
+	return q.sum(q.selector(q.suffix(), q.matchers(s)))
 }
 
 // sum adds up what does not differ in By and in more.
@@ -33,7 +33,7 @@ func (q Query) sum(of string, more ...string) string {
 	return "sum by (" + by + ") (" + of + ")"
 }
 
-// suffix is of the series that Rate and Increase are taken of.
+// suffix is of the series that Value, Rate and Increase are taken of.
 func (q Query) suffix() string {
 	if metric(q.Metric).Type == Histogram {
 		return "_count"

@@ -68,7 +68,7 @@ func checkQuery(t *testing.T, where string, q Query) {
 	if m.Type == "" {
 		t.Errorf("%s: nobody has %s", where, q.Metric)
 	}
-	kinds := map[Func][]Type{Value: {Gauge, Counter}, Rate: {Counter, Histogram}, Increase: {Counter, Histogram}, Ratio: {Counter}, Quantile: {Histogram}, Mean: {Histogram}}
+	kinds := map[Func][]Type{Value: {Gauge, Counter, Histogram}, Rate: {Counter, Histogram}, Increase: {Counter, Histogram}, Ratio: {Counter}, Quantile: {Histogram}, Mean: {Histogram}}
 	if !strings.Contains(fmt.Sprint(kinds[q.Func]), string(m.Type)) {
 		t.Errorf("%s: %s of a %s", where, q.Func, m.Type)
 	}

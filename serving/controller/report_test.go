@@ -193,6 +193,16 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestReportSaysWhyThePodsAreWanted(t *testing.T) {
+	var s servingv1.RevisionStatus
+	for _, reason := range []string{"needs 1: 1 in flight", "nothing in 1m0s", ""} {
+		report(&s, observation{}, scale{reason: reason}, time.Minute, noon)
+		if got := s.Annotations[servingv1.ScaleReasonAnnotation]; got != reason {
+			t.Errorf("says %q, want %q", got, reason)
+		}
+	}
+}
+
 func TestWhoGoesFirst(t *testing.T) {
 	answering := map[string]bool{"old": true, "young": true}
 	seen := observe([]corev1.Pod{

@@ -29,6 +29,7 @@ func TestPage(t *testing.T) {
 	program := chromium(t)
 	b := box.Embedded(t, "devbox-page")
 	dir := box.Project(t, "hello")
+	box.Edit(t, filepath.Join(dir, "service.yaml"), "  template:\n", "  template:\n    metadata:\n      annotations:\n        autoscaling.knative.dev/window: 6s\n")
 	d := &day{Box: b, main: filepath.Join(dir, "main.go"), dir: dir}
 	d.up = b.Up("--engine", "embedded", "--port", port, dir)
 	d.live("hello-00001", 0)
@@ -41,13 +42,14 @@ func TestPage(t *testing.T) {
 		{"opens, and is live", d.opens},
 		{"at rest", d.rest},
 		{"under load", d.load},
-		{"the panels have their numbers", d.panels},
 		{"logs", d.logs},
 		{"a request and its way", d.request},
 		{"with the keyboard", d.keyboard},
 		{"a revision is held, and let go", d.hold},
 		{"a split that the API server refuses", d.refusal},
 		{"an error of the compiler", d.buildError},
+		{"a cold start", d.coldStart},
+		{"the panels have their numbers", d.panels},
 		{"another page may do nothing", d.strangers},
 		{"the box goes away, and comes back", d.awayAndBack},
 		{"the page's server ends", d.ends},
@@ -137,9 +139,24 @@ func (d *day) load(t *testing.T) {
 	d.await("a rate", "parseFloat(document.querySelector('.service .chart .key b').textContent) > 1")
 	d.says(".service .why", "hello-00001 wants")
 	d.await("a latency", "/ms/.test(document.querySelectorAll('.service .chart')[1].innerText)")
-	d.shot("load")
 	<-done
+	d.shot("load")
 	t.Logf("the page's heap was %.1f MiB before the load, and is %.1f MiB after it", before, d.heap())
+	d.quiet()
+}
+
+func (d *day) coldStart(t *testing.T) {
+	d.Zero(t, "hello")
+	d.says(".revisions", "asleep")
+	d.press("Send a request")
+	d.press("Send")
+	d.says("dialog", "from zero pods")
+	d.await("the picture", "document.querySelector('dialog img').naturalWidth > 100")
+	d.shot("cold-request")
+	d.press("Close")
+	d.says("#cold", "sandbox")
+	d.says("#cold", "hello-00002")
+	d.shot("cold")
 	d.quiet()
 }
 
@@ -148,7 +165,7 @@ func (d *day) panels(t *testing.T) {
 	for _, dashboard := range []string{"Revision HTTP Requests", "Scaling Debugging", "Edit Loop", "Cold Starts"} {
 		d.press(dashboard)
 		d.await("the panels of "+dashboard, fmt.Sprintf("document.querySelector('#dashboards [aria-pressed=true]').textContent === %q && document.querySelector('#rows .panel')", dashboard))
-		d.await("values", "[...document.querySelectorAll('#rows .value, #rows .chart')].some(p => /[0-9]/.test(p.innerText))")
+		d.await("values of "+dashboard, "[...document.querySelectorAll('#rows .value:not(.none), #rows .key b')].some(v => /[1-9]/.test(v.innerText))")
 		d.shot("panels-" + strings.ToLower(strings.ReplaceAll(dashboard, " ", "-")))
 	}
 	d.press("Scaling Debugging")
