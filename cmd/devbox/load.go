@@ -62,7 +62,7 @@ name it is namespace/service.`,
 			if err != nil {
 				return err
 			}
-			service, err := c.oneService(cmd.Context(), strings.Join(args, ""))
+			service, err := c.oneService(cmd.Context(), "load", strings.Join(args, ""))
 			if err != nil {
 				return err
 			}

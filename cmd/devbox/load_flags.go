@@ -96,6 +96,9 @@ func (f *loadFlags) plan(gateway string) (load.Plan, error) {
 	if err != nil {
 		return p, err
 	}
+	if free == 0 {
+		return p, &problem{code: codePrerequisite, cause: errors.New("this process may open no file more, and a request needs a socket"), next: "ulimit -n 1024"}
+	}
 	if p.MaxWorkers == 0 {
 		p.MaxWorkers = mostWorkers
 		if p.Rate.Unbound() {
@@ -105,7 +108,7 @@ func (f *loadFlags) plan(gateway string) (load.Plan, error) {
 			p.MaxWorkers = free
 		}
 	}
-	if needs := p.Sockets(); needs > free || free == 0 {
+	if needs := p.Sockets(); needs > free {
 		return p, &problem{
 			code:  codePrerequisite,
 			cause: fmt.Errorf("%d requests in flight need a socket each, and this process may open %d files more", needs, free),
@@ -117,7 +120,7 @@ func (f *loadFlags) plan(gateway string) (load.Plan, error) {
 
 // aim makes the targets of a load on a site.
 func (f *loadFlags) aim(site load.Site) ([]load.Target, error) {
-	body, err := f.content()
+	body, err := bodyOf(f.body)
 	if err != nil {
 		return nil, err
 	}
@@ -142,11 +145,11 @@ func (f *loadFlags) aim(site load.Site) ([]load.Target, error) {
 	return site.ReadTargets(f.targets, bytes.NewReader(file), http.Header(f.header), body)
 }
 
-// content is the body that a flag says.
-func (f *loadFlags) content() ([]byte, error) {
-	name, isFile := strings.CutPrefix(f.body, "@")
+// bodyOf is the body that a flag says: its text, or what is in @file.
+func bodyOf(text string) ([]byte, error) {
+	name, isFile := strings.CutPrefix(text, "@")
 	if !isFile {
-		return []byte(f.body), nil
+		return []byte(text), nil
 	}
 	body, err := os.ReadFile(name)
 	if err != nil {

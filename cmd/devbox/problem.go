@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/terminal"
 )
 
 // The exit codes; exitCodes says what they mean.
@@ -118,9 +119,13 @@ func exit(ctx context.Context, err error, stderr io.Writer) int {
 	if interrupted(ctx) && p.code != codeInterrupted {
 		p = &problem{code: codeInterrupted, cause: errInterrupted}
 	}
-	fmt.Fprintf(stderr, "devbox: %s\n", strings.ReplaceAll(strings.TrimSpace(p.cause.Error()), "\n", "\n   "))
+	begin := "devbox: "
+	for line := range strings.Lines(strings.TrimSpace(p.cause.Error())) {
+		fmt.Fprintf(stderr, "%s%s\n", begin, terminal.Clean(line))
+		begin = "   "
+	}
 	for _, line := range p.evidence {
-		fmt.Fprintf(stderr, "   %s\n", line)
+		fmt.Fprintf(stderr, "   %s\n", terminal.Clean(line))
 	}
 	if p.next != "" {
 		fmt.Fprintf(stderr, "   next: %s\n", p.next)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -75,7 +74,7 @@ name it is namespace/service.`,
 	cmd.Flags().StringVar(&flags.svg, "svg", "", "write the picture to this file too, as SVG")
 	cmd.Flags().StringVarP(&flags.method, "request", "X", "", "the request's method (default GET, or POST with --data)")
 	cmd.Flags().StringArrayVarP(&flags.headers, "header", "H", nil, "a header of the request, as 'Name: value'; may be repeated")
-	cmd.Flags().StringVar(&flags.data, "data", "", "the request's body")
+	cmd.Flags().StringVar(&flags.data, "data", "", "the request's body: text, or @file")
 	cmd.Flags().StringVar(&flags.path, "path", "/", "the request's path, with its query")
 	return cmd
 }
@@ -86,7 +85,11 @@ func (f *traceFlags) request() (way.Request, error) {
 	if err != nil {
 		return way.Request{}, err
 	}
-	r := way.Request{Method: f.method, Path: f.path, Header: header, Body: []byte(f.data)}
+	body, err := bodyOf(f.data)
+	if err != nil {
+		return way.Request{}, err
+	}
+	r := way.Request{Method: f.method, Path: f.path, Header: header, Body: body}
 	if f.data != "" && f.method == "" {
 		r.Method = http.MethodPost
 	}
@@ -99,13 +102,18 @@ func (d *devbox) trace(ctx context.Context, name string, request way.Request, fl
 	if err != nil {
 		return err
 	}
-	service, err := c.oneService(ctx, name)
+	service, err := c.oneService(ctx, "trace", name)
 	if err != nil {
 		return err
 	}
 	if service.Status.LatestReadyRevisionName == "" {
 		return &problem{code: codeRollout, cause: fmt.Errorf("no revision of %s has been ready yet", service.Name), next: d.command("status")}
 	}
+	picture, err := openPicture(flags.svg)
+	if err != nil {
+		return err
+	}
+	defer picture.close()
 	if flags.wait {
 		if err := c.atZero(ctx, service); err != nil {
 			return err
@@ -121,36 +129,25 @@ func (d *devbox) trace(ctx context.Context, name string, request way.Request, fl
 		again := d.command("trace " + cmp.Or(name, service.Name) + " --wait")
 		return &problem{code: codeFailure, cause: fmt.Errorf("%s got a pod before the request came: %s", service.Name, w.Pod), next: again}
 	}
-	return d.show(w, flags.svg)
+	return d.show(w, picture)
 }
 
 // show prints a way, writes its picture where there is to be one, and says
 // what is wrong where no pod answered.
-func (d *devbox) show(w way.Way, svg string) error {
+func (d *devbox) show(w way.Way, picture *picture) error {
 	var err error
 	if d.output == jsonFormat {
 		err = d.printJSON(w)
 	} else {
 		err = way.Text(d.stdout, w, d.coloured())
 	}
-	if err == nil && svg != "" {
-		err = writeSVG(svg, w)
+	if err == nil {
+		err = picture.write(w)
 	}
 	if err != nil {
 		return err
 	}
 	return d.unanswered(w)
-}
-
-func writeSVG(file string, w way.Way) error {
-	var picture bytes.Buffer
-	if err := way.SVG(&picture, w); err != nil {
-		return err
-	}
-	if err := os.WriteFile(file, picture.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("writing the picture: %w", err)
-	}
-	return nil
 }
 
 // unanswered is the problem of a request that no pod answered.
@@ -175,8 +172,8 @@ func (d *devbox) coloured() bool {
 }
 
 // oneService is the service of a name, which may have its namespace in front,
-// or the only one where there is no name.
-func (c *cluster) oneService(ctx context.Context, name string) (*servingv1.Service, error) {
+// or the only one where there is no name. Command is the one that is to know it.
+func (c *cluster) oneService(ctx context.Context, command, name string) (*servingv1.Service, error) {
 	namespace, bare, qualified := strings.Cut(name, "/")
 	if !qualified {
 		namespace, bare = "", name
@@ -197,8 +194,8 @@ func (c *cluster) oneService(ctx context.Context, name string) (*servingv1.Servi
 		return &found[0], nil
 	case len(found) > 1:
 		return nil, &problem{
-			code: codeUsage, cause: fmt.Errorf("there are %d services, and one is traced at a time", len(found)),
-			evidence: names, next: c.d.command("trace " + names[0]),
+			code: codeUsage, cause: fmt.Errorf("there are %d services, and %s takes one at a time", len(found), command),
+			evidence: names, next: c.d.command(command + " " + names[0]),
 		}
 	case name == "":
 		return nil, &problem{code: codeFailure, cause: errors.New("the box has no service"), next: c.d.command("up DIRECTORY")}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,26 +72,72 @@ func TestShow(t *testing.T) {
 	var out bytes.Buffer
 	d := &devbox{stdout: &out, output: textFormat}
 	file := filepath.Join(t.TempDir(), "way.svg")
-	p, ok := errors.AsType[*problem](d.show(held, file))
+	svg, err := openPicture(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ok := errors.AsType[*problem](d.show(held, svg))
+	svg.close()
 	if !ok || p.code != codeRollout || len(p.evidence) != 2 || !strings.Contains(p.Error(), "503 Service Unavailable") {
 		t.Errorf("nobody answered: %+v", p)
 	}
 	if !strings.HasPrefix(out.String(), "GET / to hello.default.example.com: 503") || !strings.Contains(read(t, file), "</svg>") {
 		t.Errorf("printed %s", out.String())
 	}
-	if err := d.show(held, filepath.Join(file, "no-directory")); err == nil || !strings.Contains(err.Error(), "writing the picture") {
-		t.Errorf("no place for the picture: %v", err)
-	}
 
 	// A container may say 404; that is an answer.
 	held.Pod, held.Status = "hello-00001-deployment-x7k2p", http.StatusNotFound
 	out.Reset()
 	d.output = jsonFormat
-	if err := d.show(held, ""); err != nil {
+	if err := d.show(held, nil); err != nil {
 		t.Error(err)
 	}
 	var got way.Way
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Status != http.StatusNotFound || got.Steps == nil {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestPictureBeforeTheRequest is what becomes of the picture's file where there
+// is no request to draw.
+func TestPictureBeforeTheRequest(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "way.svg")
+	_, err := openPicture(filepath.Join(file, "way.svg"))
+	if p, ok := errors.AsType[*problem](err); !ok || p.code != codeUsage {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	none, err := openPicture(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	none.close()
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty picture is left: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("of before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before, err := openPicture(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.close()
+	if got := read(t, file); got != "of before" {
+		t.Errorf("the picture of before is %q now", got)
+	}
+}
+
+// TestRequestBody is what --data says.
+func TestRequestBody(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "order.json")
+	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := (&traceFlags{data: "@" + file}).request()
+	if err != nil || string(r.Body) != "{}" || r.Method != http.MethodPost {
+		t.Errorf("the request is %s %q: %v", r.Method, r.Body, err)
+	}
+	if _, err := (&traceFlags{data: "@" + file + ".none"}).request(); err == nil {
+		t.Error("a file that is not there is no error")
 	}
 }

@@ -128,13 +128,13 @@ func (l *Live) run(said entry) {
 
 // finished is an entry as it stays on the screen.
 func (l *Live) finished(said entry) []string {
-	text := clean(said.text)
+	text := Clean(said.text)
 	if said.name != "" {
 		text = pad(said.name, nameColumns) + " " + text
 	}
 	line := " " + l.style.mark(said.mark) + " " + text
 	if said.aside != "" {
-		line += "  " + l.style.dim(clean(said.aside))
+		line += "  " + l.style.dim(Clean(said.aside))
 	}
 	if said.took > 0 {
 		took := duration(said.took)
@@ -143,7 +143,7 @@ func (l *Live) finished(said entry) []string {
 	}
 	block := []string{line}
 	for _, detail := range said.details {
-		block = append(block, strings.TrimRight("   "+clean(detail), " "))
+		block = append(block, strings.TrimRight("   "+Clean(detail), " "))
 	}
 	return block
 }
@@ -193,7 +193,7 @@ func (l *Live) draw(r *row, columns int) (string, int) {
 	if time.Since(r.since) < time.Second {
 		took = "" // it would only flash by
 	}
-	text := fit(pad(r.name, nameColumns)+" "+clean(first(r.text)), limit-len(" x ")-len("  ")-len(took))
+	text := fit(pad(r.name, nameColumns)+" "+Clean(first(r.text)), limit-len(" x ")-len("  ")-len(took))
 	width := len(" x ") + cells.StringWidth(text)
 	if took == "" {
 		return " " + l.style.paint("36", spinner[l.frame%len(spinner)]) + " " + text, width

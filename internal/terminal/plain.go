@@ -34,16 +34,16 @@ func (p *Plain) Show(e event.Event) {
 	if said.name != "" {
 		text = append(text, pad(said.name, nameColumns))
 	}
-	text = append(text, clean(said.text))
+	text = append(text, Clean(said.text))
 	if said.aside != "" {
-		text = append(text, clean(said.aside))
+		text = append(text, Clean(said.aside))
 	}
 	if said.took > 0 {
 		text = append(text, "("+duration(said.took)+")")
 	}
 	block := []string{strings.Join(text, " ")}
 	for _, detail := range said.details {
-		block = append(block, clean(detail))
+		block = append(block, Clean(detail))
 	}
 	var b strings.Builder
 	for _, line := range block {

@@ -171,8 +171,8 @@ func TestClean(t *testing.T) {
 		"a\tb\rc\x00d\x7f":                    "a    bcd",
 		"\x1b(B\x1b[2Jcleared \x1b[10;10Hnot": "(Bcleared not",
 	} {
-		if got := clean(text); got != want {
-			t.Errorf("clean(%q) = %q, want %q", text, got, want)
+		if got := Clean(text); got != want {
+			t.Errorf("Clean(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

@@ -41,8 +41,8 @@ func pad(text string, columns int) string {
 // escape matches what terminals take for a command, such as a colour.
 var escape = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\a\x1b]*(\a|\x1b\\)?|[@-Z\\-_])`)
 
-// clean makes text of a program, a log or a compiler harmless to the screen.
-func clean(text string) string {
+// Clean makes text of a program, a log or a compiler harmless to the screen.
+func Clean(text string) string {
 	text = strings.ReplaceAll(escape.ReplaceAllString(text, ""), "\t", "    ")
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -232,7 +232,7 @@ func (f *forwarder) fail(w http.ResponseWriter, r *http.Request, t *trip, err er
 		f.log.Warn("a pod is silent", "revision", name, "waited", time.Since(t.arrived))
 		say(http.StatusGatewayTimeout, errSilent.Error())
 	case cause != nil:
-		say(http.StatusBadGateway, "") // to nobody: the client has gone
+		say(proxy.ClientGone, "") // to nobody
 	case errors.Is(err, errUnknown):
 		say(http.StatusNotFound, fmt.Sprintf("no route has the host %q", r.Host))
 	case errors.Is(err, proxy.ErrFull):

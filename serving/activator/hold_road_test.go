@@ -109,6 +109,9 @@ func TestHeldClientGoes(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			b.waiting("hello-00001", 0)
+			b.until("it is no error of the server's", func() bool {
+				return strings.Contains(b.exposed(), `response_code="other",response_code_class="4xx"} 1`)
+			})
 		})
 	}
 }

@@ -48,6 +48,10 @@ func (l *loopNumbers) Gather() ([]*dto.MetricFamily, error) {
 
 // ServeHTTP takes what a session says: all of its numbers, each time.
 func (l *loopNumbers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header["Origin"] != nil {
+		http.Error(w, "the loop's numbers are not a web page's to tell", http.StatusForbidden)
+		return
+	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, loopLimit))
 	if err != nil {
 		http.Error(w, "reading the loop's numbers: "+err.Error(), http.StatusRequestEntityTooLarge)

@@ -32,6 +32,11 @@ const (
 	Timing = "Devbox-Timing"
 )
 
+// ClientGone is the status of a request whose client has gone before there was
+// an answer: nginx' number for it, which has no name in HTTP. Only metrics,
+// spans and the request log see it.
+const ClientGone = 499
+
 // Values of NetworkProbe and ProxyRequest.
 const (
 	Activator = "activator"

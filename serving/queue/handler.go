@@ -181,8 +181,7 @@ func (s *sidecar) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case r.Context().Err() != nil:
-		// The client has gone. The status is for the metrics only.
-		w.WriteHeader(http.StatusBadGateway)
+		w.WriteHeader(proxy.ClientGone) // to nobody
 	case errors.As(err, &unsent) && errors.Is(err, syscall.ECONNREFUSED):
 		// The container has crashed, or restarts. It has seen nothing, so
 		// the activator may try again elsewhere.
