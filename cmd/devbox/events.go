@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/internal/history"
 )
 
@@ -44,16 +45,23 @@ func (d *devbox) events(ctx context.Context, follow bool, since time.Time) error
 	}
 	reader := d.reader()
 	defer reader.Close()
+	tell := func(e event.Event) {
+		if e.Time.Before(since) {
+			reader.Hear(e)
+		} else {
+			reader.Show(e)
+		}
+	}
 	if follow {
-		err := history.Follow(ctx, path, since, reader.Show)
+		err := history.Follow(ctx, path, tell)
 		if interrupted(ctx) {
 			return nil
 		}
 		return err
 	}
-	events, err := history.Read(path, since)
+	events, err := history.Read(path)
 	for _, e := range events {
-		reader.Show(e)
+		tell(e)
 	}
 	return err
 }

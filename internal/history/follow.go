@@ -14,14 +14,14 @@ import (
 // lookEvery is how often a file that is followed is looked at.
 const lookEvery = 100 * time.Millisecond
 
-// Follow tells the events of a file that happened at since or later, and then
-// those that come, until ctx ends, whose error it returns. The file may come
-// later, be begun anew, or go and come back.
-func Follow(ctx context.Context, path string, since time.Time, tell event.Sink) error {
-	f := follower{path: path, since: since, tell: tell}
+// Follow tells the events of a file, and then those that come, until ctx ends,
+// whose error it returns. The file may come later, be begun anew, or go and
+// come back.
+func Follow(ctx context.Context, path string, tell event.Sink) error {
+	f := follower{path: path, tell: tell}
 	defer f.close()
 	if name := before(path); name != "" {
-		events, err := readOne(name, since)
+		events, err := readOne(name)
 		if err != nil {
 			return err
 		}
@@ -45,9 +45,8 @@ func Follow(ctx context.Context, path string, since time.Time, tell event.Sink) 
 
 // follower is where one reader is in the file.
 type follower struct {
-	path  string
-	since time.Time
-	tell  event.Sink
+	path string
+	tell event.Sink
 
 	file *os.File
 	rest []byte // of a line that is not yet whole
@@ -92,7 +91,7 @@ func (f *follower) read() (err error) {
 	if f.file == nil {
 		return nil
 	}
-	f.rest, err = scan(f.file, f.rest, f.since, func(e event.Event) { f.tell(e) })
+	f.rest, err = scan(f.file, f.rest, func(e event.Event) { f.tell(e) })
 	return err
 }
 

@@ -23,21 +23,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
 
-// Read returns the events of a file that happened at since or later, oldest
-// first; the zero time is all. No file is no event, and a line that is none,
-// as the last one of a session that was killed, is left out.
-func Read(path string, since time.Time) ([]event.Event, error) {
+// Read returns the events of a file, oldest first. No file is no event, and a
+// line that is none, as the last one of a session that was killed, is left out.
+func Read(path string) ([]event.Event, error) {
 	var events []event.Event
 	for _, name := range []string{before(path), path} {
 		if name == "" {
 			continue
 		}
-		one, err := readOne(name, since)
+		one, err := readOne(name)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +44,7 @@ func Read(path string, since time.Time) ([]event.Event, error) {
 	return events, nil
 }
 
-func readOne(name string, since time.Time) ([]event.Event, error) {
+func readOne(name string) ([]event.Event, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -56,7 +54,7 @@ func readOne(name string, since time.Time) ([]event.Event, error) {
 	}
 	defer f.Close()
 	var events []event.Event
-	if _, err = scan(f, nil, since, func(e event.Event) { events = append(events, e) }); err != nil {
+	if _, err = scan(f, nil, func(e event.Event) { events = append(events, e) }); err != nil {
 		return nil, fmt.Errorf("reading the events: %w", err)
 	}
 	return events, nil
@@ -74,7 +72,7 @@ func before(path string) string {
 
 // scan tells the events in what begin and then r have, and returns what comes
 // after the last whole line.
-func scan(r io.Reader, begin []byte, since time.Time, tell func(event.Event)) (rest []byte, err error) {
+func scan(r io.Reader, begin []byte, tell func(event.Event)) (rest []byte, err error) {
 	lines := bufio.NewReader(io.MultiReader(bytes.NewReader(begin), r))
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -85,7 +83,7 @@ func scan(r io.Reader, begin []byte, since time.Time, tell func(event.Event)) (r
 			return nil, err
 		}
 		var e event.Event
-		if json.Unmarshal(line, &e) == nil && e.Kind != "" && !e.Time.Before(since) {
+		if json.Unmarshal(line, &e) == nil && e.Kind != "" {
 			tell(e)
 		}
 	}

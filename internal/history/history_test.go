@@ -30,9 +30,9 @@ func record(path string, events ...event.Event) {
 	r.Close()
 }
 
-func messages(t *testing.T, path string, since time.Time) string {
+func messages(t *testing.T, path string) string {
 	t.Helper()
-	events, err := Read(path, since)
+	events, err := Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +51,8 @@ func TestSessionsFollowEachOther(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	record(path, note(1), note(2))
 	record(path, note(3))
-	if got := messages(t, path, time.Time{}); got != "1 2 3" {
+	if got := messages(t, path); got != "1 2 3" {
 		t.Errorf("read %s", got)
-	}
-	if got := messages(t, path, origin.Add(2*time.Second)); got != "2 3" {
-		t.Errorf("since the second, read %s", got)
 	}
 }
 
@@ -66,7 +63,7 @@ func TestReadsAllOfAnEvent(t *testing.T) {
 		Duration: time.Second, Phases: []event.Phase{{Name: "build", Duration: time.Millisecond}}, Error: "two\nlines",
 	}
 	record(path, want)
-	got, err := Read(path, time.Time{})
+	got, err := Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +74,13 @@ func TestReadsAllOfAnEvent(t *testing.T) {
 
 func TestLinesThatAreNone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
-	if got := messages(t, path, time.Time{}); got != "" {
+	if got := messages(t, path); got != "" {
 		t.Errorf("of no file, read %s", got)
 	}
 	record(path, note(1))
 	add(t, path, "\nnull\n[]\n\x00\xff\n{\"kind\":7}\n{\"time\":\"2026-01-02T03:04:")
 	record(path, note(2)) // the next session, after one that was killed within a line
-	if got := messages(t, path, time.Time{}); got != "1 2" {
+	if got := messages(t, path); got != "1 2" {
 		t.Errorf("read %s", got)
 	}
 }
@@ -113,7 +110,7 @@ func TestNoFolderIsMade(t *testing.T) {
 	}
 	r.Show(note(2))
 	r.Close()
-	if got := messages(t, path, time.Time{}); got != "1 2" {
+	if got := messages(t, path); got != "1 2" {
 		t.Errorf("read %s: what came before the folder belongs to it", got)
 	}
 }
@@ -146,7 +143,7 @@ func TestBounded(t *testing.T) {
 	if size > 3*megabytes<<20 {
 		t.Errorf("ten megabytes of events left %d bytes", size)
 	}
-	events, err := Read(path, time.Time{})
+	events, err := Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +171,7 @@ func TestFollow(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	told, ended := make(chan string, 100), make(chan error, 1)
 	go func() {
-		ended <- Follow(ctx, path, time.Time{}, func(e event.Event) { told <- e.Message })
+		ended <- Follow(ctx, path, func(e event.Event) { told <- e.Message })
 	}()
 	expect := func(want string) {
 		t.Helper()

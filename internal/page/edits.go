@@ -164,7 +164,7 @@ func (s *Server) followEvents(ctx context.Context) {
 	go func() {
 		defer close(followed)
 		for ctx.Err() == nil { // a file that cannot be read may be, later
-			_ = history.Follow(ctx, s.cfg.Events, time.Time{}, func(e event.Event) {
+			_ = history.Follow(ctx, s.cfg.Events, func(e event.Event) {
 				select {
 				case events <- e:
 				case <-ctx.Done():

@@ -29,5 +29,8 @@ func (j *JSON) Show(e event.Event) {
 	_ = j.enc.Encode(e)
 }
 
+// Hear does nothing: each event says all of itself.
+func (j *JSON) Hear(event.Event) {}
+
 // Close has nothing to finish.
 func (j *JSON) Close() {}

@@ -86,6 +86,13 @@ func (l *Live) Close() {
 	l.write(nil)
 }
 
+// Hear implements Reader.
+func (l *Live) Hear(e event.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.story.tell(e)
+}
+
 // Show draws e.
 func (l *Live) Show(e event.Event) {
 	l.mu.Lock()

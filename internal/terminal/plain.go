@@ -56,5 +56,12 @@ func (p *Plain) Show(e event.Event) {
 	}
 }
 
+// Hear implements Reader.
+func (p *Plain) Hear(e event.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.story.tell(e)
+}
+
 // Close has nothing to finish.
 func (p *Plain) Close() {}

@@ -13,8 +13,10 @@ package terminal
 import "github.com/kind-in-a-box/devbox/internal/event"
 
 // Reader shows events. Show is an [event.Sink]: it may be called from many
-// goroutines. Close finishes the output and must come after the last Show.
+// goroutines. Hear takes an event that is not shown, and to which later ones
+// may refer. Close finishes the output and must come after the last Show.
 type Reader interface {
 	Show(event.Event)
+	Hear(event.Event)
 	Close()
 }
