@@ -45,8 +45,8 @@ e2e: build ## run the stories on a real kind box made from the lab's images
 	go test -tags e2e -count=1 -timeout 40m -v -skip '^(TestKill|TestGrowth)' ./test/e2e && \
 	go test -tags e2e -count=1 -timeout 40m -run '^(TestInterruptedEverywhere|TestRepairs)$$' ./bootstrap
 
-page: build ## play the page in a real Chromium on the embedded engine; screenshots go to artefacts/page
-	DEVBOX_SCREENSHOTS=$(CURDIR)/artefacts/page go test -tags e2e -count=1 -timeout 10m ./test/page
+page: build ## play the page in a real Chromium on the embedded engine; screenshots go to bin/page
+	DEVBOX_SCREENSHOTS=$(CURDIR)/bin/page go test -tags e2e -count=1 -timeout 10m ./test/page
 
 story: build ## play docs/story.md on a kind box; DEVBOX_STORY=write writes down what it prints; ten minutes
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 30m -v ./test/story
