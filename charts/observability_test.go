@@ -1,15 +1,10 @@
 package charts_test
 
 import (
-	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
 
 	"github.com/kind-in-a-box/devbox/charts"
 )
@@ -61,29 +56,5 @@ func TestObservabilityRefusesValues(t *testing.T) {
 // watch is helm template of the chart.
 func watch(t *testing.T, values map[string]any) (string, error) {
 	t.Helper()
-	var files []*loader.BufferedFile
-	err := fs.WalkDir(charts.Observability, "observability", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := charts.Observability.ReadFile(path)
-		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(path, "observability/"), Data: data})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := loader.LoadFiles(files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	do := action.NewInstall(&action.Configuration{Capabilities: chartutil.DefaultCapabilities.Copy()})
-	do.DryRun, do.ClientOnly, do.Replace = true, true, true
-	do.ReleaseName, do.Namespace = "observability", "devbox-observability"
-	do.KubeVersion = &chartutil.KubeVersion{Version: "v1.37.2", Major: "1", Minor: "37"}
-	release, err := do.Run(c, values)
-	if err != nil {
-		return "", err
-	}
-	return release.Manifest, nil
+	return template(t, load(t, charts.Observability, "observability"), "devbox-observability", values)
 }

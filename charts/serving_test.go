@@ -2,6 +2,7 @@ package charts_test
 
 import (
 	"bytes"
+	"embed"
 	"flag"
 	"io/fs"
 	"os"
@@ -57,7 +58,7 @@ func TestServingRefusesValues(t *testing.T) {
 // one.
 func TestAutoscalerDefaults(t *testing.T) {
 	data := map[string]string{}
-	for key, value := range load(t).Values["autoscaler"].(map[string]any) {
+	for key, value := range serving(t).Values["autoscaler"].(map[string]any) {
 		data[key] = value.(string)
 	}
 	got, err := autoscaler.ParseConfig(data)
@@ -73,7 +74,7 @@ func TestAutoscalerDefaults(t *testing.T) {
 // written when all that is said is that something is.
 func TestObservabilityDefaults(t *testing.T) {
 	data := map[string]string{}
-	for key, value := range load(t).Values["observability"].(map[string]any) {
+	for key, value := range serving(t).Values["observability"].(map[string]any) {
 		data[key] = value.(string)
 	}
 	for _, enabled := range []string{data["logging.enable-request-log"], "true"} {
@@ -132,35 +133,47 @@ func render(t *testing.T, values map[string]any) string {
 	return strings.Join(kept, "---\n")
 }
 
-// install is helm template.
+// install is helm template of the chart.
 func install(t *testing.T, values map[string]any) (string, error) {
+	t.Helper()
+	return template(t, serving(t), "knative-serving", values)
+}
+
+func serving(t *testing.T) *chart.Chart {
+	t.Helper()
+	return load(t, charts.Serving, "serving")
+}
+
+// template is helm template: a release of the chart's name.
+func template(t *testing.T, c *chart.Chart, namespace string, values map[string]any) (string, error) {
 	t.Helper()
 	do := action.NewInstall(&action.Configuration{Capabilities: chartutil.DefaultCapabilities.Copy()})
 	do.DryRun, do.ClientOnly, do.Replace = true, true, true
-	do.ReleaseName, do.Namespace = "serving", "knative-serving"
+	do.ReleaseName, do.Namespace = c.Name(), namespace
 	do.KubeVersion = &chartutil.KubeVersion{Version: "v1.37.2", Major: "1", Minor: "37"}
-	release, err := do.Run(load(t), values)
+	release, err := do.Run(c, values)
 	if err != nil {
 		return "", err
 	}
 	return release.Manifest, nil
 }
 
-func load(t *testing.T) *chart.Chart {
+// load reads the chart of a folder.
+func load(t *testing.T, files embed.FS, folder string) *chart.Chart {
 	t.Helper()
-	var files []*loader.BufferedFile
-	err := fs.WalkDir(charts.Serving, "serving", func(path string, d fs.DirEntry, err error) error {
+	var buffered []*loader.BufferedFile
+	err := fs.WalkDir(files, folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := charts.Serving.ReadFile(path)
-		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(path, "serving/"), Data: data})
+		data, err := files.ReadFile(path)
+		buffered = append(buffered, &loader.BufferedFile{Name: strings.TrimPrefix(path, folder+"/"), Data: data})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := loader.LoadFiles(files)
+	c, err := loader.LoadFiles(buffered)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@
 //	            pod :8012                    probe.go: one goroutine a pod: does it answer?
 //
 //	timing.go: where a held request's time went, for one who asks
+//	spans.go: the same, and the rest of its way, as spans of a trace
+//	cold.go: the same of those that woke a revision, added up
 //	report.go: counts, held requests and answering pods -> stream -> controller
 //	metrics.go: the same and latencies -> whoever reads them
 //

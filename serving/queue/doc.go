@@ -8,7 +8,8 @@
 //	kubelet    -->  :8022 /wait-for-drain           "may the container go now?"
 //	Prometheus -->  :9090, :9091 /metrics
 //
-// One request passes handler.go from top to bottom. readiness.go finds out
+// One request passes handler.go from top to bottom; account.go is what is told
+// of one that is traced. readiness.go finds out
 // whether the container takes requests, run.go holds the servers and the
 // order in which they leave.
 package queue
