@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/apiserver"
@@ -26,6 +27,7 @@ import (
 	"github.com/kind-in-a-box/devbox/serving/registry"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 	"github.com/kind-in-a-box/devbox/serving/stream"
+	"github.com/kind-in-a-box/devbox/serving/targets"
 )
 
 // Config says what box an Engine runs.
@@ -35,6 +37,11 @@ type Config struct {
 	Domain string // of the services' hosts
 
 	HTTPPort, RegistryPort, APIPort, MetricsPort int // of 127.0.0.1
+
+	// Parts are the names of what may watch the box, as pods in the namespace
+	// PartsIn whose label app says which they are.
+	Parts   []string
+	PartsIn string
 
 	// What the serving stack is told on kind by its chart.
 	ProgressDeadline, DrainQuietPeriod time.Duration
@@ -189,13 +196,18 @@ func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
 	e.parts.start(ctx, "the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
 	e.parts.start(ctx, "the controller", ctrl.Run)
 	e.metrics.Add(ctrl.WriteMetrics)
-	if err := e.startMetrics(ctx, ctrl.Loop()); err != nil {
+	clients, err := kubernetes.NewForConfig(e.REST())
+	if err != nil {
+		return fmt.Errorf("preparing to look for the box's parts: %w", err)
+	}
+	doors := newDoors(clients, e.PartsIn, e.Parts, e.log)
+	if err := e.startMetrics(ctx, ctrl.Loop(), doors); err != nil {
 		return err
 	}
 	address := loopback(e.HTTPPort)
 	return e.listen(ctx, "the activator", address, func(life context.Context) error {
 		return activator.Run(life, activator.Config{
-			REST: e.REST(), Address: address, Stream: "unix:" + socket, Metrics: &e.metrics, Log: e.log,
+			REST: e.REST(), Address: address, Stream: "unix:" + socket, Metrics: &e.metrics, Front: doors.front, Log: e.log,
 		})
 	})
 }
@@ -204,11 +216,13 @@ func (e *Engine) StartServing(ctx context.Context, queueImage string) error {
 const metricsLimit = time.Second
 
 // startMetrics serves the numbers of all parts together, which on kind each
-// serves by itself.
-func (e *Engine) startMetrics(ctx context.Context, loop http.Handler) error {
+// serves by itself, and what Prometheus needs to know and to reach besides.
+func (e *Engine) startMetrics(ctx context.Context, loop http.Handler, doors *doors) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", &e.metrics)
 	mux.Handle("PUT /loop", loop)
+	mux.Handle("GET /targets/", http.StripPrefix("/targets", targets.Handler(doors.pods)))
+	mux.Handle("/parts/{part}/", doors.inside())
 	address := loopback(e.MetricsPort)
 	return e.listen(ctx, "the metrics", address, func(life context.Context) error {
 		listener, err := (&net.ListenConfig{}).Listen(life, "tcp", address)

@@ -38,6 +38,9 @@ type Config struct {
 	// Metrics, where there is one, is given the activator's numbers: it serves
 	// them for several parts of one process.
 	Metrics *proxy.Exposition
+	// Front, where there is one, sees every request first, and hands on what is
+	// the activator's.
+	Front func(http.Handler) http.Handler
 	// StreamToken is the file with the token that the controller asks for;
 	// "" where it asks for none. Kubernetes renews such files.
 	StreamToken string
@@ -201,9 +204,13 @@ func (a *activator) serve(ctx, under context.Context, c Config) error {
 	defer cancel()
 	defer context.AfterFunc(under, cancel)()
 	a.ready.Store(true)
+	handler := a.forward.handler()
+	if c.Front != nil {
+		handler = c.Front(handler)
+	}
 	c.Log.Info("the activator serves", "address", listener.Addr().String())
 	return proxy.Server{
-		Listener: listener, Handler: a.forward.handler(), Log: c.Log,
+		Listener: listener, Handler: handler, Log: c.Log,
 		Drain: &a.drain, Quiet: c.Quiet, Limit: c.Limit,
 	}.Serve(ctx)
 }
