@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/settings"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 	"github.com/kind-in-a-box/devbox/serving/trace"
 )
@@ -183,6 +184,9 @@ func (a *activator) tune(configs []corev1.ConfigMap) {
 		}
 	}
 	a.tracer.Use(a.traces.Settings())
+	if names, err := settings.ParseOTelNames(said[trace.ObservabilityConfig]); err == nil {
+		a.roads.otel.Store(names.Parts)
+	}
 }
 
 // serve takes requests from the first table on: until then nobody could say

@@ -60,18 +60,19 @@ var arrows = []struct {
 	{"watcher/build", nil},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
-	{"serving/trace", nil},
+	{"serving/settings", nil},
+	{"serving/trace", []string{"serving/settings"}},
 	{"serving/desired", []string{"serving/api", "serving/trace"}},
 	{"serving/ingress", []string{"serving/api"}},
 	{"serving/stream", nil},
 	{"serving/proxy", nil},
-	{"serving/queue", []string{"serving/proxy", "serving/trace"}},
+	{"serving/queue", []string{"serving/proxy", "serving/settings", "serving/trace"}},
 	{"serving/autoscaler", []string{"serving/api", "serving/stream"}},
-	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/stream", "serving/trace"}},
+	{"serving/activator", []string{"serving/api", "serving/proxy", "serving/settings", "serving/stream", "serving/trace"}},
 	{"serving/targets", []string{"serving/api"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
-	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
+	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/settings", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/load", nil},
 	{"internal/history", []string{"internal/event"}},
@@ -87,7 +88,7 @@ var arrows = []struct {
 
 // standardOnly start in every pod, so they and all they import are the
 // standard library and our own packages of the same kind.
-var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/stream", "serving/trace", "examples/hello", "examples/autoscale"}
+var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/settings", "serving/stream", "serving/trace", "examples/hello", "examples/autoscale"}
 
 type pkg struct {
 	ImportPath string
