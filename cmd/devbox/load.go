@@ -109,6 +109,9 @@ func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *l
 	}
 	defer files.close()
 	report, failed := c.run(ctx, service, plan, files.keep(), lanes)
+	if failed == nil && report.Vegeta.Requests == 0 && report.Unfinished == 0 {
+		return &problem{code: codeUsage, cause: fmt.Errorf("--duration %s is over before a request can begin; give it longer", plan.Duration)}
+	}
 	if report.Compared != nil {
 		report.Compared.A.Revision, report.Compared.B.Revision = flags.compare[0], flags.compare[1]
 	}
@@ -121,8 +124,8 @@ func (c *cluster) run(ctx context.Context, service *servingv1.Service, plan load
 	plan.Targets = load.Timed(plan.Targets)
 	timeline := load.NewTimeline()
 	watching, stopWatching := context.WithCancel(ctx)
-	wait := c.watchService(watching, service, timeline)
-	defer func() { stopWatching(); wait() }()
+	wait, waitBuilds := c.watchService(watching, service, timeline), c.watchBuilds(watching, service.Name, timeline)
+	defer func() { stopWatching(); wait(); waitBuilds() }()
 
 	recorder := load.NewRecorder(keep, lanes...)
 	stopLine := c.liveLine(ctx, service, recorder, timeline)

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kind-in-a-box/devbox/internal/tail"
+	"github.com/kind-in-a-box/devbox/internal/terminal"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -19,7 +20,10 @@ func (d *devbox) logsCommand() *cobra.Command {
 		Short: "Print what a service's pods have written, of all its revisions",
 		Long: `Print what the pods of a service, or of every service, have written. Each line
 begins with its revision and the end of its pod's name. With -f it goes on, with
-the pods of new revisions as they come, until Ctrl-C.`,
+the pods of new revisions as they come, until Ctrl-C.
+
+On a terminal colours and other escape sequences of the lines are left out, since
+they could change what is on the screen; elsewhere a line is as it was written.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := d.cluster()
@@ -37,7 +41,7 @@ the pods of new revisions as they come, until Ctrl-C.`,
 			if err != nil {
 				return fmt.Errorf("connecting to the box: %w", err)
 			}
-			t := &tail.Tailer{Client: clientset, Selector: selector, Queue: queue, Follow: follow, Tell: d.logLine(queue)}
+			t := &tail.Tailer{Client: clientset, Selector: selector, Queue: queue, Follow: follow, Tell: d.logLine(queue, d.onTerminal())}
 			if last >= 0 {
 				t.Last = &last
 			}
@@ -60,8 +64,15 @@ func (d *devbox) logs(ctx context.Context, t *tail.Tailer) error {
 }
 
 // logLine prints a line behind where it is from.
-func (d *devbox) logLine(containers bool) func(tail.Line) {
+//
+// On a screen a program's own escape sequences are left out: they could move
+// what is on the screen, or type into it. In a file or a pipe a line is as it
+// was written, since whoever reads it there may want it so, as with cat.
+func (d *devbox) logLine(containers, screen bool) func(tail.Line) {
 	return func(l tail.Line) {
+		if screen {
+			l.Text = terminal.Clean(l.Text)
+		}
 		// Whoever read the lines has gone when this fails, and the context ends.
 		_, _ = fmt.Fprintf(d.stdout, "%s | %s\n", l.From(containers), l.Text)
 	}

@@ -127,17 +127,17 @@ func TestPictureBeforeTheRequest(t *testing.T) {
 	}
 }
 
-// TestRequestBody is what --data says.
+// TestRequestBody is what --body says.
 func TestRequestBody(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "order.json")
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := (&traceFlags{data: "@" + file}).request()
+	r, err := (&traceFlags{body: "@" + file}).request()
 	if err != nil || string(r.Body) != "{}" || r.Method != http.MethodPost {
 		t.Errorf("the request is %s %q: %v", r.Method, r.Body, err)
 	}
-	if _, err := (&traceFlags{data: "@" + file + ".none"}).request(); err == nil {
+	if _, err := (&traceFlags{body: "@" + file + ".none"}).request(); err == nil {
 		t.Error("a file that is not there is no error")
 	}
 }
