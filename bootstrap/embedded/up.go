@@ -8,6 +8,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
 )
 
 // up is one run of the steps: what they hand to each other.
@@ -15,26 +16,33 @@ type up struct {
 	bootstrap.Config
 	box     *bootstrap.Box
 	running *process.Process // the box's process, nil where none runs
+	parts   []images.Role    // that are to watch the box
 
 	looked bootstrap.Gate // box: what to do is known
 	kept   bool           // the process that runs will do
+
+	answers bootstrap.Gate // the box answers
 }
 
-func newUp(s *bootstrap.Survey, running *process.Process) *up {
-	return &up{Config: s.Config, box: s.Box, running: running, looked: make(bootstrap.Gate)}
+func newUp(s *bootstrap.Survey, running *process.Process, parts []images.Role) *up {
+	return &up{Config: s.Config, box: s.Box, running: running, parts: parts, looked: make(bootstrap.Gate), answers: make(bootstrap.Gate)}
 }
 
 // steps see to it that the box's process runs, from this very devbox, and
 // answers. One that is started tells of its own steps: box.Serve has their
 // list.
 func (u *up) steps() []bootstrap.Step {
-	if u.running == nil {
-		return []bootstrap.Step{{Do: u.start}}
+	steps := []bootstrap.Step{{Do: u.start}}
+	if u.running != nil {
+		steps = []bootstrap.Step{
+			{Name: "box", Do: u.look},
+			{After: u.looked, Do: u.start},
+		}
 	}
-	return []bootstrap.Step{
-		{Name: "box", Do: u.look},
-		{After: u.looked, Do: u.start},
+	if len(u.parts)+len(u.box.Observability) > 0 {
+		steps = append(steps, bootstrap.Step{Name: bootstrap.Observability, After: u.answers, Do: u.observability})
 	}
+	return steps
 }
 
 // answerLimit is how long a box that runs may take to answer.
@@ -74,9 +82,13 @@ func (u *up) look(ctx context.Context, say func(string)) (string, error) {
 // answers.
 func (u *up) start(ctx context.Context, _ func(string)) (string, error) {
 	if u.kept {
+		u.answers.Open()
 		return "", nil
 	}
 	u.box.Complete = true
+	if len(u.parts) > 0 {
+		u.box.Observability = u.parts // it traces from its start
+	}
 	if err := u.box.Save(); err != nil {
 		return "", err
 	}
@@ -86,6 +98,9 @@ func (u *up) start(ctx context.Context, _ func(string)) (string, error) {
 	}
 	if err != nil && ctx.Err() == nil {
 		return "", &bootstrap.ClusterError{Step: "box", Err: err, Hint: "its log is " + logOf(u.box)}
+	}
+	if err == nil {
+		u.answers.Open()
 	}
 	return "", err
 }

@@ -33,8 +33,8 @@ A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
 main packages below here that have a service.yaml, and so does no directory.
 
---with observability adds Prometheus, Zipkin and Grafana to a kind box, also to
-one that runs, and --without observability takes them away. The box remembers.
+--with observability adds Prometheus, Zipkin and Grafana to the box, also to one
+that runs, and --without observability takes them away. The box remembers.
 
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello

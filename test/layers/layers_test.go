@@ -53,6 +53,7 @@ var arrows = []struct {
 	{"bootstrap/docker", nil},
 	{"bootstrap/helm", nil},
 	{"bootstrap/images", []string{"bootstrap/docker"}},
+	{"bootstrap/parts", []string{"bootstrap", "charts"}},
 	{"bootstrap/kind", []string{"bootstrap", "charts", "serving/api"}},
 	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
 	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "serving"}},

@@ -25,9 +25,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -143,23 +140,6 @@ func (b *Box) StartRegistry(ctx context.Context) error {
 	return b.listen(ctx, "the registry", address, func(life context.Context) error {
 		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(b.Dir, "registry"), Metrics: &b.metrics, Log: b.log})
 	})
-}
-
-// Push puts an image of the box's own into the registry and returns its name
-// there.
-func (b *Box) Push(ctx context.Context, repository string, img v1.Image) (string, error) {
-	digest, err := img.Digest()
-	if err != nil {
-		return "", fmt.Errorf("reading image %s: %w", repository, err)
-	}
-	ref, err := name.NewDigest(fmt.Sprintf("localhost:%d/%s@%s", b.RegistryPort, repository, digest))
-	if err != nil {
-		return "", fmt.Errorf("naming image %s: %w", repository, err)
-	}
-	if err := remote.Write(ref, img, remote.WithContext(ctx)); err != nil {
-		return "", fmt.Errorf("pushing image %s: %w", repository, err)
-	}
-	return ref.String(), nil
 }
 
 // StartNode starts the node, which takes up the pods that it ran before.
