@@ -253,6 +253,9 @@ func (w *watched) series(t *testing.T, query string) (n int) {
 func (w *watched) targets(t *testing.T) {
 	var said string
 	box.Eventually(t, "every target is there and up", func() bool {
+		if status, body, err := w.Get(host, "/"); err != nil || status != http.StatusOK { // so that there is a pod
+			t.Fatalf("GET: %d %q %v", status, body, err)
+		}
 		var answer struct {
 			Data struct {
 				ActiveTargets []struct {
