@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +43,7 @@ func TestFirstCommand(t *testing.T) {
 	f.save("\tpanic(\"on purpose\")\n", "")
 	f.live("hello-00004")
 	f.end()
-	got := firstCommand + "\n" + s.String()
+	got := firstCommand + "\n" + strings.ReplaceAll(s.String(), f.clone, "/src")
 	t.Log(got)
 	for _, page := range []string{"README.md", "docs/embedded.md"} {
 		hold(t, filepath.Join(root, page), got)
@@ -53,6 +54,7 @@ func TestFirstCommand(t *testing.T) {
 type first struct {
 	t       *testing.T
 	cmd     *exec.Cmd
+	clone   string // a directory
 	main    string
 	reader  terminal.Reader
 	decoder *json.Decoder
@@ -70,7 +72,7 @@ func begin(t *testing.T, reader terminal.Reader) *first {
 	}
 	environment := append(os.Environ(), "XDG_CONFIG_HOME="+t.TempDir(), "KUBECONFIG="+filepath.Join(t.TempDir(), "kubeconfig"),
 		"DOCKER_HOST=unix:///nowhere/docker.sock", "DEVBOX_ENGINE=", "DEVBOX_IMAGES=")
-	f := &first{t: t, main: filepath.Join(clone, "examples/hello/main.go"), reader: reader}
+	f := &first{t: t, clone: clone, main: filepath.Join(clone, "examples/hello/main.go"), reader: reader}
 	f.cmd = exec.Command(bin, "up", "-o", "json", "./examples/hello")
 	f.cmd.Dir, f.cmd.Env = clone, environment
 	out, err := f.cmd.StdoutPipe()
@@ -180,7 +182,16 @@ func hold(t *testing.T, page, got string) {
 // on how wide that is.
 var changes = regexp.MustCompile(`\d[\d.]*(ms|s|m)\b|127\.0\.0\.1:\d+|\d+ (GiB|cores)|\s+`)
 
-func timeless(text string) string { return changes.ReplaceAllString(text, " ") }
+// timeless is a transcript without what changes. Steps that run side by side end
+// in any order.
+func timeless(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimSpace(changes.ReplaceAllString(line, " ")))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
 
 // screen is a terminal that keeps what a person sees in the end. It knows the
 // four commands that package terminal gives.
@@ -243,5 +254,5 @@ func (s *screen) String() string {
 	for _, line := range s.lines {
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
-	return b.String()
+	return strings.TrimRight(b.String(), "\n") + "\n"
 }
