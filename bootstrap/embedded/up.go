@@ -9,6 +9,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
+	"github.com/kind-in-a-box/devbox/internal/compile"
 )
 
 // up is one run of the steps: what they hand to each other.
@@ -18,6 +19,9 @@ type up struct {
 	running *process.Process // the box's process, nil where none runs
 	parts   []images.Role    // that are to watch the box
 
+	ready   bootstrap.Gate // program: it is there
+	command []string       // it and its arguments
+
 	looked bootstrap.Gate // box: what to do is known
 	kept   bool           // the process that runs will do
 
@@ -25,24 +29,42 @@ type up struct {
 }
 
 func newUp(s *bootstrap.Survey, running *process.Process, parts []images.Role) *up {
-	return &up{Config: s.Config, box: s.Box, running: running, parts: parts, looked: make(bootstrap.Gate), answers: make(bootstrap.Gate)}
+	gate := func() bootstrap.Gate { return make(bootstrap.Gate) }
+	return &up{Config: s.Config, box: s.Box, running: running, parts: parts, ready: gate(), looked: gate(), answers: gate()}
 }
 
-// steps see to it that the box's process runs, from this very devbox, and
-// answers. One that is started tells of its own steps: box.Serve has their
-// list.
+// steps see to it that the box's process runs, of the program that belongs to
+// this devbox, and answers. One that is started tells of its own steps:
+// box.Serve has their list.
 func (u *up) steps() []bootstrap.Step {
-	steps := []bootstrap.Step{{Do: u.start}}
-	if u.running != nil {
-		steps = []bootstrap.Step{
-			{Name: "box", Do: u.look},
-			{After: u.looked, Do: u.start},
-		}
+	steps := []bootstrap.Step{{Name: "program", Do: u.program}}
+	if u.running == nil {
+		steps = append(steps, bootstrap.Step{After: u.ready, Do: u.start})
+	} else {
+		steps = append(steps, bootstrap.Step{Name: "box", After: u.ready, Do: u.look}, bootstrap.Step{After: u.looked, Do: u.start})
 	}
 	if len(u.parts)+len(u.box.Observability) > 0 {
 		steps = append(steps, bootstrap.Step{Name: bootstrap.Observability, After: u.answers, Do: u.observability})
 	}
 	return steps
+}
+
+// program makes ready what is to run.
+func (u *up) program(ctx context.Context, say func(string)) (string, error) {
+	compiled := false
+	command, err := u.Process(ctx, func(message string) {
+		compiled = true
+		say(message)
+	})
+	if err != nil {
+		return "", err
+	}
+	u.command = command
+	u.ready.Open()
+	if compiled {
+		return "the box's program compiled", nil
+	}
+	return "the box's program is there", nil
 }
 
 // answerLimit is how long a box that runs may take to answer.
@@ -51,7 +73,7 @@ const answerLimit = 10 * time.Second
 // look says whether the process that runs will do. Where it will not, it has
 // ended.
 func (u *up) look(ctx context.Context, say func(string)) (string, error) {
-	program, err := process.Program()
+	program, err := compile.Sum(u.command[0])
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +114,7 @@ func (u *up) start(ctx context.Context, _ func(string)) (string, error) {
 	if err := u.box.Save(); err != nil {
 		return "", err
 	}
-	err := process.Spawn(ctx, u.box.Dir(), u.Command, u.Events)
+	err := process.Spawn(ctx, u.box.Dir(), u.command, u.Events)
 	if failed, ok := errors.AsType[*process.Failure](err); ok {
 		return "", &bootstrap.ClusterError{Step: failed.Step, Err: errors.New(failed.Message), Hint: failed.Hint}
 	}
