@@ -62,7 +62,8 @@ soak: build ## work the embedded engine hard, and look whether it grows; six min
 	go test -tags e2e -count=1 -timeout 20m -v -run '^TestGrowth' ./test/e2e
 
 bench: build ## measure both engines, as ratios against a reference in the same run; writes docs/measurements.md
-	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
-	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
+	layout=$$($(MAKE) -s lab) && export DEVBOX_IMAGES="$$layout" && \
+	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench && \
+	go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
 .PHONY: help build test check generate lab up down e2e page hour story chaos soak bench
