@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -57,8 +58,9 @@ type Deployer struct {
 	cache   cache.Cache   // reads
 	pods    corev1client.PodsGetter
 
-	mu   sync.Mutex
-	news chan struct{} // closed and made anew when the cache changes
+	discovery discovery.DiscoveryInterface
+	mu        sync.Mutex
+	news      chan struct{} // closed and made anew when the cache changes
 }
 
 // New makes a Deployer.
@@ -96,6 +98,9 @@ func New(cfg Config) (*Deployer, error) {
 		return nil, fmt.Errorf("watching the box: %w", err)
 	}
 	if d.pods, err = corev1client.NewForConfig(cfg.REST); err != nil {
+		return nil, fmt.Errorf("connecting to the box: %w", err)
+	}
+	if d.discovery, err = discovery.NewDiscoveryClientForConfig(cfg.REST); err != nil {
 		return nil, fmt.Errorf("connecting to the box: %w", err)
 	}
 	return d, nil
