@@ -202,8 +202,12 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 		e.Message = r.Reason
 	case deploy.Failed:
 		e.Error = r.Reason
+		failed := &deploy.NotRolledOutError{Reason: r.Reason}
 		if p.Host() != "" {
-			now.end(&deploy.NotRolledOutError{Reason: r.Reason})
+			now.end(failed)
+		}
+		if !l.cfg.Once { // where nobody waits for the end, this is one
+			t.settle(&FailedError{Service: t.Name, Revision: now.object.Title(), Reason: r.Reason})
 		}
 	case deploy.Live:
 		e.Duration = time.Since(p.Since)

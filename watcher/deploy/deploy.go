@@ -58,9 +58,10 @@ type Deployer struct {
 	cache   cache.Cache   // reads
 	pods    corev1client.PodsGetter
 
-	discovery discovery.DiscoveryInterface
-	mu        sync.Mutex
-	news      chan struct{} // closed and made anew when the cache changes
+	discovery discovery.DiscoveryInterface // the kinds there are
+
+	mu   sync.Mutex
+	news chan struct{} // closed and made anew when the cache changes
 }
 
 // New makes a Deployer.

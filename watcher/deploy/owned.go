@@ -9,15 +9,55 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Owned are all objects in the box that devbox made of manifests, in whatever
 // session. Which kinds to look through, the API server is asked for.
 func (d *Deployer) Owned(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
-	kinds, err := d.kinds()
+	return ownedIn(ctx, d.client, d.discovery)
+}
+
+// Applied is an object that devbox made of a manifest, as it stands.
+type Applied struct {
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace,omitempty"`
+	Directory string `json:"directory"` // in which it is written
+	Ready     bool   `json:"ready"`     // rolled out
+	Message   string `json:"message,omitempty"`
+}
+
+// AppliedIn are all such objects in a box, in the order of their kinds.
+func AppliedIn(ctx context.Context, config *rest.Config, c client.Client) ([]Applied, error) {
+	api, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the box: %w", err)
+	}
+	owned, err := ownedIn(ctx, c, api)
+	all := []Applied{} // JSON has a list, also of none
+	for _, o := range owned {
+		one := Applied{Kind: o.Kind, Name: o.Name, Namespace: o.Namespace, Directory: o.Annotations[DirectoryAnnotation], Ready: true}
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(o.GroupVersionKind())
+		if !isService(u) && RollsOut(u) {
+			if err := c.Get(ctx, client.ObjectKeyFromObject(&o), u); err != nil {
+				continue // it went while we looked
+			}
+			s := progressOf(u)
+			one.Ready, one.Message = s.done, s.reason
+		}
+		all = append(all, one)
+	}
+	return all, err
+}
+
+func ownedIn(ctx context.Context, c client.Client, api discovery.DiscoveryInterface) ([]metav1.PartialObjectMetadata, error) {
+	kinds, err := kindsOf(api)
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +65,7 @@ func (d *Deployer) Owned(ctx context.Context) ([]metav1.PartialObjectMetadata, e
 	for _, kind := range kinds {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(kind)
-		switch err := d.client.List(ctx, list, client.HasLabels{OwnerLabel}); {
+		switch err := c.List(ctx, list, client.HasLabels{OwnerLabel}); {
 		case apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
 			continue // it went while we looked
 		case err != nil:
@@ -41,9 +81,9 @@ func (d *Deployer) Owned(ctx context.Context) ([]metav1.PartialObjectMetadata, e
 	return owned, nil
 }
 
-// kinds are those of which objects can be listed and deleted, each once.
-func (d *Deployer) kinds() ([]schema.GroupVersionKind, error) {
-	lists, err := discovery.ServerPreferredResources(d.discovery)
+// kindsOf are those of which objects can be listed and deleted, each once.
+func kindsOf(api discovery.DiscoveryInterface) ([]schema.GroupVersionKind, error) {
+	lists, err := discovery.ServerPreferredResources(api)
 	if partly := (*discovery.ErrGroupDiscoveryFailed)(nil); err != nil && !errors.As(err, &partly) {
 		return nil, fmt.Errorf("asking for the kinds of objects: %w", err)
 	}

@@ -139,7 +139,7 @@ func waitsFor(s progress, pods []corev1.Pod) string {
 			}
 		}
 		for _, c := range containers(pod) {
-			if w := c.State.Waiting; w != nil {
+			if w := c.State.Waiting; w != nil && (w.Message != "" || w.Reason != "ContainerCreating" && w.Reason != "PodInitializing") {
 				return fmt.Sprintf("%s: pod %s: container %s is waiting: %s", s.reason, pod.Name, c.Name, join(w.Reason, w.Message))
 			}
 			if c.State.Running != nil && !c.Ready {

@@ -71,7 +71,7 @@ func ofDeployment(d *appsv1.Deployment) progress {
 	case s.AvailableReplicas < s.UpdatedReplicas:
 		return behind("%d of %d new pods are available", s.AvailableReplicas, s.UpdatedReplicas)
 	case s.Replicas > s.UpdatedReplicas:
-		return behind("%d old pods are on their way out", s.Replicas-s.UpdatedReplicas)
+		return behind("old pods, on their way out: %d", s.Replicas-s.UpdatedReplicas)
 	}
 	return progress{done: true}
 }
