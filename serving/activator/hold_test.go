@@ -30,6 +30,8 @@ func (h *heard) Send(m stream.Message) {
 		h.lines = append(h.lines, fmt.Sprintf("held %s %d", m.Held.Revision, m.Held.Requests))
 	case m.Pod != nil:
 		h.lines = append(h.lines, fmt.Sprintf("pod %s %t", m.Pod.Name, m.Pod.Answers))
+	case m.Takes != nil:
+		h.lines = append(h.lines, fmt.Sprintf("takes clear=%t tls=%t", m.Takes.Clear, m.Takes.TLS))
 	case m.Stats != nil:
 		h.lines = append(h.lines, fmt.Sprintf("stats %s concurrency=%.2f requests=%.0f inFlight=%d",
 			m.Stats.Revision, m.Stats.Concurrency, m.Stats.Requests, m.Stats.InFlight))

@@ -155,6 +155,14 @@ func toPod(ctx context.Context, p *pod) context.Context {
 	return context.WithValue(ctx, podKey{}, p)
 }
 
+// transports are how pods are spoken to, in HTTP/1.1 and in HTTP/2.
+func (m *meshed) transports() (http1, h2c http.RoundTripper) {
+	to := proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, Session: m.session(mesh.ALPNHTTP1)}
+	http1 = proxy.Once(proxy.NewTransport(to))
+	to.H2C, to.Session = true, m.session(mesh.ALPNHTTP2)
+	return http1, proxy.Once(proxy.NewTransport(to))
+}
+
 // session is how the pod of ctx is spoken to: within TLS where it has a
 // sidecar, as the account that it runs as and nobody else.
 func (m *meshed) session(alpn string) func(context.Context) (*tls.Config, error) {
