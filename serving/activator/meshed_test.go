@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,11 +19,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/mesh/meshtest"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/stream"
 )
 
 const (
@@ -279,4 +282,51 @@ func TestWhatTheActivatorTakes(t *testing.T) {
 	if want := []string{"takes clear=true tls=false", "takes clear=true tls=true", "takes clear=false tls=true", "takes clear=true tls=true", "takes clear=true tls=false", "takes clear=false tls=true"}; !slices.Equal(told, want) {
 		t.Errorf("the controller was told %q, want %q", told, want)
 	}
+}
+
+// TestSidecarsThatRefuse: the controller is told how, and that it is over.
+func TestSidecarsThatRefuse(t *testing.T) {
+	deny := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "RBAC: access denied", http.StatusForbidden)
+	})
+	for name, test := range map[string]struct {
+		within bool
+		answer http.Handler
+		want   stream.Refusal
+	}{
+		"it speaks no TLS":        {false, says("ok"), stream.RefusesTLS},
+		"it denies the activator": {true, deny, stream.RefusesPeer},
+		"its container is not up": {true, http.NotFoundHandler(), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, ca := newMeshBox(t)
+			server := httptest.NewUnstartedServer(test.answer)
+			if test.within {
+				server.Listener = tls.NewListener(server.Listener, ca.Server(helloID))
+			}
+			server.Start()
+			t.Cleanup(server.Close)
+			p := &pod{podSpec: podSpec{name: "p", uid: "p", account: "hello", address: server.Listener.Addr().String()}}
+			http1, _ := b.activator.mesh.transports()
+			p.revision = &revision{key: types.NamespacedName{Namespace: "default", Name: "r"}}
+			err := (&prober{transport: http1, log: slog.New(slog.DiscardHandler)}).ask(t.Context(), p)
+			if got := refusal(err); err == nil || got != test.want {
+				t.Errorf("%v: got %q, want %q", err, got, test.want)
+			}
+		})
+	}
+}
+
+// TestRefusalsAreTold once each, and again to a controller that listens anew.
+func TestRefusalsAreTold(t *testing.T) {
+	r, told, pods := newRevision(0, "a")
+	for _, how := range []stream.Refusal{stream.RefusesTLS, stream.RefusesTLS, stream.RefusesPeer} {
+		r.refuses(pods[0], how)
+	}
+	told.expect(t, "pod a false tls", "pod a false peer")
+	if all := r.snapshot(); len(all) != 1 || all[0].Pod.Refusal != stream.RefusesPeer {
+		t.Errorf("the snapshot is %+v", all)
+	}
+	r.opened(pods[0])
+	told.expect(t, "pod a true")
 }

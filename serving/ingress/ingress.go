@@ -16,6 +16,7 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -41,6 +42,30 @@ func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
 
 // Kind is an empty object of the kind that a Route's ingress is, to watch.
 func Kind() client.Object { return &networkingv1.VirtualService{} }
+
+// KindList is an empty list of that kind.
+func KindList() client.ObjectList { return &networkingv1.VirtualServiceList{} }
+
+// Claim is what an object of that kind claims for itself.
+type Claim struct {
+	Namespace, Name string
+	Owner           types.UID // of its controller; "" where it has none
+	Hosts           []string
+}
+
+// Claims are the claims of a KindList.
+func Claims(list client.ObjectList) []Claim {
+	of, _ := list.(*networkingv1.VirtualServiceList)
+	var claims []Claim
+	for _, v := range of.Items {
+		c := Claim{Namespace: v.Namespace, Name: v.Name, Hosts: v.Spec.Hosts}
+		if owner := metav1.GetControllerOf(v); owner != nil {
+			c.Owner = owner.UID
+		}
+		claims = append(claims, c)
+	}
+	return claims
+}
 
 // ActivatorRule says how the gateway, and every sidecar, speaks to the
 // activator: in the protocol in which a request came, and within the mesh's
