@@ -330,3 +330,66 @@ func TestRefusalsAreTold(t *testing.T) {
 	r.opened(pods[0])
 	told.expect(t, "pod a true")
 }
+
+// TestASidecarWithNobodyBehindIt is a pod that refuses: the request goes to it
+// again when it answers its prober, and the client sees nothing of that.
+func TestASidecarWithNobodyBehindIt(t *testing.T) {
+	const words = "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: "
+	for name, test := range map[string]struct {
+		status int
+		header map[string]string
+		body   string
+		again  bool
+	}{
+		"nobody":           {503, nil, words + "remote connection failure", true},
+		"nobody, gRPC":     {200, map[string]string{"Grpc-Status": "14", "Grpc-Message": words + "remote connection failure"}, "", true},
+		"it ended halfway": {503, nil, words + "connection termination", false},
+		"of its own":       {503, nil, "come again later", false},
+		"another server":   {503, map[string]string{"Server": "nginx"}, words + "remote connection failure", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, ca := newMeshBox(t)
+			b.route(to("hello-00001", 100))
+			var asked atomic.Int64
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				switch {
+				case r.Header.Get(proxy.NetworkProbe) != "":
+					fmt.Fprint(w, proxy.Queue)
+				case asked.Add(1) == 1:
+					w.Header().Set("Server", envoyServer)
+					for key, value := range test.header {
+						w.Header().Set(key, value)
+					}
+					w.WriteHeader(test.status)
+					fmt.Fprint(w, test.body)
+				default:
+					fmt.Fprintf(w, "took %s", body)
+				}
+			}))
+			server.Listener = tls.NewListener(server.Listener, ca.Server(helloID))
+			server.Start()
+			t.Cleanup(server.Close)
+			b.change(func(o *objects) {
+				_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+				o.pods = []corev1.Pod{makePod("p", "hello-00001", "127.0.0.1", func(p *corev1.Pod) {
+					n, _ := strconv.Atoi(port)
+					p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "queue-port", ContainerPort: int32(n)}}}}
+					p.Spec.ServiceAccountName = "hello"
+					p.Labels[mesh.TLSModeLabel] = mesh.TLSModeIstio
+				})}
+			})
+			resp, err := newClient(t, false).Do(b.request(t.Context(), http.MethodPost, "/", strings.NewReader("body")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, times := fmt.Sprint(test.status, " ", test.body), int64(1)
+			if test.again {
+				want, times = "200 took body", 2
+			}
+			if got := read(resp); got != want || asked.Load() != times {
+				t.Errorf("got %q after %d requests, want %q after %d", got, asked.Load(), want, times)
+			}
+		})
+	}
+}
