@@ -54,10 +54,7 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			}
 			defer kept.Close()
 			config := options.config(d.name, cmd.Flags())
-			config.Platform, config.Events = buildPlatform, both(reader.Show, kept.Show)
-			if config.Command, err = d.boxProcess(); err != nil {
-				return err
-			}
+			config.Platform, config.Process, config.Events = buildPlatform, d.boxProcess, both(reader.Show, kept.Show)
 			return d.ending(d.up(cmd.Context(), config, dirs, detach), reader.Show)
 		},
 	}, "text, or json for one event a line")
@@ -82,7 +79,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	defer end()
 	counted := tally.New()
 	config.Events = both(config.Events, counted.Take)
-	box, err := bootstrap.Up(ctx, config)
+	box, err := engines().Up(ctx, config)
 	if err != nil {
 		return classify(codeCluster, d.cut(ctx, err), d.command("doctor"))
 	}

@@ -1,0 +1,212 @@
+package box
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/data"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
+	"github.com/kind-in-a-box/devbox/charts"
+	"github.com/kind-in-a-box/devbox/internal/event"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// What the chart's values say on kind.
+const (
+	progressDeadline = time.Minute
+	drainQuietPeriod = time.Second
+)
+
+// ServeConfig is what the process of an embedded box needs to know beside the
+// box's record.
+type ServeConfig struct {
+	Box    *bootstrap.Box // that Up has recorded
+	Queue  string         // an OCI layout with queue-proxy's image
+	Log    io.Writer      // of all parts
+	Events event.Sink     // told of every step
+	Ready  func()         // called when the box answers
+}
+
+// Serve is the process of an embedded box. It returns when ctx has ended, or
+// when a part of the box has, and all of it is stopped.
+func Serve(ctx context.Context, cfg ServeConfig) error {
+	record := cfg.Box
+	release, err := process.Hold(record.Dir())
+	if err != nil {
+		return err
+	}
+	defer release()
+	box, err := New(Config{
+		Name: record.Name, Dir: data.Of(record.Dir()), Domain: record.Domain,
+		HTTPPort: record.HTTPPort, RegistryPort: record.RegistryPort, APIPort: record.APIPort, MetricsPort: record.MetricsPort,
+		ProgressDeadline: progressDeadline, DrainQuietPeriod: drainQuietPeriod, Log: cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	s := &serve{ServeConfig: cfg, box: box, apiUp: make(bootstrap.Gate), queueIn: make(bootstrap.Gate)}
+	err = bootstrap.RunAll(ctx, cfg.Events, s.steps())
+	if err == nil {
+		cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: record.Gateway()})
+		cfg.Ready()
+		select {
+		case <-ctx.Done():
+		case <-s.box.Failed():
+			err = s.box.Err()
+		}
+	}
+	return errors.Join(err, s.box.Stop())
+}
+
+// serve is one run of Serve: what its steps hand to each other.
+type serve struct {
+	ServeConfig
+	box *Box
+
+	apiUp bootstrap.Gate // api: the API server answers
+
+	queueIn bootstrap.Gate // platform: the registry has queue-proxy's image
+	queue   string
+}
+
+// steps are those of a box, side by side: what one needs of another is a Gate.
+func (s *serve) steps() []bootstrap.Step {
+	return []bootstrap.Step{
+		{Name: "api", Do: s.api},
+		{Name: "platform", Do: s.platform},
+		{Name: "serving", After: s.apiUp, Do: s.serving},
+	}
+}
+
+// api starts the API server, and tells where it is.
+func (s *serve) api(ctx context.Context, say func(string)) (string, error) {
+	say("starting etcd and the API server")
+	if err := s.box.StartAPI(ctx); err != nil {
+		return "", err
+	}
+	config, err := os.ReadFile(s.box.Kubeconfig())
+	if err != nil {
+		return "", fmt.Errorf("reading the API server's kubeconfig: %w", err)
+	}
+	if err := bootstrap.WritePrivate(s.Box.Kubeconfig, config); err != nil {
+		return "", err
+	}
+	s.apiUp.Open()
+	version, err := s.box.Version()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("Kubernetes %s on 127.0.0.1:%d", version, s.Box.APIPort), nil
+}
+
+// platform starts the registry and puts queue-proxy's image into it.
+func (s *serve) platform(ctx context.Context, _ func(string)) (string, error) {
+	if err := s.box.StartRegistry(ctx); err != nil {
+		return "", err
+	}
+	img, err := only(s.Queue)
+	if err != nil {
+		return "", err
+	}
+	if s.queue, err = s.box.Push(ctx, "devbox/queue", img); err != nil {
+		return "", err
+	}
+	s.queueIn.Open()
+	return "registry, with queue-proxy in it", nil
+}
+
+// only is the one image of an OCI layout.
+func only(dir string) (v1.Image, error) {
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening queue-proxy's image: %w", err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, fmt.Errorf("reading queue-proxy's image: %w", err)
+	}
+	if len(manifest.Manifests) != 1 {
+		return nil, fmt.Errorf("%s has %d images, not queue-proxy's alone", dir, len(manifest.Manifests))
+	}
+	img, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		return nil, fmt.Errorf("reading queue-proxy's image: %w", err)
+	}
+	return img, nil
+}
+
+// servingKinds are what the controller and the activator watch.
+var servingKinds = []schema.GroupVersionResource{
+	servingv1.GroupVersion.WithResource("services"),
+	servingv1.GroupVersion.WithResource("configurations"),
+	servingv1.GroupVersion.WithResource("routes"),
+	servingv1.GroupVersion.WithResource("revisions"),
+}
+
+// serving starts what makes pods of Services.
+func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
+	isolated := ""
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		say("installing the serving stack's kinds")
+		return s.install(both)
+	})
+	g.Go(func() error {
+		isolation, err := s.box.StartNode(both)
+		if err == nil && isolation.Reason != "" {
+			s.Events.Emit(event.Event{
+				Kind: event.Warning, Step: "serving",
+				Message: "pods are not isolated from this machine: " + isolation.Reason,
+				Hint:    "images that ko builds run all the same",
+			})
+		} else {
+			isolated = "isolated "
+		}
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	if err := s.queueIn.Wait(ctx); err != nil {
+		return "", err
+	}
+	say("starting the controller and the activator")
+	if err := s.box.StartServing(ctx, s.queue); err != nil {
+		return "", err
+	}
+	return "controller, activator; pods are " + isolated + "processes", nil
+}
+
+// install puts the serving stack's kinds and settings into the API server.
+func (s *serve) install(ctx context.Context) error {
+	client, err := helm.New(s.box.REST())
+	if err != nil {
+		return err
+	}
+	files, err := fs.Sub(charts.Serving, "serving")
+	if err != nil {
+		return err
+	}
+	if _, err := client.Apply(ctx, helm.Release{
+		Name: "serving", Namespace: servingv1.Namespace, Chart: files,
+		Values: map[string]any{
+			"domain": s.Box.Domain, "registryPort": s.Box.RegistryPort,
+			"workloads": false, "istio": map[string]any{"enabled": false},
+		},
+	}); err != nil {
+		return err
+	}
+	return client.AwaitKinds(ctx, servingKinds...)
+}
