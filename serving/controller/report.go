@@ -24,7 +24,11 @@ type scale struct {
 //	n, none answers                  | Deploying*  | Unknown*  | Queued
 //	n, none answers, one has crashed | as it was   | ExitCode  | Queued
 //	n, none answers, one is stuck    | its reason  | as it was | Queued
+//	n, none answers, a sidecar       | its reason  | as it was | Queued
+//	   refuses the activator         |             |           |
 //	n, none answers, for too long    | Progress... | as it was | Queued
+//	n, one lacks the sidecar it was  | its reason  | as it was | as it was
+//	   to have                       |             |           |
 //	0, initial scale is 0            | True        | True      | NoTraffic
 //	0                                | as it was   | as it was | NoTraffic
 //
@@ -36,6 +40,9 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 	s.ActualReplicas, s.DesiredReplicas = new(seen.answering), new(to.want)
 	explain(s, to.reason)
 	switch {
+	case seen.sidecars.missing != nil && to.want > 0:
+		s.MarkResourcesAvailableFalse(seen.sidecars.missing.reason, seen.sidecars.missing.message)
+		return 0
 	case seen.answering > 0:
 		s.MarkActiveTrue()
 		s.MarkContainerHealthyTrue()
@@ -60,6 +67,9 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 		return 0
 	case seen.stuck != nil:
 		s.MarkResourcesAvailableFalse(seen.stuck.reason, seen.stuck.message)
+		return 0
+	case seen.blocked != nil:
+		s.MarkResourcesAvailableFalse(seen.blocked.reason, seen.blocked.message)
 		return 0
 	case late <= 0:
 		s.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, fmt.Sprintf("No pod has answered within %s.", deadline))

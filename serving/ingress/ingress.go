@@ -16,6 +16,7 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -41,6 +42,48 @@ func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
 
 // Kind is an empty object of the kind that a Route's ingress is, to watch.
 func Kind() client.Object { return &networkingv1.VirtualService{} }
+
+// KindList is an empty list of that kind.
+func KindList() client.ObjectList { return &networkingv1.VirtualServiceList{} }
+
+// Claim is what an object of that kind claims for itself.
+type Claim struct {
+	Namespace, Name string
+	Owner           types.UID // of its controller; "" where it has none
+	Hosts           []string
+}
+
+// Claims are the claims of a KindList.
+func Claims(list client.ObjectList) []Claim {
+	of, _ := list.(*networkingv1.VirtualServiceList)
+	var claims []Claim
+	for _, v := range of.Items {
+		c := Claim{Namespace: v.Namespace, Name: v.Name, Hosts: v.Spec.Hosts}
+		if owner := metav1.GetControllerOf(v); owner != nil {
+			c.Owner = owner.UID
+		}
+		claims = append(claims, c)
+	}
+	return claims
+}
+
+// ActivatorRule says how the gateway, and every sidecar, speaks to the
+// activator: in the protocol in which a request came, and within the mesh's
+// mutual TLS or in the clear. The chart makes it; what it says of TLS is the
+// controller's.
+func ActivatorRule(within bool) *networkingv1.DestinationRule {
+	policy := &istio.TrafficPolicy{
+		ConnectionPool: &istio.ConnectionPoolSettings{Http: &istio.ConnectionPoolSettings_HTTPSettings{UseClientProtocol: true}},
+	}
+	if within {
+		policy.Tls = &istio.ClientTLSSettings{Mode: istio.ClientTLSSettings_ISTIO_MUTUAL}
+	}
+	return &networkingv1.DestinationRule{
+		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "DestinationRule"},
+		ObjectMeta: metav1.ObjectMeta{Name: "activator", Namespace: servingv1.Namespace},
+		Spec:       istio.DestinationRule{Host: activatorHost, TrafficPolicy: policy},
+	}
+}
 
 // VirtualService leads requests for hosts from the gateway to the activator.
 // Istio does not limit their time: the activator holds a request while its

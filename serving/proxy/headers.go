@@ -28,9 +28,17 @@ const (
 	// Refused is queue-proxy's word to the activator that the user container
 	// did not accept a connection, so that it has seen nothing of the request.
 	Refused = "Devbox-Refused"
+	// SessionPeer, in an answer to a probe, is the name in the certificate that
+	// the prober's last proxy has shown; there is none in the clear.
+	SessionPeer = "Devbox-Session"
 	// Timing, in a request, asks for a Server-Timing header in the answer.
 	Timing = "Devbox-Timing"
 )
+
+// ClientCert is Envoy's header of the certificates that a request's clients
+// have shown: an element for each proxy that ended a TLS session, the last
+// one's last. Its fields are By, the proxy's own name, and URI, its client's.
+const ClientCert = "X-Forwarded-Client-Cert"
 
 // ClientGone is the status of a request whose client has gone before there was
 // an answer: nginx' number for it, which has no name in HTTP. Only metrics,
