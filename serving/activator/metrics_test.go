@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/test/documented"
 )
@@ -104,6 +105,7 @@ func TestColdStartMetrics(t *testing.T) {
 	}
 	var whole strings.Builder
 	b.activator.roads.writeMetrics(&whole)
+	(&meshed{gate: mesh.NewGate(nil)}).writeMetrics(&whole)
 	proxy.WriteProcess(&whole)
 	documented.Check(t, "activator", whole.String())
 }
