@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/trace"
 	"github.com/kind-in-a-box/devbox/test/documented"
@@ -114,6 +115,7 @@ func TestColdStartMetrics(t *testing.T) {
 	b.exposes("kn_revision_request_concurrency"+otel+"} 0", "http_server_request_duration_seconds_count"+otel+"} 201")
 	var whole strings.Builder
 	b.activator.roads.writeMetrics(&whole)
+	(&meshed{gate: mesh.NewGate(nil)}).writeMetrics(&whole)
 	proxy.WriteProcess(&whole)
 	documented.Check(t, "activator", whole.String())
 }
