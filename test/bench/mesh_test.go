@@ -14,6 +14,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kind-in-a-box/devbox/internal/event"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/test/box"
 	"github.com/kind-in-a-box/devbox/test/load"
@@ -31,22 +32,18 @@ func BenchmarkMesh(b *testing.B) {
 	manifest := filepath.Join(without, "service.yaml")
 	box.Edit(b, manifest, "name: subject", "name: bare")
 	box.Edit(b, manifest, "    metadata:\n", "    metadata:\n      labels:\n        sidecar.istio.io/inject: \"false\"\n")
-	up := bx.Up("--port", "18084", "--mesh", with, without)
-	m := &mesh{subject: &subject{Box: bx, image: bx.Image("subject")}, up: up}
-	for _, host := range []string{"subject", "bare"} {
-		c := m.Caller(host+".default.example.com", "/")
-		box.Eventually(b, host+" answers", func() bool { return c.Send(time.Now()).OK() })
+	up := bx.Up("--port", "18093", "--mesh", with, without)
+	for _, name := range []string{"subject", "bare"} {
+		up.Wait(name+"'s first revision", 5*time.Minute, func(e event.Event) bool { return live(e) && e.Service == name })
 	}
+	m := &mesh{subject: &subject{Box: bx, image: bx.Image("subject")}}
 	b.Run("Cold", m.cold)
 	b.Run("Memory", m.memory)
 	b.Run("Warm", m.warm)
 	b.Run("Edit", func(b *testing.B) { m.edit(b, with, without) })
 }
 
-type mesh struct {
-	*subject
-	up *box.Session
-}
+type mesh struct{ *subject }
 
 // steps are those of a cold start, as Server-Timing names them.
 var steps = []string{"decided", "created", "sandbox", "started", "listening", "pod"}
