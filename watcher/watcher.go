@@ -13,6 +13,10 @@
 //	  |
 //	live in N ms
 //
+// What manifests in a directory say goes the same road beside it: manifest
+// knows which objects there are and which programs their images name, a
+// placing applies them in order and removes those that have left the files.
+//
 // Run is a loop in one goroutine: it alone knows the state, what it decides
 // it decides with a reason, and the work is done by goroutines that report
 // back to it. It says what happens as events and prints nothing.
@@ -33,14 +37,16 @@ import (
 	"github.com/kind-in-a-box/devbox/watcher/notify"
 )
 
-// Target is one service to be: a main package and how to run it.
+// Target is what a directory deploys: a service, which is a main package and
+// how to run it, or the objects of the manifests in it. A directory may have
+// both, which are two targets then.
 type Target struct {
 	Name         string
-	Namespace    string
-	Dir          string // the main package's folder, absolute
-	ImportPath   string
-	ManifestPath string // service.yaml in Dir, whether it is there or not
-	Service      *servingv1.Service
+	Namespace    string             // of the service, or of objects that name none
+	Dir          string             // the main package's folder, or the manifests', absolute
+	ImportPath   string             // of a service
+	ManifestPath string             // service.yaml in Dir, whether it is there or not
+	Service      *servingv1.Service // nil where the target is manifests
 }
 
 // Config is what Run needs.
@@ -50,7 +56,8 @@ type Config struct {
 	REST     *rest.Config
 	Gateway  string // as in http://127.0.0.1:8080
 	Domain   string
-	Once     bool // return when every target is live or has failed, and watch nothing
+	Engine   string // of the box, as its words name it
+	Once     bool   // return when every target is live or has failed, and watch nothing
 	Events   event.Sink
 }
 

@@ -35,7 +35,7 @@ const (
 )
 
 // newMeshBox is a box whose activator is in the authority's mesh.
-func newMeshBox(t *testing.T) (*box, *meshtest.Authority) {
+func newMeshBox(t testing.TB) (*box, *meshtest.Authority) {
 	t.Helper()
 	ca := meshtest.New(t)
 	ca.Accounts = map[string]string{"token": activatorID}
@@ -212,7 +212,7 @@ func TestProbesKeepTheirSession(t *testing.T) {
 }
 
 // viaTLS is a client that goes to the activator within TLS, as Envoy does.
-func viaTLS(t *testing.T, session *tls.Config) *http.Client {
+func viaTLS(t testing.TB, session *tls.Config) *http.Client {
 	t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, address)
@@ -370,15 +370,7 @@ func TestASidecarWithNobodyBehindIt(t *testing.T) {
 			server.Listener = tls.NewListener(server.Listener, ca.Server(helloID))
 			server.Start()
 			t.Cleanup(server.Close)
-			b.change(func(o *objects) {
-				_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-				o.pods = []corev1.Pod{makePod("p", "hello-00001", "127.0.0.1", func(p *corev1.Pod) {
-					n, _ := strconv.Atoi(port)
-					p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "queue-port", ContainerPort: int32(n)}}}}
-					p.Spec.ServiceAccountName = "hello"
-					p.Labels[mesh.TLSModeLabel] = mesh.TLSModeIstio
-				})}
-			})
+			b.standIn(server, "hello")
 			resp, err := newClient(t, false).Do(b.request(t.Context(), http.MethodPost, "/", strings.NewReader("body")))
 			if err != nil {
 				t.Fatal(err)
@@ -389,6 +381,52 @@ func TestASidecarWithNobodyBehindIt(t *testing.T) {
 			}
 			if got := read(resp); got != want || asked.Load() != times {
 				t.Errorf("got %q after %d requests, want %q after %d", got, asked.Load(), want, times)
+			}
+		})
+	}
+}
+
+// standIn shows the activator a server as the one pod, with a sidecar that runs
+// as account; "" is without one.
+func (b *box) standIn(server *httptest.Server, account string) {
+	b.t.Helper()
+	at, err := net.ResolveTCPAddr("tcp", server.Listener.Addr().String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	pod := makePod("p", "hello-00001", "127.0.0.1", func(p *corev1.Pod) {
+		p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "queue-port", ContainerPort: int32(at.Port)}}}}
+		p.Spec.ServiceAccountName = account
+		if account != "" {
+			p.Labels[mesh.TLSModeLabel] = mesh.TLSModeIstio
+		}
+	})
+	b.change(func(o *objects) { o.pods = []corev1.Pod{pod} })
+}
+
+// BenchmarkSessions is one request after the other through the activator, in
+// the clear and within TLS on both sides of it.
+func BenchmarkSessions(b *testing.B) {
+	for _, within := range []bool{false, true} {
+		b.Run(map[bool]string{false: "clear", true: "tls"}[within], func(b *testing.B) {
+			box, ca := newMeshBox(b)
+			box.route(to("hello-00001", 100))
+			server := httptest.NewUnstartedServer(says(proxy.Queue))
+			account, client := "", newClient(b, false)
+			if within {
+				server.Listener = tls.NewListener(server.Listener, ca.Server(helloID))
+				account, client = "hello", viaTLS(b, ca.Client(gatewayID))
+				box.mode(ca, "strict", true)
+			}
+			server.Start()
+			b.Cleanup(server.Close)
+			box.standIn(server, account)
+			box.answers("hello-00001", 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := box.get(client, "/"); got != "200 "+proxy.Queue {
+					b.Fatal(got)
+				}
 			}
 		})
 	}

@@ -93,6 +93,9 @@ func observeRevisions(c *servingv1.Configuration, created *servingv1.Revision, r
 	ready := created.Status.Condition(servingv1.ConditionReady)
 	switch {
 	case created.IsReady():
+	case created.IsFailed() && created.Name == c.Status.LatestReadyRevisionName:
+		// It has been ready, and keeps its traffic; what is wrong is the revision's
+		// to say. To mark it and take that back would be a write each time.
 	case created.IsFailed():
 		c.Status.MarkLatestCreatedFailed(created.Name, ready.Message)
 	case ready != nil:

@@ -70,7 +70,7 @@ func (c Config) sign(ctx context.Context, roots *x509.CertPool, token, request s
 	if err != nil {
 		return nil, fmt.Errorf("preparing to ask the authority: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	signed, err := security.NewIstioCertificateServiceClient(conn).CreateCertificate(ctx, &security.IstioCertificateRequest{
 		Csr: request, ValidityDuration: int64(lifetime.Seconds()),

@@ -31,7 +31,7 @@ func behind(t *testing.T, g *mesh.Gate) string {
 	})}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = s.Serve(g.Listener(l)) }()
-	t.Cleanup(func() { s.Close(); <-served })
+	t.Cleanup(func() { _ = s.Close(); <-served })
 	return l.Addr().String()
 }
 

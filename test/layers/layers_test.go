@@ -48,6 +48,7 @@ var arrows = []struct {
 	to   []string
 }{
 	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "serving/autoscaler", "charts", "internal"}},
+	{"cmd/box", []string{"bootstrap"}},
 	{"cmd/serving", []string{"serving", "internal/patient"}},
 	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
 	{"bootstrap", []string{"bootstrap/images", "bootstrap/docker", "internal/event", "serving/api"}}, // no engine
@@ -56,7 +57,7 @@ var arrows = []struct {
 	{"bootstrap/images", []string{"bootstrap/docker"}},
 	{"bootstrap/kind", []string{"bootstrap", "charts", "serving/api"}},
 	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
-	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "serving"}},
+	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "internal/compile", "serving"}},
 	{"charts", nil},
 	{"charts/istio", nil},
 	{"charts/dashboards", []string{"internal/panel"}},
@@ -64,6 +65,7 @@ var arrows = []struct {
 	{"watcher/notify", nil},
 	{"watcher/graph", nil},
 	{"watcher/build", nil},
+	{"watcher/manifest", []string{"serving/api"}},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
 	{"serving/trace", nil},
@@ -80,11 +82,13 @@ var arrows = []struct {
 	{"serving/runner", []string{"serving/runner"}},
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
+	{"internal/compile", nil},
 	{"internal/load", nil},
 	{"internal/history", []string{"internal/event"}},
 	{"internal/page", []string{"internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
 	{"internal/panel", nil},
 	{"internal/patient", nil},
+	{"internal/served", nil},
 	{"internal/tail", []string{"serving/api"}},
 	{"internal/tally", []string{"internal/event"}},
 	{"internal/terminal", []string{"internal/event"}},
@@ -178,7 +182,7 @@ func TestArrowsPointOneWay(t *testing.T) {
 // import from it: the file that chooses, and the program that is a box.
 var engines = map[string][]string{
 	"bootstrap/kind":     {"cmd/devbox/engines.go"},
-	"bootstrap/embedded": {"cmd/devbox/engines.go", "cmd/devbox/box.go"},
+	"bootstrap/embedded": {"cmd/devbox/engines.go", "cmd/box/main.go"},
 }
 
 // TestNobodyNamesAnEngine but the one place that chooses.
@@ -196,6 +200,19 @@ func TestNobodyNamesAnEngine(t *testing.T) {
 						t.Errorf("%s/%s imports %s; of an engine only %v know more than bootstrap.Engine", name, file, path, may)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestCommandLinksNoServer: whoever changes a line of the command, or has its
+// first build ahead, does not wait for an API server that a box of its own
+// program runs.
+func TestCommandLinksNoServer(t *testing.T) {
+	for _, dep := range load(t)["cmd/devbox"].Deps {
+		for _, server := range []string{"k8s.io/kubernetes", "k8s.io/apiserver/pkg/server", "go.etcd.io/etcd/server/v3", module + "/bootstrap/embedded/box"} {
+			if under(dep, server) {
+				t.Errorf("cmd/devbox links %s", dep)
 			}
 		}
 	}
