@@ -33,6 +33,12 @@ func TestSurvey(t *testing.T) {
 			t.Errorf("%s, which it has not: %+v", name, said[name])
 		}
 	}
+	for _, f := range engines.Check(t.Context(), bootstrap.Config{Mesh: new(true)}) {
+		said[f.Name] = f
+	}
+	if said[bootstrap.Mesh].Level != bootstrap.Fail {
+		t.Errorf("the mesh, which it has not: %+v", said[bootstrap.Mesh])
+	}
 	s := &bootstrap.Survey{Config: bootstrap.Config{Name: "one", Port: bootstrap.DefaultPort}, Dir: filepath.Join(dir, "one")}
 	if steps := (Engine{}).Survey(t.Context(), s); len(steps) != 2 || steps[0].Name != "program" {
 		t.Errorf("got %+v", steps)
