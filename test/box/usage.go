@@ -90,9 +90,10 @@ func disk(folder string) (int64, error) {
 	return bytes, err
 }
 
-// Memory is what a process holds in bytes: all that is resident, and that with
-// only its share of what others hold too.
-type Memory struct{ Resident, Share int64 }
+// Memory is what a process holds in bytes: all that is resident, that with only
+// its share of what others hold too, and what is its own and of no file, which
+// is what one more of its kind takes.
+type Memory struct{ Resident, Share, Own int64 }
 
 // MemoryOf measures a process of this machine.
 func MemoryOf(t testing.TB, pid int) Memory {
@@ -128,21 +129,18 @@ func (b *Box) memory(pid int) (Memory, error) {
 		return Memory{}, err
 	}
 	all := parseMemory(data)
-	children, err := b.engine.proc(b, pid, fmt.Sprintf("task/%d/children", pid))
+	children, err := b.engine.children(b, pid)
 	if err != nil {
 		return Memory{}, err
 	}
-	for _, child := range strings.Fields(string(children)) {
-		n, err := strconv.Atoi(child)
-		if err != nil {
-			return Memory{}, fmt.Errorf("reading the children of process %d: %w", pid, err)
-		}
-		held, err := b.memory(n)
+	for _, child := range children {
+		held, err := b.memory(child)
 		if err != nil {
 			return Memory{}, err
 		}
 		all.Resident += held.Resident
 		all.Share += held.Share
+		all.Own += held.Own
 	}
 	return all, nil
 }
@@ -154,6 +152,7 @@ func parseMemory(data []byte) Memory {
 	for line := range strings.Lines(string(data)) {
 		_, _ = fmt.Sscanf(line, "Rss: %d kB", &m.Resident) // another line is no mistake
 		_, _ = fmt.Sscanf(line, "Pss: %d kB", &m.Share)
+		_, _ = fmt.Sscanf(line, "Anonymous: %d kB", &m.Own)
 	}
-	return Memory{m.Resident << 10, m.Share << 10}
+	return Memory{m.Resident << 10, m.Share << 10, m.Own << 10}
 }
