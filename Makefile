@@ -48,6 +48,9 @@ e2e: build ## run the stories on a real kind box made from the lab's images
 page: build ## play the page in a real Chromium on the embedded engine; screenshots go to bin/page
 	DEVBOX_SCREENSHOTS=$(CURDIR)/bin/page go test -tags e2e -count=1 -timeout 10m ./test/page
 
+hour: build ## leave the page open for an hour over a service under light load, and look whether it grows
+	DEVBOX_PAGE_OPEN=1h go test -tags e2e -count=1 -timeout 80m -v -run '^TestHour$$' ./test/page
+
 story: build ## play docs/story.md on a kind box; DEVBOX_STORY=write writes down what it prints; ten minutes
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 30m -v ./test/story
 
@@ -64,7 +67,8 @@ soak: build ## work the embedded engine hard, and look whether it grows; six min
 	go test -tags e2e -count=1 -timeout 20m -v -run '^TestGrowth' ./test/e2e
 
 bench: build ## measure both engines, as ratios against a reference in the same run; writes docs/measurements.md
-	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
-	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
+	layout=$$($(MAKE) -s lab) && export DEVBOX_IMAGES="$$layout" && \
+	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench && \
+	go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e page story mesh chaos soak bench
+.PHONY: help build test check generate lab up down e2e page hour story mesh chaos soak bench

@@ -108,14 +108,18 @@ var ErrNoBox = errors.New("there is no such box")
 
 // BusyError says that another process is at work on the box.
 type BusyError struct {
-	Name string
-	PID  string // the other process; "" where it did not say
+	Name    string
+	PID     string // the other process; "" where it did not say
+	Session bool   // it is a Session, which goes on until somebody ends it
 }
 
 func (e *BusyError) Error() string {
 	who := "another devbox"
 	if e.PID != "" {
 		who += " (process " + e.PID + ")"
+	}
+	if e.Session {
+		return fmt.Sprintf("%s has its session with box %q; Ctrl-C ends that where it runs, and leaves the box running, and then the same command does what it says here", who, e.Name)
 	}
 	return fmt.Sprintf("%s is working on box %q; wait for it or end it", who, e.Name)
 }

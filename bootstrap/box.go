@@ -28,9 +28,9 @@ type Box struct {
 	RegistryPort int        `json:"registryPort"`         // of 127.0.0.1 and of localhost: the registry
 	APIPort      int        `json:"apiPort"`              // of 127.0.0.1: the Kubernetes API
 	MetricsPort  int        `json:"metricsPort,omitzero"` // of 127.0.0.1: the numbers of an embedded box
-	Images       images.Set `json:"images,omitzero"`      // of kind
+	Images       images.Set `json:"images,omitzero"`      // of kind, and of what watches the box
 
-	// Observability are the parts that watch the box, of kind.
+	// Observability are the parts that watch the box.
 	Observability []images.Role `json:"observability,omitempty"`
 
 	// Mesh says that services' pods are in Istio's mesh, of kind.

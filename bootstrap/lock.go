@@ -14,7 +14,13 @@ import (
 // called or the process ends, however it ends: two loops over one box would
 // undo each other's work. It returns a *BusyError where another has the
 // session. Up and Down need none; they keep to themselves while they work.
-func Session(name string) (end func(), err error) { return hold(name, ".session") }
+func Session(name string) (end func(), err error) {
+	end, err = hold(name, ".session")
+	if busy, ok := errors.AsType[*BusyError](err); ok {
+		busy.Session = true
+	}
+	return end, err
+}
 
 // lock makes this process the only one that makes or unmakes a box until
 // unlock is called. It returns a *BusyError where another has the lock.
@@ -27,6 +33,11 @@ func hold(name, suffix string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	return holdFile(name, dir+suffix)
+}
+
+// holdFile is hold of a file in the folder of all boxes.
+func holdFile(name, path string) (release func(), err error) {
 	parent, err := Root()
 	if err != nil {
 		return nil, err
@@ -34,7 +45,6 @@ func hold(name, suffix string) (release func(), err error) {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, unwritable(parent, err)
 	}
-	path := dir + suffix
 	for {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,10 +34,10 @@ func (s *Survey) SettlePorts(ctx context.Context) {
 	port, err := s.httpPort(ctx, wanted)
 	if err == nil {
 		s.Box.HTTPPort = port
-		s.Box.RegistryPort, err = nextFree(cmp.Or(s.Box.RegistryPort, registryPort), s.Box.HTTPPort)
+		s.Box.RegistryPort, err = s.nextFree(cmp.Or(s.Box.RegistryPort, registryPort), s.Box.HTTPPort)
 	}
-	if err == nil && (s.Box.APIPort == 0 || !free(s.Box.APIPort)) {
-		s.Box.APIPort, err = anyFree(s.Box.HTTPPort, s.Box.RegistryPort)
+	if err == nil && (s.Box.APIPort == 0 || !s.claim(s.Box.APIPort)) {
+		s.Box.APIPort, err = s.anyFree(s.Box.HTTPPort, s.Box.RegistryPort)
 	}
 	if err != nil {
 		s.Add("port", Fail, err.Error(), "choose another with --port")
@@ -50,12 +51,12 @@ func (s *Survey) SettlePorts(ctx context.Context) {
 // SettlePort gives the box one more port, of the system's choice, after
 // SettlePorts. A box that was made before it had such a port gets it here, too.
 func (s *Survey) SettlePort(port *int) {
-	kept := *port != 0 && (s.There || free(*port))
+	kept := *port != 0 && (s.There || s.claim(*port))
 	if kept || len(s.Failed()) > 0 {
 		return
 	}
 	var err error
-	if *port, err = anyFree(s.Box.HTTPPort, s.Box.RegistryPort, s.Box.APIPort); err != nil {
+	if *port, err = s.anyFree(s.Box.HTTPPort, s.Box.RegistryPort, s.Box.APIPort); err != nil {
 		s.Add("port", Fail, err.Error(), "")
 	}
 }
@@ -71,23 +72,57 @@ func (s *Survey) keptPort() {
 
 // httpPort is the wanted port where it is free, and otherwise the next one.
 func (s *Survey) httpPort(ctx context.Context, wanted int) (int, error) {
-	if free(wanted) {
+	if s.claim(wanted) {
 		s.Add("port", OK, fmt.Sprintf("127.0.0.1:%d free", wanted), "")
 		return wanted, nil
 	}
 	taken := fmt.Sprintf("127.0.0.1:%d is taken", wanted)
 	if who := holder(ctx, wanted); who != "" {
 		taken += " by " + who
+	} else if free(wanted) {
+		taken += " by another box that is coming up"
 	}
 	if s.PortFixed {
 		return 0, errors.New(taken)
 	}
-	port, err := nextFree(wanted + 1)
+	port, err := s.nextFree(wanted + 1)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", taken, err)
 	}
 	s.Add("port", Warn, fmt.Sprintf("%s, so the box is on 127.0.0.1:%d", taken, port), "choose one with --port")
 	return port, nil
+}
+
+// claim says whether the port is free, and keeps others who bring a box up from
+// choosing it, until release: between a choice and the box's listening lies the
+// time of a whole start.
+func (s *Survey) claim(port int) bool {
+	if s.claims[port] != nil {
+		return free(port)
+	}
+	parent, err := Root()
+	if err != nil || !free(port) {
+		return false
+	}
+	release, err := holdFile(s.Name, filepath.Join(parent, fmt.Sprintf(".port-%d", port)))
+	if _, busy := errors.AsType[*BusyError](err); busy {
+		return false
+	}
+	if err == nil { // where nothing can be kept there is no other box
+		if s.claims == nil {
+			s.claims = map[int]func(){}
+		}
+		s.claims[port] = release
+	}
+	return true
+}
+
+// release lets others have the ports again that nobody listens on.
+func (s *Survey) release() {
+	for _, release := range s.claims {
+		release()
+	}
+	s.claims = nil
 }
 
 // free says whether nobody listens on the port.
@@ -101,9 +136,9 @@ func free(port int) bool {
 }
 
 // nextFree is the first free port from port on that is none of but.
-func nextFree(port int, but ...int) (int, error) {
+func (s *Survey) nextFree(port int, but ...int) (int, error) {
 	for p := port; p < min(port+portTries, 65536); p++ {
-		if free(p) && !slices.Contains(but, p) {
+		if !slices.Contains(but, p) && s.claim(p) {
 			return p, nil
 		}
 	}
@@ -111,7 +146,7 @@ func nextFree(port int, but ...int) (int, error) {
 }
 
 // anyFree is a free port of the system's choice that is none of but.
-func anyFree(but ...int) (int, error) {
+func (s *Survey) anyFree(but ...int) (int, error) {
 	for range portTries {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -119,7 +154,7 @@ func anyFree(but ...int) (int, error) {
 		}
 		port := l.Addr().(*net.TCPAddr).Port
 		_ = l.Close()
-		if !slices.Contains(but, port) {
+		if !slices.Contains(but, port) && s.claim(port) {
 			return port, nil
 		}
 	}

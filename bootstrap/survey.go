@@ -38,6 +38,8 @@ type Survey struct {
 
 	Findings []Finding
 
+	claims map[int]func() // what gives back the ports that this survey claims
+
 	// What an engine settles.
 	Box   *Box // that would be made, or that is there
 	There bool // Box has its ports already
@@ -62,6 +64,7 @@ func (s *Survey) Failed() []Finding {
 // Check looks at all that a box needs of this machine, and changes nothing.
 func (all Engines) Check(ctx context.Context, cfg Config) []Finding {
 	s, _ := all.look(ctx, cfg.withDefaults())
+	s.release()
 	return s.Findings
 }
 

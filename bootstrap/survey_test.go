@@ -62,6 +62,7 @@ func taken(t *testing.T) int {
 
 func TestPorts(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // no docker, which would be asked
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	port := taken(t)
 
 	t.Run("next free one", func(t *testing.T) {
@@ -101,10 +102,54 @@ func TestPorts(t *testing.T) {
 	})
 }
 
+// anyPort is one that nobody has, or is about to.
+func anyPort() (int, error) {
+	s := new(Survey)
+	defer s.release()
+	return s.anyFree()
+}
+
+// TestTwoBoxesAtOnce choose before either listens: not the same ports. What is
+// given back can be had again.
+func TestTwoBoxesAtOnce(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	config := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", config)
+	wanted, err := anyPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	survey := func(fixed bool) *Survey {
+		s := &Survey{Config: Config{Port: wanted, PortFixed: fixed}, Box: NewBox("devbox", "one", t.TempDir())}
+		s.SettlePorts(t.Context())
+		return s
+	}
+	one, two := survey(false), survey(false)
+	if one.Box.HTTPPort != wanted || two.Box.HTTPPort == wanted || one.Box.RegistryPort == two.Box.RegistryPort || one.Box.APIPort == two.Box.APIPort {
+		t.Errorf("got %+v and %+v", one.Box, two.Box)
+	}
+	three := survey(true)
+	if failed := three.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Message, "by another box that is coming up") {
+		t.Errorf("got %+v", three.Findings)
+	}
+	one.release()
+	if again := survey(true); again.Box.HTTPPort != wanted {
+		t.Errorf("what was given back is not to be had: %+v", again.Findings)
+	} else {
+		again.release()
+	}
+	two.release()
+	three.release()
+	if left, err := filepath.Glob(filepath.Join(config, "devbox", ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // TestSettlePort: a box of before gets a port, one that runs keeps its own,
 // and a port that somebody has taken meanwhile is given up.
 func TestSettlePort(t *testing.T) {
-	taken, err := anyFree()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	taken, err := anyPort()
 	if err != nil {
 		t.Fatal(err)
 	}

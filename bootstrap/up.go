@@ -19,7 +19,8 @@ func (all Engines) Up(ctx context.Context, cfg Config) (*Box, error) {
 	}
 	defer unlock()
 
-	var s *Survey
+	s := &Survey{}
+	defer func() { s.release() }() // by then the box has its ports, or there is none
 	var steps []Step
 	preflight := Step{Name: "preflight", Do: func(ctx context.Context, _ func(string)) (string, error) {
 		s, steps = all.look(ctx, cfg)

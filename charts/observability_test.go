@@ -10,20 +10,24 @@ import (
 )
 
 // sum changes with every panel.
-var sum = regexp.MustCompile(`configuration: [0-9a-f]{16}`)
+var sum = regexp.MustCompile(`(?m)(configuration: |name: grafana-)[0-9a-f]+$`)
 
 // TestObservabilityRenders shows what watches a box: from a layout of the
-// lab's, which has no Grafana, and from the container registries. Dashboards
-// are left out: they have a test of their own.
+// lab's, which has no Grafana, and from the container registries, in a cluster and
+// in a box that is one process. Dashboards are left out: they have a test of their own.
 func TestObservabilityRenders(t *testing.T) {
 	lab := map[string]any{"serving": "devbox.local/serving:1", "prometheus": "devbox.local/prometheus:1", "zipkin": "devbox.local/zipkin:1"}
 	released := map[string]any{
 		"serving": "devbox.local/serving:1", "prometheus": "docker.io/prom/prometheus:v1", "zipkin": "docker.io/openzipkin/zipkin-slim:1",
 		"grafana": "docker.io/grafana/grafana:1",
 	}
-	for name, images := range map[string]map[string]any{"observability-lab": lab, "observability-released": released} {
+	for name, values := range map[string]map[string]any{
+		"observability-lab":      {"images": lab, "port": 8085},
+		"observability-released": {"images": released, "port": 8085},
+		"observability-process":  {"images": released, "port": 8085, "metricsPort": 40000},
+	} {
 		t.Run(name, func(t *testing.T) {
-			manifest, err := watch(t, map[string]any{"images": images, "port": 8085})
+			manifest, err := watch(t, values)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -33,7 +37,7 @@ func TestObservabilityRenders(t *testing.T) {
 					kept = append(kept, doc)
 				}
 			}
-			text := sum.ReplaceAllString(strings.Join(kept, "---\n"), "configuration: SUM")
+			text := sum.ReplaceAllString(strings.Join(kept, "---\n"), "${1}SUM")
 			golden(t, filepath.Join("testdata", name+".yaml"), text)
 		})
 	}
@@ -41,10 +45,11 @@ func TestObservabilityRenders(t *testing.T) {
 
 func TestObservabilityRefusesValues(t *testing.T) {
 	for field, values := range map[string]map[string]any{
-		"port":      {"port": 0},
-		"sampling":  {"sampling": 101},
-		"retention": {"retention": "for ever"},
-		"grafanna":  {"images": map[string]any{"grafanna": "x"}},
+		"port":        {"port": 0},
+		"metricsPort": {"metricsPort": -1},
+		"sampling":    {"sampling": 101},
+		"retention":   {"retention": "for ever"},
+		"grafanna":    {"images": map[string]any{"grafanna": "x"}},
 	} {
 		_, err := watch(t, values)
 		if err == nil || !strings.Contains(err.Error(), field) {

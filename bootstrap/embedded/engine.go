@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/data"
@@ -35,12 +34,6 @@ func (Engine) Survey(ctx context.Context, s *bootstrap.Survey) []bootstrap.Step 
 		said += ", since " + s.Since
 	}
 	s.Add("engine", bootstrap.OK, said, "")
-	if s.ImagesDir != "" {
-		s.Add("images", bootstrap.Warn, "the embedded engine takes no images from "+s.ImagesDir, "leave out --images, or use --engine kind")
-	}
-	if slices.Contains(s.With, bootstrap.Observability) {
-		s.Add(bootstrap.Observability, bootstrap.Warn, "the embedded engine runs no Prometheus, Zipkin or Grafana", bootstrap.Unwatched)
-	}
 	if s.Mesh != nil && *s.Mesh {
 		s.Add(bootstrap.Mesh, bootstrap.Fail, "the mesh is Istio's, and the embedded engine has no Istio", "leave out --mesh, or use --engine kind, which needs Docker")
 		return nil
@@ -58,7 +51,11 @@ func (Engine) Survey(ctx context.Context, s *bootstrap.Survey) []bootstrap.Step 
 	s.Measure(s.Dir, runtime.NumCPU(), need)
 	s.SettlePorts(ctx)
 	s.SettlePort(&s.Box.MetricsPort)
-	return newUp(s, running).steps()
+	settleImages(s)
+	if len(s.Failed()) > 0 {
+		return nil
+	}
+	return newUp(s, running, s.SettleParts(ctx)).steps()
 }
 
 // Down ends the box's process, and with it every process of its pods.

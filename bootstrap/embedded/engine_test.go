@@ -22,16 +22,21 @@ func TestSurvey(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
 	engines := bootstrap.Engines{stopped{}, Engine{}}
 	said := map[string]bootstrap.Finding{}
-	for _, f := range engines.Check(t.Context(), bootstrap.Config{ImagesDir: "/images", With: []string{bootstrap.Observability}}) {
+	for _, f := range engines.Check(t.Context(), bootstrap.Config{ImagesDir: "/images"}) {
 		said[f.Name] = f
 	}
 	if got := said["engine"].Message; got != "embedded engine, since it is stopped" {
 		t.Errorf("got %q", got)
 	}
-	for _, name := range []string{"images", bootstrap.Observability} {
-		if said[name].Level != bootstrap.Warn {
-			t.Errorf("%s, which it has not: %+v", name, said[name])
-		}
+	if said["images"].Level != bootstrap.Warn || said[bootstrap.Observability].Name != "" {
+		t.Errorf("images that nobody takes: %+v", said)
+	}
+	watched := bootstrap.Config{ImagesDir: "/images", With: []string{bootstrap.Observability}}
+	for _, f := range engines.Check(t.Context(), watched) {
+		said[f.Name] = f
+	}
+	if said["images"].Level != bootstrap.Fail {
+		t.Errorf("images that are to be taken from a directory that is not there: %+v", said["images"])
 	}
 	for _, f := range engines.Check(t.Context(), bootstrap.Config{Mesh: new(true)}) {
 		said[f.Name] = f

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/internal/compile"
 )
 
@@ -16,31 +17,36 @@ type up struct {
 	bootstrap.Config
 	box     *bootstrap.Box
 	running *process.Process // the box's process, nil where none runs
+	parts   []images.Role    // that are to watch the box
 
 	ready   bootstrap.Gate // program: it is there
 	command []string       // it and its arguments
 
 	looked bootstrap.Gate // box: what to do is known
 	kept   bool           // the process that runs will do
+
+	answers bootstrap.Gate // the box answers
 }
 
-func newUp(s *bootstrap.Survey, running *process.Process) *up {
-	return &up{Config: s.Config, box: s.Box, running: running, ready: make(bootstrap.Gate), looked: make(bootstrap.Gate)}
+func newUp(s *bootstrap.Survey, running *process.Process, parts []images.Role) *up {
+	gate := func() bootstrap.Gate { return make(bootstrap.Gate) }
+	return &up{Config: s.Config, box: s.Box, running: running, parts: parts, ready: gate(), looked: gate(), answers: gate()}
 }
 
 // steps see to it that the box's process runs, of the program that belongs to
 // this devbox, and answers. One that is started tells of its own steps:
 // box.Serve has their list.
 func (u *up) steps() []bootstrap.Step {
-	program := bootstrap.Step{Name: "program", Do: u.program}
+	steps := []bootstrap.Step{{Name: "program", Do: u.program}}
 	if u.running == nil {
-		return []bootstrap.Step{program, {After: u.ready, Do: u.start}}
+		steps = append(steps, bootstrap.Step{After: u.ready, Do: u.start})
+	} else {
+		steps = append(steps, bootstrap.Step{Name: "box", After: u.ready, Do: u.look}, bootstrap.Step{After: u.looked, Do: u.start})
 	}
-	return []bootstrap.Step{
-		program,
-		{Name: "box", After: u.ready, Do: u.look},
-		{After: u.looked, Do: u.start},
+	if len(u.parts)+len(u.box.Observability) > 0 {
+		steps = append(steps, bootstrap.Step{Name: bootstrap.Observability, After: u.answers, Do: u.observability})
 	}
+	return steps
 }
 
 // program makes ready what is to run.
@@ -98,9 +104,13 @@ func (u *up) look(ctx context.Context, say func(string)) (string, error) {
 // answers.
 func (u *up) start(ctx context.Context, _ func(string)) (string, error) {
 	if u.kept {
+		u.answers.Open()
 		return "", nil
 	}
 	u.box.Complete = true
+	if len(u.parts) > 0 {
+		u.box.Observability = u.parts // it traces from its start
+	}
 	if err := u.box.Save(); err != nil {
 		return "", err
 	}
@@ -110,6 +120,9 @@ func (u *up) start(ctx context.Context, _ func(string)) (string, error) {
 	}
 	if err != nil && ctx.Err() == nil {
 		return "", &bootstrap.ClusterError{Step: "box", Err: err, Hint: "its log is " + logOf(u.box)}
+	}
+	if err == nil {
+		u.answers.Open()
 	}
 	return "", err
 }

@@ -119,6 +119,9 @@ func (s Set) Complete() (Set, error) {
 		}
 	}
 	s.Images = maps.Clone(s.Images)
+	if s.Images == nil {
+		s.Images = map[Role]Image{} // of a box that needs no images
+	}
 	for _, r := range Observability {
 		if i, ok := from.Images[r]; ok && s.Ref(r) == "" {
 			s.Images[r] = i

@@ -40,6 +40,12 @@ const (
 	gatewayAnnotation = "devbox.dev/gateway" // of config-mesh, while the gateway uses TLS
 )
 
+// ours is the label of what devbox made in a cluster without a chart.
+const (
+	oursKey   = "app.kubernetes.io/managed-by"
+	oursValue = "devbox"
+)
+
 var (
 	peerAuthentications = schema.GroupVersionResource{Group: "security.istio.io", Version: "v1", Resource: "peerauthentications"}
 	services            = servingv1.GroupVersion.WithResource("services")

@@ -57,7 +57,7 @@ func (s *survey) look(ctx context.Context) {
 	s.SettlePorts(ctx)
 	s.images(ctx)
 	if len(s.Failed()) == 0 {
-		s.watch(ctx)
+		s.parts = s.SettleParts(ctx)
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *cluster) services(ctx context.Context, name string) ([]servingv1.Servic
 		}
 	}
 	if len(named) == 0 {
-		return nil, classify(codeFailure, fmt.Errorf("there is no service %q", name), c.d.command("status"))
+		return nil, classify(codeUsage, fmt.Errorf("there is no service %q", name), c.d.command("status"))
 	}
 	return named, nil
 }

@@ -115,6 +115,9 @@ func (c *cluster) load(ctx context.Context, on *subject, flags *loadFlags) error
 	}
 	defer files.close()
 	report, failed := c.run(ctx, on, plan, files.keep(), lanes)
+	if failed == nil && report.Vegeta.Requests == 0 && report.Unfinished == 0 {
+		return &problem{code: codeUsage, cause: fmt.Errorf("--duration %s is over before a request can begin; give it longer", plan.Duration)}
+	}
 	if report.Compared != nil {
 		report.Compared.A.Revision, report.Compared.B.Revision = flags.compare[0], flags.compare[1]
 	}
@@ -127,8 +130,8 @@ func (c *cluster) run(ctx context.Context, on *subject, plan load.Plan, keep io.
 	plan.Targets = load.Timed(plan.Targets)
 	timeline := load.NewTimeline()
 	watching, stopWatching := context.WithCancel(ctx)
-	wait := c.watchPods(watching, on, timeline)
-	defer func() { stopWatching(); wait() }()
+	wait, waitBuilds := c.watchPods(watching, on, timeline), c.watchBuilds(watching, on.name, timeline)
+	defer func() { stopWatching(); wait(); waitBuilds() }()
 
 	recorder := load.NewRecorder(keep, lanes...)
 	stopLine := c.liveLine(ctx, on, recorder, timeline)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kind-in-a-box/devbox/internal/load"
 )
@@ -46,10 +47,10 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	f.rate, f.header = load.Rate{Freq: 50, Per: time.Second}, headerFlag{}
 	flags.Var(rateFlag{&f.rate}, "rate", "requests in a time, begun evenly; 0 is as many as --max-workers carry")
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "how long requests begin; 0 is until Ctrl-C")
-	flags.StringVar(&f.method, "method", "", "of each request (default GET, or POST with a body)")
+	flags.StringVarP(&f.method, "method", "X", "", "of each request (default GET, or POST with a body)")
 	flags.StringVar(&f.path, "path", "/", "and query of each request")
 	flags.VarP(f.header, "header", "H", "of each request, as 'Name: value'; may be repeated")
-	flags.StringVar(&f.body, "body", "", "of each request: text, or @file")
+	flags.StringVarP(&f.body, "body", "d", "", "of each request: text, or @file")
 	flags.StringVar(&f.targets, "targets", "", "a file of targets as vegeta has them, taken in turn")
 	flags.Uint64Var(&f.maxWorkers, "max-workers", 0, "requests in flight at most (default 10000, with --rate 0 32)")
 	flags.IntVar(&f.maxConnections, "max-connections", 0, "connections at most; 0 is one for each request in flight")
@@ -60,9 +61,23 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.plot, "plot", "", "draw latency and pods over time into this file of HTML")
 	flags.StringVar(&f.host, "host", "", "send to what has this host of the box, instead of naming a service")
 	flags.StringSliceVar(&f.compare, "compare", nil, "send to two revisions in turn, and say whether they differ")
+	curlNames(flags)
 	for _, name := range []string{"rate", "duration"} {
 		envName(flags, name)
 	}
+}
+
+// curlNames lets the flags of a request have their names in curl too.
+func curlNames(flags *pflag.FlagSet) {
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		switch name {
+		case "request":
+			name = "method"
+		case "data":
+			name = "body"
+		}
+		return pflag.NormalizedName(name)
+	})
 }
 
 // check refuses flags that mean nothing, alone or together.

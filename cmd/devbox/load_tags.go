@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,8 +18,33 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// ourTag begins the tags that a comparison puts on revisions which have none.
+// ourTag begins the tags that a comparison puts on revisions which have none,
+// where a service's name leaves room for it.
 const ourTag = "devbox-load-"
+
+// tagsFor are a tag of ours for each of two revisions: with the service's name
+// it is one label of a host, which has 63 characters. A service whose name
+// leaves no room for ourTag gets the first letters that nobody uses.
+func tagsFor(service *servingv1.Service) ([]string, error) {
+	room := validation.DNS1035LabelMaxLength - len(servingv1.TaggedName("", service.Name)) - len("-")
+	if room > len(ourTag) {
+		return []string{ourTag + "a", ourTag + "b"}, nil
+	}
+	if room < 1 {
+		return nil, &problem{code: codeUsage, cause: fmt.Errorf(
+			"the name %s has %d characters, and leaves none of a host's %d for the tags by which two revisions are reached", service.Name, len(service.Name), validation.DNS1035LabelMaxLength)}
+	}
+	var free []string
+	for letter := 'a'; letter <= 'z' && len(free) < 2; letter++ {
+		if !slices.ContainsFunc(service.Spec.Traffic, func(t servingv1.TrafficTarget) bool { return t.Tag == string(letter) }) {
+			free = append(free, string(letter))
+		}
+	}
+	if len(free) < 2 {
+		return nil, &problem{code: codeUsage, cause: fmt.Errorf("%s uses every letter as a tag, and its name leaves no room for a longer one", service.Name)}
+	}
+	return free, nil
+}
 
 // reached is how long a new tag may take to lead to its revision.
 const reached = 30 * time.Second
@@ -30,7 +56,7 @@ type tags struct {
 	service   *servingv1.Service
 	revisions []string
 	names     []string // a tag for each
-	added     bool     // some of them are ours
+	ours      []string // those of them that we have added
 }
 
 // tag finds a tag of each revision, and gives one to those that have none.
@@ -43,17 +69,21 @@ func (c *cluster) tag(ctx context.Context, service *servingv1.Service, revisions
 		}
 		t.names = append(t.names, tagOf(service, name))
 	}
+	free, err := tagsFor(service)
+	if err != nil && slices.Contains(t.names, "") {
+		return nil, err
+	}
 	var missing []servingv1.TrafficTarget
 	for i, name := range t.names {
 		if name == "" {
-			t.names[i] = ourTag + string(rune('a'+i))
+			t.names[i] = free[i]
+			t.ours = append(t.ours, free[i])
 			missing = append(missing, servingv1.TrafficTarget{Tag: t.names[i], RevisionName: revisions[i], LatestRevision: new(false), Percent: new(int64(0))})
 		}
 	}
 	if len(missing) == 0 {
 		return t, nil
 	}
-	t.added = true
 	if err := t.change(ctx, missing); err != nil {
 		return nil, fmt.Errorf("tagging the revisions of %s: %w", service.Name, err)
 	}
@@ -96,7 +126,7 @@ func (t *tags) change(ctx context.Context, want []servingv1.TrafficTarget) error
 		}
 		before := service.DeepCopy()
 		service.Spec.Traffic = slices.DeleteFunc(service.Spec.Traffic, func(target servingv1.TrafficTarget) bool {
-			return strings.HasPrefix(target.Tag, ourTag)
+			return strings.HasPrefix(target.Tag, ourTag) || slices.Contains(t.ours, target.Tag)
 		})
 		service.Spec.Traffic = append(service.Spec.Traffic, want...)
 		return t.c.client.Patch(ctx, &service, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner("devbox-load"))
@@ -106,13 +136,13 @@ func (t *tags) change(ctx context.Context, want []servingv1.TrafficTarget) error
 // remove takes our tags away again. Where it cannot, it says so: the report is
 // out, and the next comparison will.
 func (t *tags) remove(ctx context.Context) {
-	if !t.added {
+	if len(t.ours) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, reached)
 	defer cancel()
 	if err := t.change(ctx, nil); client.IgnoreNotFound(err) != nil {
-		fmt.Fprintf(t.c.d.stderr, "   the tags %s* of %s, which take no traffic, are still there: %v\n", ourTag, t.service.Name, err)
+		fmt.Fprintf(t.c.d.stderr, "   the tags %s of %s, which take no traffic, are still there: %v\n", strings.Join(t.ours, " and "), t.service.Name, err)
 	}
 }
 

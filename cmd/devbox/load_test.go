@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -15,7 +16,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/internal/load"
+	"github.com/kind-in-a-box/devbox/internal/tail"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -47,7 +50,7 @@ func TestLoadAims(t *testing.T) {
 		},
 		{flags: loadFlags{path: "a"}, err: "--path a: a path begins with /"},
 		{flags: loadFlags{path: "http://elsewhere.example.net/"}, err: "a path begins with /"},
-		{flags: loadFlags{path: "/", header: headerFlag{"Host": {"elsewhere.example.net"}}}, err: "elsewhere.example.net is no host of this box, and nothing else is ever a target; it has hello"},
+		{flags: loadFlags{path: "/", header: headerFlag{"Host": {"elsewhere.example.net"}}}, err: "elsewhere.example.net is no host of this box, such as hello.default.example.com, and nothing else is ever a target"},
 		{flags: loadFlags{path: "/", method: "CONNECT"}, err: `"CONNECT" is no method`},
 		{flags: loadFlags{path: "/", body: "@" + dir + "/none"}, err: "reading the body: open "},
 		{flags: loadFlags{path: "/", targets: dir + "/none"}, err: "reading the targets: open "},
@@ -218,6 +221,85 @@ func TestHeldIsSaidOrSaidToBeUnknown(t *testing.T) {
 		reader := heldReader{box: box, on: on}
 		if got := reader.now(t.Context()); got != want {
 			t.Errorf("%q; want %q", got, want)
+		}
+	}
+}
+
+// TestTagsHaveRoom: a tag and a service's name are one label of a host.
+func TestTagsHaveRoom(t *testing.T) {
+	service := func(length int, tags ...string) *servingv1.Service {
+		s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Name: strings.Repeat("n", length)}}
+		for _, tag := range tags {
+			s.Spec.Traffic = append(s.Spec.Traffic, servingv1.TrafficTarget{Tag: tag})
+		}
+		return s
+	}
+	for _, test := range []struct {
+		service *servingv1.Service
+		want    []string
+	}{
+		{service(5), []string{"devbox-load-a", "devbox-load-b"}},
+		{service(49), []string{"devbox-load-a", "devbox-load-b"}},
+		{service(50), []string{"a", "b"}},
+		{service(60, "a", "current"), []string{"b", "c"}},
+		{service(61), []string{"a", "b"}},
+		{service(62), nil},
+		{service(60, strings.Split("abcdefghijklmnopqrstuvwxy", "")...), nil},
+	} {
+		got, err := tagsFor(test.service)
+		if diff := cmp.Diff(test.want, got); diff != "" || (err == nil) != (test.want != nil) {
+			t.Errorf("%d characters: %v (-want +got):\n%s", len(test.service.Name), err, diff)
+		}
+		for _, tag := range got {
+			if name := servingv1.TaggedName(tag, test.service.Name); len(name) > 63 {
+				t.Errorf("%s is too long for a host's label", name)
+			}
+		}
+	}
+}
+
+// TestFailedBuildsAreMarked as a session tells of them, and only those of the
+// service that came while it was watched.
+func TestFailedBuildsAreMarked(t *testing.T) {
+	config := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", config)
+	if err := os.MkdirAll(filepath.Join(config, "devbox", "devbox"), 0o700); err != nil { // a box's
+		t.Fatal(err)
+	}
+	d := &devbox{name: "devbox"}
+	told, err := d.recorder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer told.Close()
+	told.Show(event.Event{Kind: event.BuildFailed, Service: "hello", Time: time.Now().Add(-time.Minute)})
+	ctx, stop := context.WithCancel(t.Context())
+	timeline, recorder := load.NewTimeline(), load.NewRecorder(nil)
+	wait := (&cluster{d: d}).watchBuilds(ctx, "hello", timeline)
+	for _, e := range []event.Event{{Kind: event.BuildFailed, Service: "other"}, {Kind: event.BuildDone, Service: "hello"}, {Kind: event.BuildFailed, Service: "hello"}} {
+		e.Time = time.Now().Add(time.Second)
+		told.Show(e)
+	}
+	marks := func() []load.Mark {
+		return recorder.Report(load.Plan{}, load.Ending{}, timeline, nil).Marks
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(marks()) == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	}
+	stop()
+	wait()
+	if got := marks(); len(got) != 1 || got[0].Kind != load.MarkBuild || got[0].What != "hello" {
+		t.Errorf("got %+v, want one failed build of hello", got)
+	}
+}
+
+// TestLogsOnATerminal: a program's escape sequences do not reach a screen.
+func TestLogsOnATerminal(t *testing.T) {
+	const line = "\x1b]0;title\a\x1b[2Jred \x1b[31mtext\x1b[0m\r"
+	for screen, want := range map[bool]string{false: line, true: "red text\n"} {
+		var out bytes.Buffer
+		(&devbox{stdout: &out}).logLine(false, screen)(tail.Line{Text: line})
+		if got := out.String(); !strings.HasSuffix(got, "| "+strings.TrimSuffix(want, "\n")+"\n") {
+			t.Errorf("on a screen %v: %q", screen, got)
 		}
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/history"
 	"github.com/kind-in-a-box/devbox/internal/load"
 	"github.com/kind-in-a-box/devbox/internal/patient"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -83,6 +86,25 @@ func (c *cluster) watchPods(ctx context.Context, on *subject, timeline *load.Tim
 	return func() { <-ended }
 }
 
+// watchBuilds marks the edits of a service that do not compile, as the box's
+// sessions tell of them, until ctx ends. wait returns when it has stopped.
+func (c *cluster) watchBuilds(ctx context.Context, service string, timeline *load.Timeline) (wait func()) {
+	path, err := bootstrap.Events(c.d.name)
+	if err != nil {
+		return func() {}
+	}
+	began, ended := time.Now(), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = history.Follow(ctx, path, func(e event.Event) { // what cannot be read is not known
+			if e.Kind == event.BuildFailed && e.Service == service && e.Time.After(began) {
+				timeline.Add(load.MarkBuild, service)
+			}
+		})
+	}()
+	return func() { <-ended }
+}
+
 // begin says that all that comes from now on is new.
 func (w *serviceWatch) begin() {
 	w.mu.Lock()
@@ -107,6 +129,10 @@ func (w *serviceWatch) see(object any, gone bool) {
 	case *servingv1.Revision:
 		w.revision(o, gone)
 	case *servingv1.Service:
+		if gone && o.Name == w.service {
+			w.timeline.Add(load.MarkDeleted, o.Name)
+			break
+		}
 		if live := largest(o.Status.Traffic); o.Name == w.service && live != "" && live != w.live {
 			w.live = live
 			w.timeline.Add(load.MarkLive, live)

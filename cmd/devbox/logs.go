@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kind-in-a-box/devbox/internal/tail"
+	"github.com/kind-in-a-box/devbox/internal/terminal"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
@@ -22,6 +23,9 @@ func (d *devbox) logsCommand() *cobra.Command {
 begins with its revision and the end of its pod's name. With -f it goes on, with
 the pods of new revisions as they come, until Ctrl-C.
 
+On a terminal colours and other escape sequences of the lines are left out, since
+they could change what is on the screen; elsewhere a line is as it was written.
+
 A name that no service has may be that of a Deployment, a StatefulSet, a DaemonSet,
 a Job or a Pod; each line begins with its pod's name then.`,
 		Args: cobra.MaximumNArgs(1),
@@ -30,7 +34,7 @@ a Job or a Pod; each line begins with its pod's name then.`,
 			if err != nil {
 				return err
 			}
-			t := &tail.Tailer{Selector: servingv1.ServiceLabel, Queue: queue, Follow: follow, Tell: d.logLine(queue)}
+			t := &tail.Tailer{Selector: servingv1.ServiceLabel, Queue: queue, Follow: follow, Tell: d.logLine(queue, d.onTerminal())}
 			if len(args) == 1 {
 				if err := c.logsOf(cmd.Context(), args[0], t); err != nil {
 					return err
@@ -80,8 +84,15 @@ func (d *devbox) logs(ctx context.Context, t *tail.Tailer) error {
 }
 
 // logLine prints a line behind where it is from.
-func (d *devbox) logLine(containers bool) func(tail.Line) {
+//
+// On a screen a program's own escape sequences are left out: they could move
+// what is on the screen, or type into it. In a file or a pipe a line is as it
+// was written, since whoever reads it there may want it so, as with cat.
+func (d *devbox) logLine(containers, screen bool) func(tail.Line) {
 	return func(l tail.Line) {
+		if screen {
+			l.Text = terminal.Clean(l.Text)
+		}
 		// Whoever read the lines has gone when this fails, and the context ends.
 		_, _ = fmt.Fprintf(d.stdout, "%s | %s\n", l.From(containers), l.Text)
 	}

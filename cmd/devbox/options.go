@@ -30,11 +30,11 @@ func newBoxOptions() *boxOptions {
 // add gives a command the flags, each with its variable.
 func (o *boxOptions) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.images, "images", "", "take the images of a kind box from this OCI layout, with no network")
+	flags.StringVar(&o.images, "images", "", "take the images of a kind box, and of what watches any box, from this OCI layout, with no network")
 	choose(cmd, choice{&o.engine, engines().Names()}, "engine", "",
 		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; auto, kind where Docker answers")
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
-	flags.Var(&o.with, "with", "what the box is to have besides: observability, which is Prometheus, Zipkin and Grafana on a kind box")
+	flags.Var(&o.with, "with", "what the box is to have besides: observability, which is Prometheus, Zipkin and Grafana")
 	flags.Var(&o.without, "without", "what the box is to have no longer: observability")
 	flags.BoolVar(&o.mesh, "mesh", false, "give services' pods Istio's sidecars, with mutual TLS on all of a request's way; --mesh=false takes them away")
 	for _, name := range []string{"images", "port", "with", "without", "mesh"} {

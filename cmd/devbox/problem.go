@@ -33,11 +33,11 @@ var exitCodes = []struct {
 }{
 	{codeOK, "done; also when Ctrl-C ends a command that runs until then"},
 	{codeFailure, "something else went wrong"},
-	{codeUsage, "the command line, a directory or a service.yaml is wrong; nothing was touched"},
+	{codeUsage, "the command line, a directory or a service.yaml is wrong, and nothing was touched; or another manifest is, and the others were applied"},
 	{codePrerequisite, "this machine lacks something, such as Docker, disk space or images"},
 	{codeCluster, "the box did not come up, is not there, or does not answer"},
 	{codeBuild, "a service does not compile"},
-	{codeRollout, "a revision does not get ready"},
+	{codeRollout, "a revision does not get ready, or an object is refused or not rolled out"},
 	{codeInterrupted, "interrupted before it was done"},
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -83,6 +84,7 @@ with an API server of its own and with pods as processes.
 			return nil
 		},
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return said(err) })
 	root.PersistentFlags().StringVar(&d.name, "name", bootstrap.DefaultName, "name of the box")
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
@@ -92,6 +94,30 @@ with an API server of its own and with pods as processes.
 		exitCodesTopic(),
 	)
 	return root
+}
+
+// right says, by the type of a flag, what its values are.
+var right = map[string]string{
+	"duration": "a time with a unit, such as 30s or 5m",
+	"int":      "a whole number, such as 10",
+	"int64":    "a whole number, such as 10",
+	"uint":     "a whole number from 0 on, such as 10",
+	"uint64":   "a whole number from 0 on, such as 10",
+	"bool":     "true or false",
+}
+
+// said is an error of a flag's value that says what is right, instead of which
+// function could not read it.
+func said(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	flag := wrong.GetFlag()
+	if what := right[flag.Value.Type()]; what != "" {
+		return fmt.Errorf("--%s %s: it is %s", flag.Name, wrong.GetValue(), what)
+	}
+	return fmt.Errorf("--%s: %w", flag.Name, wrong.Unwrap())
 }
 
 // silenceLibraries keeps the log lines of ko and of Kubernetes' libraries off
@@ -133,7 +159,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 				continue
 			}
 			if err := flags.Set(flag.Name, value); err != nil {
-				failure = fmt.Errorf("reading %s: %w", variable, err)
+				failure = fmt.Errorf("reading %s: %w", variable, said(err))
 			}
 		}
 	})

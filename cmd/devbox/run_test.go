@@ -132,8 +132,8 @@ func TestOneSessionABox(t *testing.T) {
 	}
 	other()
 	busy, ok := errors.AsType[*bootstrap.BusyError](second(bootstrap.Session("a")))
-	if !ok || busy.Name != "a" || busy.PID == "" {
-		t.Errorf("a second session gives %v, want a BusyError that names the first", busy)
+	if !ok || busy.Name != "a" || busy.PID == "" || !strings.Contains(busy.Error(), "Ctrl-C") {
+		t.Errorf("a second session gives %v, want a BusyError that names the first, and how to end it", busy)
 	}
 	end()
 	end, err = bootstrap.Session("a")

@@ -131,8 +131,9 @@ func (c *cluster) parts(ctx context.Context) ([]partStatus, error) {
 	for _, s := range steps {
 		var deployments appsv1.DeploymentList
 		err := c.client.List(ctx, &deployments, client.InNamespace(s.namespace))
-		if meta.IsNoMatchError(err) {
-			break // the embedded engine has none: its parts are its process
+		if meta.IsNoMatchError(err) { // the embedded engine has none: its parts are its process, and pods
+			watching, err := c.watching(ctx)
+			return append(parts, watching...), err
 		}
 		if err != nil {
 			return nil, fmt.Errorf("listing the parts of %s: %w", s.step, err)
@@ -146,6 +147,30 @@ func (c *cluster) parts(ctx context.Context) ([]partStatus, error) {
 		}
 	}
 	return parts, nil
+}
+
+// watching are the pods that watch a box without Deployments.
+func (c *cluster) watching(ctx context.Context) ([]partStatus, error) {
+	var pods corev1.PodList
+	if err := c.client.List(ctx, &pods, client.InNamespace(bootstrap.WatchNamespace)); err != nil {
+		return nil, fmt.Errorf("listing the parts of %s: %w", bootstrap.Observability, err)
+	}
+	var parts []partStatus
+	for i := range pods.Items {
+		if pods.Items[i].DeletionTimestamp == nil {
+			parts = append(parts, c.watcher(&pods.Items[i]))
+		}
+	}
+	return parts, nil
+}
+
+func (c *cluster) watcher(pod *corev1.Pod) partStatus {
+	part := partStatus{Step: bootstrap.Observability, Name: pod.Labels["app"], Message: "pod " + pod.Name}
+	for _, condition := range pod.Status.Conditions {
+		part.Ready = part.Ready || condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	}
+	part.URL = c.box.Address(part.Name)
+	return part
 }
 
 func nodeStatus(node *corev1.Node) partStatus {

@@ -20,7 +20,7 @@ import (
 type traceFlags struct {
 	wait               bool
 	svg                string
-	method, path, data string
+	method, path, body string
 	host               string
 	headers            []string
 }
@@ -61,7 +61,7 @@ name it is namespace/service. A name may also be that of a VirtualService of the
 box, and --host one of its hosts: a program that runs without the serving stack.`,
 		Example: `  devbox trace hello
   devbox trace hello --wait --svg way.svg
-  devbox trace hello -X POST -H 'Content-Type: application/json' --data '{}' --path /orders
+  devbox trace hello -X POST -H 'Content-Type: application/json' -d '{}' --path /orders
   devbox trace hello -o json | jq '.hops[] | {name, listen, ms: (.own / 1e6)}'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -78,10 +78,11 @@ box, and --host one of its hosts: a program that runs without the serving stack.
 	cmd.Flags().BoolVar(&flags.wait, "wait", false, "wait until the service has no pods")
 	cmd.Flags().StringVar(&flags.host, "host", "", "send to what has this host of the box, instead of naming a service")
 	cmd.Flags().StringVar(&flags.svg, "svg", "", "write the picture to this file too, as SVG")
-	cmd.Flags().StringVarP(&flags.method, "request", "X", "", "the request's method (default GET, or POST with --data)")
+	cmd.Flags().StringVarP(&flags.method, "method", "X", "", "the request's method (default GET, or POST with --body)")
 	cmd.Flags().StringArrayVarP(&flags.headers, "header", "H", nil, "a header of the request, as 'Name: value'; may be repeated")
-	cmd.Flags().StringVar(&flags.data, "data", "", "the request's body: text, or @file")
+	cmd.Flags().StringVarP(&flags.body, "body", "d", "", "the request's body: text, or @file")
 	cmd.Flags().StringVar(&flags.path, "path", "/", "the request's path, with its query")
+	curlNames(cmd.Flags())
 	return cmd
 }
 
@@ -91,12 +92,12 @@ func (f *traceFlags) request() (way.Request, error) {
 	if err != nil {
 		return way.Request{}, err
 	}
-	body, err := bodyOf(f.data)
+	body, err := bodyOf(f.body)
 	if err != nil {
 		return way.Request{}, err
 	}
 	r := way.Request{Method: f.method, Path: f.path, Header: header, Body: body}
-	if f.data != "" && f.method == "" {
+	if f.body != "" && f.method == "" {
 		r.Method = http.MethodPost
 	}
 	return r, r.Check()
@@ -174,10 +175,15 @@ func (d *devbox) unanswered(w way.Way) error {
 	return p
 }
 
+// onTerminal is whether stdout is a screen.
+func (d *devbox) onTerminal() bool {
+	file, ok := d.stdout.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
 // coloured is whether stdout takes colours.
 func (d *devbox) coloured() bool {
-	file, ok := d.stdout.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == ""
+	return d.onTerminal() && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == ""
 }
 
 // oneService is the service of a name, which may have its namespace in front,
@@ -209,5 +215,5 @@ func (c *cluster) oneService(ctx context.Context, command, name string) (*servin
 	case name == "":
 		return nil, &problem{code: codeFailure, cause: errors.New("the box has no service"), next: c.d.command("up DIRECTORY")}
 	}
-	return nil, &problem{code: codeFailure, cause: fmt.Errorf("there is no service %q", name), next: c.d.command("status")}
+	return nil, &problem{code: codeUsage, cause: fmt.Errorf("there is no service %q", name), next: c.d.command("status")}
 }

@@ -14,6 +14,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kind-in-a-box/devbox/internal/way"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -127,17 +129,36 @@ func TestPictureBeforeTheRequest(t *testing.T) {
 	}
 }
 
-// TestRequestBody is what --data says.
+// TestRequestBody is what --body says.
 func TestRequestBody(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "order.json")
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := (&traceFlags{data: "@" + file}).request()
+	r, err := (&traceFlags{body: "@" + file}).request()
 	if err != nil || string(r.Body) != "{}" || r.Method != http.MethodPost {
 		t.Errorf("the request is %s %q: %v", r.Method, r.Body, err)
 	}
-	if _, err := (&traceFlags{data: "@" + file + ".none"}).request(); err == nil {
+	if _, err := (&traceFlags{body: "@" + file + ".none"}).request(); err == nil {
 		t.Error("a file that is not there is no error")
+	}
+}
+
+// TestNoService: a name on the command line that is nobody's is a mistake there.
+func TestNoService(t *testing.T) {
+	kinds := runtime.NewScheme()
+	if err := servingv1.AddToScheme(kinds); err != nil {
+		t.Fatal(err)
+	}
+	hello := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}
+	c := &cluster{d: &devbox{name: "devbox"}, client: fake.NewClientBuilder().WithScheme(kinds).WithObjects(hello).Build()}
+	if s, err := c.oneService(t.Context(), "load", "default/hello"); err != nil || s.Name != "hello" {
+		t.Errorf("got %v, %v", s, err)
+	}
+	for _, name := range []string{"nope", "other/hello"} {
+		_, err := c.oneService(t.Context(), "load", name)
+		if p, ok := errors.AsType[*problem](err); !ok || p.code != codeUsage || !strings.Contains(err.Error(), "there is no service") {
+			t.Errorf("%s: got %v, want a mistake in the command line", name, err)
+		}
 	}
 }

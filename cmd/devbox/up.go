@@ -39,8 +39,8 @@ also where there is no main package: with images that are ko://import/path built
 followed until they are rolled out, again on each save, and removed when they leave
 the files. Only what devbox made is ever removed.
 
---with observability adds Prometheus, Zipkin and Grafana to a kind box, also to
-one that runs, and --without observability takes them away. The box remembers.
+--with observability adds Prometheus, Zipkin and Grafana to the box, also to one
+that runs, and --without observability takes them away. The box remembers.
 
 --mesh gives the pods of services on a kind box sidecars of Istio's, and lets
 nothing but mutual TLS through; --mesh=false takes them away. Both can be done

@@ -74,7 +74,7 @@ func (r *Recorder) Observe(h Hit) {
 	s.At = h.Timestamp.Sub(r.began)
 	r.metrics.Add(h.Result)
 	r.samples = append(r.samples, s)
-	if s.Cold {
+	if s.Cold && s.OK() {
 		r.coldStart(w.pod, s)
 	}
 	if s.Code == 0 && OutOfSockets(h.Error) {

@@ -80,6 +80,9 @@ type ColdStarts struct {
 	OfTheirs float64 `json:"ofTheirLatency"`
 	// Waited are those that waited for a pod that was there already.
 	Waited int `json:"waited"`
+	// Failed are those that waited for a pod to start and were then answered
+	// with a failure. Nothing else here counts them.
+	Failed int `json:"failed"`
 }
 
 // Formula is what the autoscaler's formula says of the load as a whole.
@@ -135,8 +138,10 @@ func (r *Recorder) Report(p Plan, e Ending, t *Timeline, scale *Scale) *Report {
 func kept(asked Rate, sending time.Duration, samples []Sample, unfinished int) Kept {
 	k := Kept{Asked: asked.PerSecond(), OK: true}
 	began := uint64(len(samples) + unfinished)
-	if sending > 0 {
-		k.Kept = float64(began) / sending.Seconds()
+	// Requests stand for the time until the next one is due, which is after the
+	// end of a load that is shorter than that.
+	if span := max(sending, asked.due(began)); span > 0 {
+		k.Kept = float64(began) / span.Seconds()
 	}
 	fromDue := make([]time.Duration, len(samples))
 	for i, s := range samples {
@@ -168,10 +173,13 @@ func coldStarts(samples []Sample, pods map[string]*ColdPod) ColdStarts {
 	var all, theirs time.Duration
 	for _, s := range samples {
 		all += s.Latency
-		if !s.Cold {
-			if s.Held > time.Millisecond {
-				c.Waited++
-			}
+		switch {
+		case !s.Cold && s.Held > time.Millisecond:
+			c.Waited++
+		case s.Cold && !s.OK():
+			c.Failed++
+		}
+		if !s.Cold || !s.OK() {
 			continue
 		}
 		c.Requests++

@@ -94,20 +94,30 @@ func TestColdStartsAndFormula(t *testing.T) {
 		Sample{At: 20 * ms, Latency: 980 * ms, Held: 880 * ms, Cold: true, Code: 200},
 		Sample{At: 2000 * ms, Latency: 15 * ms, Held: 5 * ms, Code: 200},
 		Sample{At: 3000 * ms, Latency: 5 * ms, Code: 200},
+		Sample{At: 4000 * ms, Held: 1, Cold: true, Code: 502},
 	)
-	report := r.Report(Plan{Rate: Rate{1, time.Second}}, Ending{Sending: 4 * time.Second}, NewTimeline(), &Scale{Metric: "concurrency", Target: 0.2, Max: 2})
+	report := r.Report(Plan{Rate: Rate{1, time.Second}}, Ending{Sending: 5 * time.Second}, NewTimeline(), &Scale{Metric: "concurrency", Target: 0.2, Max: 2})
 	want := ColdStarts{
 		Requests: 2, Pods: []ColdPod{{"p", 0, 2, 900 * ms}}, Held: 1780 * ms, Longest: 900 * ms,
-		OfAll: 0.89, OfTheirs: 1780.0 / 1980, Waited: 1,
+		OfAll: 0.89, OfTheirs: 1780.0 / 1980, Waited: 1, Failed: 1,
 	}
 	if diff := cmp.Diff(want, report.Cold, cmpopts.EquateApprox(1e-9, 0)); diff != "" {
 		t.Errorf("cold starts (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(&Formula{Metric: "concurrency", Value: 0.5, Target: 0.2, Pods: 2}, report.Formula, cmpopts.EquateApprox(1e-9, 0)); diff != "" {
-		t.Errorf("0.5 in flight, at most 2 pods of 0.2 (-want +got):\n%s", diff)
+	if diff := cmp.Diff(&Formula{Metric: "concurrency", Value: 0.4, Target: 0.2, Pods: 2}, report.Formula, cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+		t.Errorf("0.4 in flight, at most 2 pods of 0.2 (-want +got):\n%s", diff)
 	}
 	if got := formula(Scale{Metric: "rps", Target: 140}, 281, time.Hour); got.Pods != 3 {
 		t.Errorf("281/s at 140/s to a pod: %d pods; want 3", got.Pods)
+	}
+}
+
+// TestAShortLoadKeptItsRate: one request in two seconds is what 3 a minute are.
+func TestAShortLoadKeptItsRate(t *testing.T) {
+	r := sampled(Sample{Latency: time.Millisecond, Code: 200})
+	k := r.Report(Plan{Rate: Rate{3, time.Minute}, Duration: 2 * time.Second}, Ending{Sending: 2 * time.Second}, NewTimeline(), nil).Rate
+	if k.Kept != 0.05 || !k.OK {
+		t.Errorf("%+v; want a rate of 0.05 that was kept", k)
 	}
 }
 

@@ -30,7 +30,8 @@ type Plan struct {
 	// Patience is how long answers are waited for after the context has ended.
 	Patience time.Duration
 	// GiveUp ends a load whose box is gone: no connection has had an answer
-	// for so long. 0 never does.
+	// for so long. 0 never does. A load without a rate ends as soon as its
+	// connections are refused: it would do nothing but count refusals.
 	GiveUp time.Duration
 	Dial   Dial // nil is TCP
 }
@@ -105,7 +106,7 @@ func Run(ctx context.Context, p Plan, observe func(Hit)) (Ending, error) {
 		}
 	})()
 
-	watch := lostWatch{giveUp: p.GiveUp, answered: began}
+	watch := lostWatch{giveUp: p.GiveUp, atOnce: p.Rate.Unbound(), answered: began}
 	e := Ending{Began: began}
 	for r := range attacker.Attack(static(p.Targets), pacer{sending.Done(), p.Rate, p.Duration, most, func() { stop(errDone) }}, 0, "") {
 		if r.Code == 0 && way.isCut() {
@@ -148,6 +149,7 @@ const fewest = 3
 // an answer, and not because it took too long.
 type lostWatch struct {
 	giveUp   time.Duration
+	atOnce   bool      // a refusal is enough
 	answered time.Time // the last answer
 	row      int       // requests since then that found nobody
 }
@@ -158,8 +160,14 @@ func (w *lostWatch) lost(r *Result) bool {
 		return false
 	}
 	w.row++
-	return w.giveUp > 0 && w.row >= fewest && r.End().Sub(w.answered) >= w.giveUp
+	if w.giveUp == 0 || w.row < fewest {
+		return false
+	}
+	return r.End().Sub(w.answered) >= w.giveUp || w.atOnce && refused(r.Error)
 }
+
+// refused says that an error is of a port at which nobody listens.
+func refused(text string) bool { return strings.Contains(text, "connection refused") }
 
 // unanswered says that an error is of a connection that nobody serves. A
 // request that took too long, or for which this machine has no socket left,

@@ -228,6 +228,27 @@ func TestTheBoxGoesAway(t *testing.T) {
 	})
 }
 
+// TestTheBoxGoesAwayUnderNoRate: nothing but refusals would be left to count.
+func TestTheBoxGoesAwayUnderNoRate(t *testing.T) {
+	bubble(t, func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }, func(t *testing.T, p Plan, closeGateway func()) {
+		time.AfterFunc(time.Second, closeGateway)
+		p.Rate, p.MaxWorkers, p.Duration, p.GiveUp = Rate{}, 4, time.Minute, 3*time.Second
+		hits, e, err := run(t, t.Context(), p)
+		if _, ok := errors.AsType[*LostError](err); !ok || e.Sending > 1100*time.Millisecond {
+			t.Errorf("%v after %s; want it lost at once", err, e.Sending)
+		}
+		failed := 0
+		for _, h := range hits {
+			if h.Failed() {
+				failed++
+			}
+		}
+		if failed > 50 {
+			t.Errorf("%d refusals were counted", failed)
+		}
+	})
+}
+
 func TestTimeoutsAreNoBoxThatIsGone(t *testing.T) {
 	w := lostWatch{giveUp: time.Second, answered: time.Now()}
 	for _, text := range []string{

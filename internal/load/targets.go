@@ -93,16 +93,7 @@ func (s Site) has(host string) error {
 	if slices.Contains(s.Hosts, strings.ToLower(strings.TrimSuffix(name, "."))) {
 		return nil
 	}
-	return fmt.Errorf("%s is no host of this box, and nothing else is ever a target; it has %s", host, some(s.Hosts))
-}
-
-// some names a few of many.
-func some(names []string) string {
-	const few = 4
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+	return fmt.Errorf("%s is no host of this box, such as %s, and nothing else is ever a target", host, s.Host)
 }
 
 // ParseHeader reads a header as curl and vegeta write it.

@@ -23,6 +23,11 @@ func (r *Report) notes(sockets int) {
 		note("Latencies count from when requests began. From when they were due: 50th %s, 95th %s, 99th %s, max %s.",
 			round(k.FromDue.P50), round(k.FromDue.P95), round(k.FromDue.P99), round(k.FromDue.Max))
 	}
+	for _, m := range r.Marks {
+		if m.Kind == MarkDeleted {
+			note("Service %s was deleted %s after the begin; what came later met no route.", m.What, round(m.At))
+		}
+	}
 	if sockets > 0 {
 		note("For %d requests this machine had no socket or port left: a smaller --max-workers, or connections that are kept, need fewer.", sockets)
 	}
@@ -96,8 +101,11 @@ func (r *Report) podsLine() string {
 
 func (c ColdStarts) line() string {
 	waited := ""
+	if c.Failed > 0 {
+		waited = fmt.Sprintf("; %d waited so and failed", c.Failed)
+	}
 	if c.Waited > 0 {
-		waited = fmt.Sprintf("; %d waited for room in a pod that was there", c.Waited)
+		waited += fmt.Sprintf("; %d waited for room in a pod that was there", c.Waited)
 	}
 	if c.Requests == 0 {
 		return "none" + waited

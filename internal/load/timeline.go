@@ -16,15 +16,18 @@ type Pods struct {
 // Mark is a moment in the life of a service.
 type Mark struct {
 	At   time.Duration `json:"at"`
-	Kind string        `json:"kind"` // MarkNew, MarkLive or MarkFailed
-	What string        `json:"what"` // a revision
+	Kind string        `json:"kind"` // MarkNew and so on
+	What string        `json:"what"` // a revision, or a service
 }
 
-// What a Mark tells of a revision.
+// What a Mark tells of a revision, and of a service.
 const (
 	MarkNew    = "new"    // it was made
 	MarkLive   = "live"   // it takes the traffic
 	MarkFailed = "failed" // it will not answer
+
+	MarkBuild   = "build failed" // an edit of it does not compile
+	MarkDeleted = "deleted"      // it is gone
 )
 
 // bound is how much a Timeline keeps; a service that changes more often than

@@ -140,6 +140,8 @@ func (w *Way) unreported(o Observation, queue *proxy.Hop) {
 		w.add(Hop{Name: Nameless, Seen: Unknown, Peer: o.Local, Listen: o.Remote})
 	}
 	switch {
+	case w.Status == http.StatusRequestHeaderFieldsTooLarge:
+		w.note("Whoever took the request at %s refused its headers as too large, before anybody could read in them that it is to report.", known(o.Remote))
 	case queue != nil:
 		w.note("The activator did not report; the box may be of an older devbox.")
 	case w.Hop(Gateway) != nil && o.Request.Plain:

@@ -1,6 +1,7 @@
 package way
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -93,6 +94,14 @@ func TestTooManyHeaders(t *testing.T) {
 	a := w.Hop(Activator)
 	if a.Added != nil || a.Taken != nil || !strings.Contains(strings.Join(w.Notes, " "), "too many headers for activator") {
 		t.Errorf("activator %+v, notes %q", a, w.Notes)
+	}
+}
+
+// TestHeadersThatNobodyReads: a server that refuses them asks nobody to report.
+func TestHeadersThatNobodyReads(t *testing.T) {
+	w := Make(seen(t, http.StatusRequestHeaderFieldsTooLarge, time.Second, nil))
+	if notes := strings.Join(w.Notes, " "); !strings.Contains(notes, "headers as too large") || strings.Contains(notes, "older devbox") {
+		t.Errorf("notes %q", notes)
 	}
 }
 

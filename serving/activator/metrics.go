@@ -22,10 +22,7 @@ func (r *roads) writeMetrics(w io.Writer) {
 	for i, rev := range all {
 		labels[i] = rev.labels()
 	}
-	for _, m := range [...]struct {
-		name, kind, help string
-		write            func(rev *revision, name, labels string)
-	}{
+	for _, m := range []number{
 		{"activator_request_concurrency", "gauge", "Requests in flight, those that wait for a pod included.",
 			gauge(w, func(r *revision) int { return r.count.InFlight() })},
 		{"activator_requests_held", "gauge", "Requests that wait for a pod.",
@@ -41,24 +38,54 @@ func (r *roads) writeMetrics(w io.Writer) {
 		{"activator_cold_start_latencies", "histogram", "Where the time of cold starts went, in milliseconds.",
 			func(rev *revision, name, labels string) { rev.colds.write(w, name, labels) }},
 	} {
-		proxy.Describe(w, m.name, m.kind, m.help)
-		for i, rev := range all {
-			m.write(rev, m.name, labels[i])
-		}
+		m.writeAll(w, all, labels)
 	}
+	if r.otel.Load() {
+		r.writeOTel(w, all)
+	}
+}
+
+// number is one that every revision has.
+type number struct {
+	name, kind, help string
+	write            func(rev *revision, name, labels string)
+}
+
+func (m number) writeAll(w io.Writer, all []*revision, labels []string) {
+	proxy.Describe(w, m.name, m.kind, m.help)
+	for i, rev := range all {
+		m.write(rev, m.name, labels[i])
+	}
+}
+
+// writeOTel writes what upstream has had since 1.19, as OpenTelemetry's
+// exporter for Prometheus names it.
+func (r *roads) writeOTel(w io.Writer, all []*revision) {
+	labels := make([]string, len(all))
+	for i, rev := range all {
+		labels[i] = rev.inFormat("k8s_namespace_name=%q,kn_service_name=%q,kn_configuration_name=%q,kn_revision_name=%q")
+	}
+	number{"kn_revision_request_concurrency", "gauge", "Requests in flight, those that wait for a pod included.",
+		gauge(w, func(r *revision) int { return r.count.InFlight() })}.writeAll(w, all, labels)
+	number{"http_server_request_duration_seconds", "histogram", "Time to answer.",
+		func(rev *revision, name, labels string) { rev.responses.WriteSeconds(w, name, labels) }}.writeAll(w, all, labels)
 }
 
 func gauge(w io.Writer, of func(*revision) int) func(*revision, string, string) {
 	return func(rev *revision, name, labels string) { fmt.Fprintf(w, "%s{%s} %d\n", name, labels, of(rev)) }
 }
 
-// labels are the revision's names. All are the API server's, so none can have
-// in it what would have to be escaped.
+// labels are the revision's names.
 func (r *revision) labels() string {
+	return r.inFormat("namespace_name=%q,service_name=%q,configuration_name=%q,revision_name=%q")
+}
+
+// inFormat are the revision's names in a format. All are the API server's, so none
+// can have in it what would have to be escaped.
+func (r *revision) inFormat(format string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return fmt.Sprintf("namespace_name=%q,service_name=%q,configuration_name=%q,revision_name=%q",
-		r.key.Namespace, r.spec.service, r.spec.configuration, r.key.Name)
+	return fmt.Sprintf(format, r.key.Namespace, r.spec.service, r.spec.configuration, r.key.Name)
 }
 
 // waits is how many requests wait for a pod.

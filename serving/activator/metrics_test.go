@@ -4,17 +4,21 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 	"github.com/kind-in-a-box/devbox/test/documented"
 )
 
@@ -102,8 +106,16 @@ func TestColdStartMetrics(t *testing.T) {
 	if strings.Contains(b.exposed(), "value") || strings.Contains(b.exposed(), "X-Name") {
 		t.Error("what clients send is in the metrics")
 	}
+	if strings.Contains(b.exposed(), "kn_revision") {
+		t.Error("upstream's newer names are there, and nobody has asked for them")
+	}
+	b.activator.tracer = trace.New(proxy.Activator, mostSpans, slog.New(slog.DiscardHandler))
+	b.activator.tune([]corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: trace.ObservabilityConfig}, Data: map[string]string{"metrics-protocol": "prometheus"}}})
+	otel := `{k8s_namespace_name="default",kn_service_name="hello",kn_configuration_name="hello",kn_revision_name="hello-00001"`
+	b.exposes("kn_revision_request_concurrency"+otel+"} 0", "http_server_request_duration_seconds_count"+otel+"} 201")
 	var whole strings.Builder
 	b.activator.roads.writeMetrics(&whole)
+	(&meshed{gate: mesh.NewGate(nil)}).writeMetrics(&whole)
 	proxy.WriteProcess(&whole)
 	documented.Check(t, "activator", whole.String())
 }

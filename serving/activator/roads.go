@@ -18,6 +18,7 @@ type roads struct {
 	probe func(context.Context, *pod) // a prober; runs until its context ends
 
 	live    atomic.Pointer[map[string]road]
+	otel    atomic.Bool // numbers have upstream's newer names too
 	probers sync.WaitGroup
 
 	mu        sync.Mutex // apply is called by one goroutine, but not all() and forget()

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/settings"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 	"github.com/kind-in-a-box/devbox/serving/trace"
 )
@@ -41,6 +42,9 @@ type Config struct {
 	// Metrics, where there is one, is given the activator's numbers: it serves
 	// them for several parts of one process.
 	Metrics *proxy.Exposition
+	// Front, where there is one, sees every request first, and hands on what is
+	// the activator's.
+	Front func(http.Handler) http.Handler
 	// StreamToken is the file with the token that the controller asks for;
 	// "" where it asks for none. Kubernetes renews such files.
 	StreamToken string
@@ -197,6 +201,9 @@ func (a *activator) tune(configs []corev1.ConfigMap) {
 		}
 	}
 	a.tracer.Use(a.traces.Settings())
+	if names, err := settings.ParseOTelNames(said[trace.ObservabilityConfig]); err == nil {
+		a.roads.otel.Store(names.Parts)
+	}
 }
 
 // serve takes requests from the first table on: until then nobody could say
@@ -218,9 +225,13 @@ func (a *activator) serve(ctx, under context.Context, c Config) error {
 	defer cancel()
 	defer context.AfterFunc(under, cancel)()
 	a.ready.Store(true)
+	handler := a.mesh.handler(a.forward.handler())
+	if c.Front != nil {
+		handler = c.Front(handler)
+	}
 	c.Log.Info("the activator serves", "address", listener.Addr().String())
 	return proxy.Server{
-		Listener: a.mesh.gate.Listener(listener), Handler: a.mesh.handler(a.forward.handler()), Log: c.Log,
+		Listener: a.mesh.gate.Listener(listener), Handler: handler, Log: c.Log,
 		Drain: &a.drain, Quiet: c.Quiet, Limit: c.Limit,
 	}.Serve(ctx)
 }

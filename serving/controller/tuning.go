@@ -16,6 +16,7 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/queue"
+	"github.com/kind-in-a-box/devbox/serving/settings"
 	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
@@ -46,7 +47,7 @@ func setting(ctx context.Context, c client.Reader, name string) (*corev1.ConfigM
 // right still holds.
 type observability struct {
 	log    atomic.Pointer[queue.RequestLog]
-	names  atomic.Pointer[queue.OTelNames]
+	names  atomic.Pointer[settings.OTelNames]
 	traces trace.Choice
 }
 
@@ -57,8 +58,8 @@ func (o *observability) logs(data map[string]string) (queue.RequestLog, error) {
 }
 
 // metricNames returns the names of metrics that data asks for.
-func (o *observability) metricNames(data map[string]string) (queue.OTelNames, error) {
-	names, err := queue.ParseOTelNames(data)
+func (o *observability) metricNames(data map[string]string) (settings.OTelNames, error) {
+	names, err := settings.ParseOTelNames(data)
 	return takeRight(&o.names, names, err)
 }
 

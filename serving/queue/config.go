@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kind-in-a-box/devbox/serving/settings"
 	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
@@ -81,7 +82,7 @@ func FromEnv(get func(string) string) (Config, error) {
 		DrainQuiet:         e.duration("DRAIN_QUIET_PERIOD", defaultQuiet),
 		RequestLogTemplate: get("SERVING_REQUEST_LOG_TEMPLATE"),
 		LogProbes:          get("SERVING_ENABLE_PROBE_REQUEST_LOG") == "true",
-		OTelMetrics:        get("SERVING_REQUEST_METRICS_PROTOCOL") == Prometheus,
+		OTelMetrics:        get("SERVING_REQUEST_METRICS_PROTOCOL") == settings.Prometheus,
 		PodIP:              get("SERVING_POD_IP"),
 		Tracing: trace.Settings{
 			Protocol: trace.Protocol(get("TRACING_PROTOCOL")),

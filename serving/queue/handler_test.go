@@ -256,6 +256,8 @@ func TestOTelMetrics(t *testing.T) {
 		`kn_serving_queue_depth{` + labels + `} 0`,
 		`kn_serving_invocation_duration_seconds_bucket{` + labels + `,le="100"} 3`,
 		`kn_serving_invocation_duration_seconds_count{` + labels + `} 3`,
+		`http_server_request_duration_seconds_count{` + labels + `} 3`,
+		`http_client_request_duration_seconds_count{` + labels + `} 3`,
 		`revision_request_count{namespace_name="default",service_name="s",configuration_name="c",revision_name="r",pod_name="p",response_code="200",response_code_class="2xx"} 3`,
 	} {
 		if text := metrics.Body.String(); !strings.Contains(text, want+"\n") {

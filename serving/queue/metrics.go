@@ -61,6 +61,10 @@ func (m *metrics) writeOTel(w io.Writer, waiting int) {
 	fmt.Fprintf(w, "kn_serving_queue_depth{%s} %d\n", m.otel, waiting)
 	proxy.Describe(w, "kn_serving_invocation_duration_seconds", "histogram", "Time of the container to answer.")
 	m.app.WriteSeconds(w, "kn_serving_invocation_duration_seconds", m.otel)
+	proxy.Describe(w, "http_server_request_duration_seconds", "histogram", "Time to answer.")
+	m.responses.WriteSeconds(w, "http_server_request_duration_seconds", m.otel)
+	proxy.Describe(w, "http_client_request_duration_seconds", "histogram", "Time of the container to answer.")
+	m.app.WriteSeconds(w, "http_client_request_duration_seconds", m.otel)
 }
 
 func (m *metrics) writeResponses(w io.Writer, name, what string, r *proxy.Responses) {

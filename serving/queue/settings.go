@@ -3,7 +3,8 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"strconv"
+
+	"github.com/kind-in-a-box/devbox/serving/settings"
 )
 
 // RequestLog is what the whole box asks of the request logs: the ConfigMap
@@ -33,8 +34,8 @@ func ParseRequestLog(data map[string]string) (RequestLog, error) {
 	if !ok {
 		template = standard
 	}
-	requests, notRequests := truth(data, requestsKey)
-	probes, notProbes := truth(data, probesKey)
+	requests, notRequests := settings.Truth(data, requestsKey)
+	probes, notProbes := settings.Truth(data, probesKey)
 	_, notTemplate := parseLogTemplate(template)
 	switch {
 	case notTemplate != nil:
@@ -47,57 +48,4 @@ func ParseRequestLog(data map[string]string) (RequestLog, error) {
 		return RequestLog{}, err
 	}
 	return RequestLog{template, probes}, nil
-}
-
-func truth(data map[string]string, key string) (bool, error) {
-	text, ok := data[key]
-	if !ok {
-		return false, nil
-	}
-	is, err := strconv.ParseBool(text)
-	if err != nil {
-		return false, fmt.Errorf("%s: %q must be true or false", key, text)
-	}
-	return is, nil
-}
-
-// Prometheus is the one protocol that metrics are served in.
-const Prometheus = "prometheus"
-
-// The keys of config-observability that choose how metrics are exported, of the
-// parts and of queue-proxy: those of upstream since 1.19, then those before.
-const (
-	partsProtocolKey    = "metrics-protocol"
-	requestsProtocolKey = "request-metrics-protocol"
-	partsBackendKey     = "metrics.backend-destination"
-	requestsBackendKey  = "metrics.request-metrics-backend-destination"
-)
-
-// OTelNames says whose metrics have upstream's names since 1.19, beside the
-// classic ones that are always there.
-type OTelNames struct{ Parts, Requests bool }
-
-// ParseOTelNames reads the data of config-observability: the protocol
-// prometheus asks for those names. Its errors name the key. Nothing is pushed
-// anywhere, so that the protocols that do are refused.
-func ParseOTelNames(data map[string]string) (OTelNames, error) {
-	parts, notParts := served(data, partsProtocolKey)
-	requests, notRequests := served(data, requestsProtocolKey)
-	_, notBackend := served(data, partsBackendKey)
-	_, notRequestsBackend := served(data, requestsBackendKey)
-	if err := errors.Join(notParts, notRequests, notBackend, notRequestsBackend); err != nil {
-		return OTelNames{}, err
-	}
-	return OTelNames{parts, requests}, nil
-}
-
-func served(data map[string]string, key string) (bool, error) {
-	switch protocol := data[key]; protocol {
-	case Prometheus:
-		return true, nil
-	case "", "none":
-		return false, nil
-	default:
-		return false, fmt.Errorf("%s: %q must be %s or none; numbers are served to who asks for them, and pushed nowhere", key, protocol, Prometheus)
-	}
 }

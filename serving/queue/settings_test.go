@@ -35,27 +35,3 @@ func TestParseRequestLog(t *testing.T) {
 		})
 	}
 }
-
-func TestParseOTelNames(t *testing.T) {
-	for _, test := range []struct {
-		data map[string]string
-		want OTelNames
-		err  string
-	}{
-		{},
-		{data: map[string]string{"metrics-protocol": "none", "request-metrics-protocol": "none"}},
-		{data: map[string]string{"metrics-protocol": "prometheus"}, want: OTelNames{Parts: true}},
-		{data: map[string]string{"request-metrics-protocol": "prometheus"}, want: OTelNames{Requests: true}},
-		{data: map[string]string{"metrics.backend-destination": "prometheus"}},
-		{data: map[string]string{"metrics-protocol": "http/protobuf"}, err: `metrics-protocol: "http/protobuf" must be`},
-		{data: map[string]string{"request-metrics-protocol": "grpc"}, err: `request-metrics-protocol: "grpc" must be`},
-		{data: map[string]string{"metrics-protocol": "prometheus", "request-metrics-protocol": "Prometheus"}, err: `request-metrics-protocol: "Prometheus" must be`},
-		{data: map[string]string{"metrics.backend-destination": "opencensus"}, err: "metrics.backend-destination"},
-		{data: map[string]string{"metrics.request-metrics-backend-destination": "stackdriver"}, err: "metrics.request-metrics-backend-destination"},
-	} {
-		got, err := ParseOTelNames(test.data)
-		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-			t.Errorf("%v: got %+v, %v", test.data, got, err)
-		}
-	}
-}

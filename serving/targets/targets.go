@@ -11,6 +11,7 @@
 package targets
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -86,17 +87,20 @@ func pods(ctx context.Context, client kubernetes.Interface, j job) ([]Group, err
 	return groups, nil
 }
 
-// targets are a pod's ports that are asked. One that is on its way out has
+// targets are a pod's ports that are asked, at the numbers that a node may have
+// chosen for them. One that is on its way out has
 // nobody to wait for an answer.
 func (j job) targets(pod *corev1.Pod) []Group {
 	if pod.Status.PodIP == "" || pod.DeletionTimestamp != nil {
 		return nil
 	}
+	chosen := servingv1.ChosenPorts(pod.Annotations)
 	var groups []Group
 	for _, c := range pod.Spec.Containers {
 		for _, port := range c.Ports {
 			if slices.Contains(j.ports, port.Name) {
-				address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(port.ContainerPort)))
+				number := cmp.Or(chosen[port.Name], port.ContainerPort)
+				address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(number)))
 				groups = append(groups, Group{Targets: []string{address}, Labels: labels(pod, c.Name)})
 			}
 		}

@@ -70,13 +70,15 @@ func TestPods(t *testing.T) {
 			Spec:       spec, Status: corev1.PodStatus{PodIP: ip},
 		}
 	}
+	moved := pod("moved", "127.0.0.1", nil)
+	moved.Annotations = map[string]string{servingv1.PortsAnnotation: servingv1.FormatPorts(map[string]int32{servingv1.AutometricPortName: 20001})}
 	var asked string
-	h := api(t, &asked, []corev1.Pod{pod("a", "10.0.0.1", nil), pod("six", "fd00::1", nil), pod("new", "", nil), pod("old", "10.0.0.3", new(metav1.Now()))}, nil)
+	h := api(t, &asked, []corev1.Pod{pod("a", "10.0.0.1", nil), moved, pod("six", "fd00::1", nil), pod("new", "", nil), pod("old", "10.0.0.3", new(metav1.Now()))}, nil)
 	_, got := get(t, h, "/queue-proxy")
 	of := func(pod, address string) Group {
 		return Group{Targets: []string{address}, Labels: map[string]string{"namespace": "default", "pod": pod, "container": "queue-proxy"}}
 	}
-	want := []Group{of("a", "10.0.0.1:9090"), of("a", "10.0.0.1:9091"), of("six", "[fd00::1]:9090"), of("six", "[fd00::1]:9091")}
+	want := []Group{of("a", "10.0.0.1:9090"), of("a", "10.0.0.1:9091"), of("moved", "127.0.0.1:20001"), of("moved", "127.0.0.1:9091"), of("six", "[fd00::1]:9090"), of("six", "[fd00::1]:9091")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("targets of queue-proxy:\n%s", diff)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+
+	"github.com/kind-in-a-box/devbox/serving/settings"
 )
 
 // Protocol is how spans are sent.
@@ -57,7 +59,7 @@ func ParseObservability(data map[string]string) (Settings, error) {
 		return Settings{}, notRate
 	case string(OTLP):
 		endpoint, err := address(data, endpointKey, OTLP)
-		return settings(OTLP, endpoint, rate, errors.Join(err, notRate))
+		return made(OTLP, endpoint, rate, errors.Join(err, notRate))
 	case "grpc", "stdout":
 		return Settings{}, fmt.Errorf("%s: %s is Knative's, but cannot be had here: use http/protobuf, or %s of %s", protocolKey, protocol, backendKey, TracingConfig)
 	default:
@@ -68,7 +70,7 @@ func ParseObservability(data map[string]string) (Settings, error) {
 // ParseTracing reads config-tracing, as Knative had it until 1.18.
 func ParseTracing(data map[string]string) (Settings, error) {
 	rate, notRate := share(data, sampleKey, 0.1)
-	debug, notDebug := truth(data, debugKey)
+	debug, notDebug := settings.Truth(data, debugKey)
 	if debug {
 		rate = 1
 	}
@@ -78,13 +80,13 @@ func ParseTracing(data map[string]string) (Settings, error) {
 		return Settings{}, err
 	case string(Zipkin):
 		endpoint, notEndpoint := address(data, zipkinKey, Zipkin)
-		return settings(Zipkin, endpoint, rate, errors.Join(notEndpoint, err))
+		return made(Zipkin, endpoint, rate, errors.Join(notEndpoint, err))
 	default:
 		return Settings{}, fmt.Errorf("%s: %q must be none or zipkin", backendKey, backend)
 	}
 }
 
-func settings(p Protocol, endpoint string, rate float64, err error) (Settings, error) {
+func made(p Protocol, endpoint string, rate float64, err error) (Settings, error) {
 	if err != nil {
 		return Settings{}, err
 	}
@@ -101,18 +103,6 @@ func share(data map[string]string, key string, otherwise float64) (float64, erro
 		return 0, fmt.Errorf("%s: %q must be a number from 0 to 1", key, text)
 	}
 	return rate, nil
-}
-
-func truth(data map[string]string, key string) (bool, error) {
-	text, ok := data[key]
-	if !ok {
-		return false, nil
-	}
-	is, err := strconv.ParseBool(text)
-	if err != nil {
-		return false, fmt.Errorf("%s: %q must be true or false", key, text)
-	}
-	return is, nil
 }
 
 // address is the URL to which spans are sent.

@@ -96,7 +96,18 @@ const head = "# Measurements\n\n" +
 	"other; last on %d cores (%s/%s, %s). Every ratio is of one run: the reference ran on the same machine, in turn\n" +
 	"with what it is compared to. After `make build` (and with `DEVBOX_IMAGES=$(make -s lab)` for kind) the rows of one\n" +
 	"benchmark, Box say, are measured by\n\n" +
-	"    DEVBOX_ENGINE=embedded go test -tags e2e -run '^$' -bench Box -benchtime 1x ./test/bench\n"
+	"    DEVBOX_ENGINE=embedded go test -tags e2e -run '^$' -bench Box -benchtime 1x ./test/bench\n" +
+	"\n" +
+	"Figures that a test or a script prints, and that are no ratio to anything, stand with what they are about:\n" +
+	"\n" +
+	"| what | where |\n" +
+	"|---|---|\n" +
+	"| 50 requests a second for 300 s from zero, on kind: report, plot, pods over time | [story.md](story.md#five-minutes-of-load) |\n" +
+	"| a cold request, hop by hop, in Zipkin | [story.md](story.md#where-the-cold-request-was) |\n" +
+	"| every query of every panel, with what it found; memory of Prometheus and Zipkin; `up` with and without them | [observability.md](observability.md#dashboards) |\n" +
+	"| what a span costs a request | [tracing.md](tracing.md#what-it-costs) |\n" +
+	"| the page: first paint, live data, and an hour open under load | [page.md](page.md#what-it-costs) |\n" +
+	"| the embedded engine after 100 edits, and after 100 times from zero and back | [embedded.md](embedded.md#small-enough) |\n"
 
 // read returns the rows of a report by section.
 func read(report string) map[string][]row {

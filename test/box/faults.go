@@ -5,13 +5,19 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// KillPod ends all processes of a pod at once and with no time for a word.
+// KillPod ends all processes of a pod at once and with no time for a word. At
+// once is one after the other, with a moment in between on a machine that is
+// busy: queue-proxy is the first, or it would answer for a container that has
+// gone, and be given the next request.
 func (b *Box) KillPod(pod *corev1.Pod) {
 	b.t.Helper()
 	found, err := b.engine.processesOf(b, pod)
@@ -19,11 +25,29 @@ func (b *Box) KillPod(pod *corev1.Pod) {
 		err = errors.New("it has no process")
 	}
 	if err == nil {
-		err = b.engine.kill(b, slices.Collect(maps.Values(found))...)
+		err = b.engine.kill(b, queueFirst(found)...)
 	}
 	if err != nil {
 		b.t.Fatalf("killing pod %s: %v", pod.Name, err)
 	}
+}
+
+// queueFirst are processes by their containers' names, that of queue-proxy first.
+func queueFirst(found map[string]int) []int {
+	names := slices.SortedFunc(maps.Keys(found), func(a, b string) int {
+		switch {
+		case a == servingv1.QueueContainer:
+			return -1
+		case b == servingv1.QueueContainer:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	var pids []int
+	for _, name := range names {
+		pids = append(pids, found[name])
+	}
+	return pids
 }
 
 // Pause halts everything that the box runs, as a machine that sleeps does,

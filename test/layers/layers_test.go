@@ -55,6 +55,7 @@ var arrows = []struct {
 	{"bootstrap/docker", nil},
 	{"bootstrap/helm", nil},
 	{"bootstrap/images", []string{"bootstrap/docker"}},
+	{"bootstrap/parts", []string{"bootstrap", "charts"}},
 	{"bootstrap/kind", []string{"bootstrap", "charts", "serving/api"}},
 	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
 	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "internal/compile", "serving"}},
@@ -68,19 +69,20 @@ var arrows = []struct {
 	{"watcher/manifest", []string{"serving/api"}},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
-	{"serving/trace", nil},
+	{"serving/settings", nil},
+	{"serving/trace", []string{"serving/settings"}},
 	{"serving/desired", []string{"serving/api", "serving/trace"}},
 	{"serving/ingress", []string{"serving/api"}},
 	{"serving/stream", nil},
 	{"serving/proxy", nil},
-	{"serving/queue", []string{"serving/proxy", "serving/trace"}},
+	{"serving/queue", []string{"serving/proxy", "serving/settings", "serving/trace"}},
 	{"serving/autoscaler", []string{"serving/api", "serving/stream"}},
 	{"serving/mesh", nil},
-	{"serving/activator", []string{"serving/api", "serving/mesh", "serving/proxy", "serving/stream", "serving/trace"}},
+	{"serving/activator", []string{"serving/api", "serving/mesh", "serving/proxy", "serving/settings", "serving/stream", "serving/trace"}},
 	{"serving/targets", []string{"serving/api"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
-	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
+	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/queue", "serving/settings", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/compile", nil},
 	{"internal/load", nil},
@@ -98,7 +100,7 @@ var arrows = []struct {
 
 // standardOnly start in every pod, so they and all they import are the
 // standard library and our own packages of the same kind.
-var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/stream", "serving/trace", "examples/hello", "examples/autoscale"}
+var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/settings", "serving/stream", "serving/trace", "examples/hello", "examples/autoscale"}
 
 type pkg struct {
 	ImportPath string

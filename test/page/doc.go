@@ -5,4 +5,7 @@
 // Chromium is what DEVBOX_CHROMIUM names, or else found on the PATH. Where there
 // is none the story is skipped, and in CI it fails. Screenshots go to the
 // directory that DEVBOX_SCREENSHOTS names, if any.
+//
+// DEVBOX_PAGE_OPEN=1h leaves a page open for so long, under load, and fails
+// where it or its server grows; `make hour` does.
 package page

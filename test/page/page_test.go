@@ -78,6 +78,7 @@ func (d *day) live(revision string, mark int) {
 // server is a running `devbox ui`.
 type server struct {
 	url string
+	pid int
 	end func() int // does what Ctrl-C does, and returns the exit code
 }
 
@@ -105,7 +106,7 @@ func serve(t *testing.T, b *box.Box) *server {
 		return cmd.ProcessState.ExitCode()
 	}
 	t.Cleanup(func() { end() })
-	return &server{said.URL, end}
+	return &server{said.URL, cmd.Process.Pid, end}
 }
 
 func (d *day) opens(t *testing.T) {

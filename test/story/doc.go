@@ -10,4 +10,7 @@
 // With DEVBOX_STORY=write the page gets what the commands printed, so that its
 // transcripts are never anybody's memory. DEVBOX_STORY_LOAD shortens the load
 // for a machine with less time.
+//
+// The README's first command has a test of its own, on the embedded engine, which
+// saves files as a person does and keeps what a terminal shows.
 package story

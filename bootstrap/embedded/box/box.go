@@ -25,10 +25,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/apiserver"
@@ -40,6 +38,7 @@ import (
 	"github.com/kind-in-a-box/devbox/serving/registry"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 	"github.com/kind-in-a-box/devbox/serving/stream"
+	"github.com/kind-in-a-box/devbox/serving/targets"
 )
 
 // Config says what box a Box runs.
@@ -49,6 +48,11 @@ type Config struct {
 	Domain string // of the services' hosts
 
 	HTTPPort, RegistryPort, APIPort, MetricsPort int // of 127.0.0.1
+
+	// Parts are the names of what may watch the box, as pods in the namespace
+	// PartsIn whose label app says which they are.
+	Parts   []string
+	PartsIn string
 
 	// What the serving stack is told on kind by its chart.
 	ProgressDeadline, DrainQuietPeriod time.Duration
@@ -138,23 +142,6 @@ func (b *Box) StartRegistry(ctx context.Context) error {
 	})
 }
 
-// Push puts an image of the box's own into the registry and returns its name
-// there.
-func (b *Box) Push(ctx context.Context, repository string, img v1.Image) (string, error) {
-	digest, err := img.Digest()
-	if err != nil {
-		return "", fmt.Errorf("reading image %s: %w", repository, err)
-	}
-	ref, err := name.NewDigest(fmt.Sprintf("localhost:%d/%s@%s", b.RegistryPort, repository, digest))
-	if err != nil {
-		return "", fmt.Errorf("naming image %s: %w", repository, err)
-	}
-	if err := remote.Write(ref, img, remote.WithContext(ctx)); err != nil {
-		return "", fmt.Errorf("pushing image %s: %w", repository, err)
-	}
-	return ref.String(), nil
-}
-
 // StartNode starts the node, which takes up the pods that it ran before.
 func (b *Box) StartNode(ctx context.Context) (runner.Isolation, error) {
 	r, err := runner.New(data.Runner(b.Dir), runner.Options{Keep: runnerKeep, Log: b.log}) //nolint:contextcheck // what it tries takes milliseconds
@@ -194,13 +181,18 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 	b.parts.start(ctx, "the stream", func(life context.Context) error { return stream.Serve(life, listener, ctrl) })
 	b.parts.start(ctx, "the controller", ctrl.Run)
 	b.metrics.Add(ctrl.WriteMetrics)
-	if err := b.startMetrics(ctx, ctrl.Loop()); err != nil {
+	clients, err := kubernetes.NewForConfig(b.REST())
+	if err != nil {
+		return fmt.Errorf("preparing to look for the box's parts: %w", err)
+	}
+	doors := newDoors(clients, b.PartsIn, b.Parts, b.log)
+	if err := b.startMetrics(ctx, ctrl.Loop(), doors); err != nil {
 		return err
 	}
 	address := loopback(b.HTTPPort)
 	return b.listen(ctx, "the activator", address, func(life context.Context) error {
 		return activator.Run(life, activator.Config{
-			REST: b.REST(), Address: address, Stream: "unix:" + socket, Metrics: &b.metrics, Log: b.log,
+			REST: b.REST(), Address: address, Stream: "unix:" + socket, Metrics: &b.metrics, Front: doors.front, Log: b.log,
 		})
 	})
 }
@@ -209,11 +201,13 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 const metricsLimit = time.Second
 
 // startMetrics serves the numbers of all parts together, which on kind each
-// serves by itself.
-func (b *Box) startMetrics(ctx context.Context, loop http.Handler) error {
+// serves by itself, and what Prometheus needs to know and to reach besides.
+func (b *Box) startMetrics(ctx context.Context, loop http.Handler, doors *doors) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", &b.metrics)
 	mux.Handle("PUT /loop", loop)
+	mux.Handle("GET /targets/", http.StripPrefix("/targets", targets.Handler(doors.pods)))
+	mux.Handle("/parts/{part}/", doors.inside())
 	address := loopback(b.MetricsPort)
 	return b.listen(ctx, "the metrics", address, func(life context.Context) error {
 		listener, err := (&net.ListenConfig{}).Listen(life, "tcp", address)

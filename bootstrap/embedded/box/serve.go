@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -17,8 +16,9 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/data"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/release"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
-	"github.com/kind-in-a-box/devbox/charts"
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/internal/event"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
@@ -51,6 +51,7 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 	box, err := New(Config{
 		Name: record.Name, Dir: data.Of(record.Dir()), Domain: record.Domain,
 		HTTPPort: record.HTTPPort, RegistryPort: record.RegistryPort, APIPort: record.APIPort, MetricsPort: record.MetricsPort,
+		Parts: partNames(), PartsIn: bootstrap.WatchNamespace,
 		ProgressDeadline: progressDeadline, DrainQuietPeriod: drainQuietPeriod, Log: cfg.Log,
 	})
 	if err != nil {
@@ -68,6 +69,15 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 		}
 	}
 	return errors.Join(err, s.box.Stop())
+}
+
+// partNames are those of what may watch a box.
+func partNames() []string {
+	var names []string
+	for _, r := range images.Observability {
+		names = append(names, string(r))
+	}
+	return names
 }
 
 // serve is one run of Serve: what its steps hand to each other.
@@ -120,7 +130,7 @@ func (s *serve) platform(ctx context.Context, _ func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s.queue, err = s.box.Push(ctx, "devbox/queue", img); err != nil {
+	if s.queue, err = images.Push(ctx, s.Box.Registry(), "devbox/queue", img); err != nil {
 		return "", err
 	}
 	s.queueIn.Open()
@@ -195,17 +205,11 @@ func (s *serve) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := fs.Sub(charts.Serving, "serving")
+	serving, err := release.Serving(s.Box)
 	if err != nil {
 		return err
 	}
-	if _, err := client.Apply(ctx, helm.Release{
-		Name: "serving", Namespace: servingv1.Namespace, Chart: files,
-		Values: map[string]any{
-			"domain": s.Box.Domain, "registryPort": s.Box.RegistryPort,
-			"workloads": false, "istio": map[string]any{"enabled": false},
-		},
-	}); err != nil {
+	if _, err := client.Apply(ctx, serving); err != nil {
 		return err
 	}
 	return client.AwaitKinds(ctx, servingKinds...)

@@ -6,6 +6,25 @@ global:
   scrape_interval: {{ .Values.scrapeInterval }}
   scrape_timeout: {{ .Values.scrapeInterval }}
 scrape_configs:
+{{- if .Values.metricsPort }}
+{{- $box := printf "127.0.0.1:%v" .Values.metricsPort }}
+# Controller, activator, registry and node are one process.
+- job_name: serving
+  static_configs:
+  - targets: ['{{ $box }}']
+# queue-proxy in every pod of a revision.
+- job_name: queue-proxy
+  http_sd_configs:
+  - {url: "http://{{ $box }}/targets/queue-proxy", refresh_interval: 5s}
+{{- range $part, $path := dict "prometheus" "metrics" "zipkin" "prometheus" }}
+{{- if index $.Values.images $part }}
+- job_name: {{ $part }}
+  metrics_path: /parts/{{ $part }}/{{ $path }}
+  static_configs:
+  - targets: ['{{ $box }}']
+{{- end }}
+{{- end }}
+{{- else }}
 # Controller, activator and registry.
 - job_name: serving
   {{- include "observability.targets" "serving" | nindent 2 }}
@@ -41,6 +60,7 @@ scrape_configs:
   metrics_path: /prometheus
   static_configs:
   - targets: [zipkin.{{ .Release.Namespace }}.svc.cluster.local:9411]
+{{- end }}
 {{- end }}
 {{- end }}
 
