@@ -54,6 +54,11 @@ hour: build ## leave the page open for an hour over a service under light load, 
 story: build ## play docs/story.md on a kind box; DEVBOX_STORY=write writes down what it prints; ten minutes
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 30m -v ./test/story
 
+mesh: build ## run the stories and the chaos stories with every pod in Istio's mesh, on a kind box; twenty minutes
+	layout=$$($(MAKE) -s lab) && export DEVBOX_IMAGES="$$layout" DEVBOX_MESH=true && \
+	go test -tags e2e -count=1 -timeout 20m -v -run '^(TestBox|TestObservability)$$' ./test/e2e && \
+	go test -tags e2e -count=1 -timeout 40m -v ./test/chaos
+
 chaos: build ## break a box part by part and hold its answers against what may be seen, on both engines; ten minutes
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 20m -v ./test/chaos
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 40m -v ./test/chaos
@@ -66,4 +71,4 @@ bench: build ## measure both engines, as ratios against a reference in the same 
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench && \
 	go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e page hour story chaos soak bench
+.PHONY: help build test check generate lab up down e2e page hour story mesh chaos soak bench

@@ -34,6 +34,10 @@ func (Engine) Survey(ctx context.Context, s *bootstrap.Survey) []bootstrap.Step 
 		said += ", since " + s.Since
 	}
 	s.Add("engine", bootstrap.OK, said, "")
+	if s.Mesh != nil && *s.Mesh {
+		s.Add(bootstrap.Mesh, bootstrap.Fail, "the mesh is Istio's, and the embedded engine has no Istio", "leave out --mesh, or use --engine kind, which needs Docker")
+		return nil
+	}
 	s.Box = s.Record
 	if s.Box == nil {
 		s.Box = bootstrap.NewBox(s.Name, Engine{}.Name(), s.Dir)

@@ -38,6 +38,12 @@ func TestSurvey(t *testing.T) {
 	if said["images"].Level != bootstrap.Fail {
 		t.Errorf("images that are to be taken from a directory that is not there: %+v", said["images"])
 	}
+	for _, f := range engines.Check(t.Context(), bootstrap.Config{Mesh: new(true)}) {
+		said[f.Name] = f
+	}
+	if said[bootstrap.Mesh].Level != bootstrap.Fail {
+		t.Errorf("the mesh, which it has not: %+v", said[bootstrap.Mesh])
+	}
 	s := &bootstrap.Survey{Config: bootstrap.Config{Name: "one", Port: bootstrap.DefaultPort}, Dir: filepath.Join(dir, "one")}
 	if steps := (Engine{}).Survey(t.Context(), s); len(steps) != 2 || steps[0].Name != "program" {
 		t.Errorf("got %+v", steps)

@@ -121,8 +121,10 @@ func (c *Controller) register(cfg Config) error {
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
 	lookups := newDigests(cfg.Mirrors)
 	routing := &routes{applier: common, domain: cfg.Domain}
+	var tokens *sidecarTokens
 	if cfg.Gateway != "" {
 		routing.gateway = newGateway(cfg.Gateway)
+		tokens = &sidecarTokens{c.mesh.client, time.Now}
 	}
 	c.mesh.cached, c.mesh.gateway, c.mesh.domain = mgr.GetClient(), routing.gateway, cfg.Domain
 	return errors.Join(
@@ -133,7 +135,7 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, c.answers.of),
+			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, c.answers.of, tokens),
 			events:   events,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),

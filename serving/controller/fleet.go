@@ -35,13 +35,15 @@ type fleet struct {
 	look   *observability
 	// answers says whether a pod takes requests.
 	answers func(*corev1.Pod) bool
+	// tokens are those of sidecars; nil in a cluster without Istio.
+	tokens *sidecarTokens
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, answers func(*corev1.Pod) bool) *fleet {
-	return &fleet{c, events, queue, look, answers, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, answers func(*corev1.Pod) bool, tokens *sidecarTokens) *fleet {
+	return &fleet{c, events, queue, look, answers, tokens, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -114,6 +116,11 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int, mesh bo
 	queue, err := f.sidecar(ctx)
 	if err != nil {
 		return err
+	}
+	if desired.Sidecar(rev, mesh) {
+		if err := f.tokens.keep(ctx, rev); err != nil {
+			return err
+		}
 	}
 	var pods errgroup.Group
 	pods.SetLimit(atOnce)

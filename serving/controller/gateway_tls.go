@@ -87,17 +87,23 @@ func (g *gatewayTLS) taken(within bool) bool {
 	return len(g.takes) > 0
 }
 
-// lead makes the next step to what config-mesh asks for, and returns when to
-// look again, if not only when an activator says something.
-func (g *gatewayTLS) lead(ctx context.Context, config *corev1.ConfigMap) (time.Duration, error) {
+// wanted is whether config-mesh asks for TLS; its error says what is wrong with
+// what it asks for.
+func (g *gatewayTLS) wanted(config *corev1.ConfigMap) (bool, error) {
 	mode, err := mesh.ParseMode(config.Data)
 	if err == nil && mode != mesh.Off && g.gateway == nil {
 		err = fmt.Errorf("mtls: %s %w", mode, errNoIstio)
 	}
+	return mode != mesh.Off, err
+}
+
+// lead makes the next step to what config-mesh asks for, and returns when to
+// look again, if not only when an activator says something.
+func (g *gatewayTLS) lead(ctx context.Context, config *corev1.ConfigMap) (time.Duration, error) {
+	within, err := g.wanted(config)
 	if err != nil || config.UID == "" || g.gateway == nil {
 		return 0, err
 	}
-	within := mode != mesh.Off
 	if (config.Annotations[mesh.GatewayAnnotation] == mesh.GatewayTLS) == within {
 		return 0, nil
 	}
@@ -122,15 +128,17 @@ func (g *gatewayTLS) lead(ctx context.Context, config *corev1.ConfigMap) (time.D
 	return 0, g.note(ctx, config, within)
 }
 
-// tell has the gateway speak to activators within TLS, or in the clear.
+// tell has the gateway, and sidecars, speak to activators within TLS, or in
+// the clear.
 func (g *gatewayTLS) tell(ctx context.Context, within bool) error {
-	rule := ingress.ActivatorRule(within)
-	body, err := applyBody(rule)
-	if err != nil {
-		return fmt.Errorf("encoding DestinationRule %s: %w", rule.Name, err)
-	}
-	if err := g.client.Patch(ctx, rule, client.RawPatch(types.ApplyPatchType, body), fieldOwner, client.ForceOwnership); err != nil {
-		return fmt.Errorf("applying DestinationRule %s: %w", rule.Name, err)
+	for _, rule := range ingress.ActivatorRules(within) {
+		body, err := applyBody(rule)
+		if err != nil {
+			return fmt.Errorf("encoding DestinationRule %s: %w", rule.Name, err)
+		}
+		if err := g.client.Patch(ctx, rule, client.RawPatch(types.ApplyPatchType, body), fieldOwner, client.ForceOwnership); err != nil {
+			return fmt.Errorf("applying DestinationRule %s: %w", rule.Name, err)
+		}
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ func newGatewayWorld(t *testing.T) *gatewayWorld {
 	route.Name, route.Namespace, route.UID = "hello", "default", "route"
 	config := &corev1.ConfigMap{}
 	config.Name, config.Namespace, config.UID = mesh.ConfigName, servingv1.Namespace, "config"
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(route, config, ingress.ActivatorRule(false)).Build()
+	rules := ingress.ActivatorRules(false)
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(route, config, rules[0], rules[1]).Build()
 	w.gatewayTLS = &gatewayTLS{client: c, cached: c, gateway: newGateway(server.URL), domain: "example.com"}
 	w.gateway.open.Add(route.UID, digestOf(desired.Hosts(route, "example.com")))
 	return w
@@ -68,7 +69,7 @@ func (w *gatewayWorld) step(mode string) (annotation, rule string) {
 		w.t.Fatal(err)
 	}
 	var made networkingv1.DestinationRule
-	if err := w.client.Get(ctx, client.ObjectKeyFromObject(ingress.ActivatorRule(false)), &made); err != nil {
+	if err := w.client.Get(ctx, client.ObjectKeyFromObject(ingress.ActivatorRules(false)[0]), &made); err != nil {
 		w.t.Fatal(err)
 	}
 	return config.Annotations[mesh.GatewayAnnotation], made.Spec.TrafficPolicy.GetTls().GetMode().String()

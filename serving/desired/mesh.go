@@ -25,6 +25,11 @@ const (
 	injectKey        = "sidecar.istio.io/inject"
 	excludeInboundBy = "traffic.sidecar.istio.io/excludeInboundPorts"
 
+	// Which of istiod's templates make a pod's sidecar, and the one of
+	// charts/istio for pods that start while a request waits.
+	templatesKey  = "inject.istio.io/templates"
+	quickTemplate = "devbox"
+
 	// InjectionLabel, with InjectionEnabled, is on a namespace whose pods are
 	// given a sidecar; RevisionLabel too, with the name of an istiod, where the
 	// first is not there.
@@ -62,6 +67,10 @@ func injection(rev *servingv1.Revision) string {
 // who have no certificate: the sidecar leaves them alone.
 var inTheClear = []int{servingv1.QueueAdminPort, servingv1.AutometricPort, servingv1.UsermetricPort}
 
+// TokenSecret is the Secret from which the sidecars of a service account's
+// pods have their token; the template names it too.
+func TokenSecret(account string) string { return "istio-token." + account }
+
 // meshed makes pod one that gets a sidecar.
 func meshed(pod *corev1.Pod) {
 	pod.Labels[servingv1.MeshLabel] = servingv1.MeshSidecar
@@ -75,4 +84,7 @@ func meshed(pod *corev1.Pod) {
 		}
 	}
 	pod.Annotations[excludeInboundBy] = strings.Join(ports, ",")
+	if _, own := pod.Annotations[templatesKey]; !own {
+		pod.Annotations[templatesKey] = quickTemplate
+	}
 }

@@ -67,21 +67,31 @@ func Claims(list client.ObjectList) []Claim {
 	return claims
 }
 
-// ActivatorRule says how the gateway, and every sidecar, speaks to the
-// activator: in the protocol in which a request came, and within the mesh's
-// mutual TLS or in the clear. The chart makes it; what it says of TLS is the
-// controller's.
-func ActivatorRule(within bool) *networkingv1.DestinationRule {
-	policy := &istio.TrafficPolicy{
-		ConnectionPool: &istio.ConnectionPoolSettings{Http: &istio.ConnectionPoolSettings_HTTPSettings{UseClientProtocol: true}},
+// ActivatorRules say how the gateway and sidecars speak to the activator: in
+// the protocol in which a request came, and within the mesh's mutual TLS or in
+// the clear. The gateway knows it by one Service and sidecars by another. The
+// chart makes the rules; what they say of TLS is the controller's.
+func ActivatorRules(within bool) []*networkingv1.DestinationRule {
+	return []*networkingv1.DestinationRule{
+		activatorRule("activator", within, &istio.TrafficPolicy{ConnectionPool: &istio.ConnectionPoolSettings{
+			Http: &istio.ConnectionPoolSettings_HTTPSettings{UseClientProtocol: true},
+		}}),
+		// What Istio does anyway: without TLS the policy would be empty, and
+		// that is refused.
+		activatorRule("activator-local", within, &istio.TrafficPolicy{LoadBalancer: &istio.LoadBalancerSettings{
+			LbPolicy: &istio.LoadBalancerSettings_Simple{Simple: istio.LoadBalancerSettings_LEAST_REQUEST},
+		}}),
 	}
+}
+
+func activatorRule(service string, within bool, policy *istio.TrafficPolicy) *networkingv1.DestinationRule {
 	if within {
 		policy.Tls = &istio.ClientTLSSettings{Mode: istio.ClientTLSSettings_ISTIO_MUTUAL}
 	}
 	return &networkingv1.DestinationRule{
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "DestinationRule"},
-		ObjectMeta: metav1.ObjectMeta{Name: "activator", Namespace: servingv1.Namespace},
-		Spec:       istio.DestinationRule{Host: activatorHost, TrafficPolicy: policy},
+		ObjectMeta: metav1.ObjectMeta{Name: service, Namespace: servingv1.Namespace},
+		Spec:       istio.DestinationRule{Host: service + "." + servingv1.Namespace + ".svc.cluster.local", TrafficPolicy: policy},
 	}
 }
 

@@ -34,6 +34,8 @@ type engine interface {
 	// processesOf are the first processes of a pod's containers, by their
 	// names, as proc and kill know them.
 	processesOf(b *Box, pod *corev1.Pod) (map[string]int, error)
+	// children are those of a process, as proc knows them.
+	children(b *Box, pid int) ([]int, error)
 	// kill ends processes at once and with no time for a word, and returns
 	// when they have ended.
 	kill(b *Box, pids ...int) error
@@ -81,7 +83,7 @@ func (k kind) processesOf(b *Box, pod *corev1.Pod) (map[string]int, error) {
 	for line := range strings.Lines(tasks) {
 		// id pid state
 		task := strings.Fields(line)
-		for _, c := range pod.Status.ContainerStatuses {
+		for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			if c.ContainerID != "containerd://"+task[0] {
 				continue
 			}
@@ -91,6 +93,22 @@ func (k kind) processesOf(b *Box, pod *corev1.Pod) (map[string]int, error) {
 		}
 	}
 	return found, nil
+}
+
+func (k kind) children(b *Box, pid int) ([]int, error) {
+	out, err := docker("exec", k.node(b), "sh", "-c", fmt.Sprintf("pgrep -P %d || true", pid)) // none is a failure to pgrep
+	if err != nil {
+		return nil, err
+	}
+	var all []int
+	for _, field := range strings.Fields(out) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("reading the children of process %d: %w", pid, err)
+		}
+		all = append(all, child)
+	}
+	return all, nil
 }
 
 func (k kind) kill(b *Box, pids ...int) error {
@@ -193,6 +211,10 @@ func (embedded) processesOf(b *Box, pod *corev1.Pod) (map[string]int, error) {
 	}
 	return found, nil
 }
+
+// children are none that count: a container is one process, and what it starts
+// is its own affair.
+func (embedded) children(*Box, int) ([]int, error) { return nil, nil }
 
 func (embedded) kill(_ *Box, pids ...int) error {
 	for _, pid := range pids {

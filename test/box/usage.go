@@ -90,9 +90,10 @@ func disk(folder string) (int64, error) {
 	return bytes, err
 }
 
-// Memory is what a process holds in bytes: all that is resident, and that with
-// only its share of what others hold too.
-type Memory struct{ Resident, Share int64 }
+// Memory is what a process holds in bytes: all that is resident, that with only
+// its share of what others hold too, and what is its own and of no file, which
+// is what one more of its kind takes.
+type Memory struct{ Resident, Share, Own int64 }
 
 // MemoryOf measures a process of this machine.
 func MemoryOf(t testing.TB, pid int) Memory {
@@ -104,7 +105,8 @@ func MemoryOf(t testing.TB, pid int) Memory {
 	return parseMemory(data)
 }
 
-// MemoryIn measures the processes of a pod, by the names of their containers.
+// MemoryIn measures the processes of a pod, by the names of their containers: the
+// first of each container and those that it has started.
 func (b *Box) MemoryIn(pod *corev1.Pod) map[string]Memory {
 	b.t.Helper()
 	found, err := b.engine.processesOf(b, pod)
@@ -113,13 +115,34 @@ func (b *Box) MemoryIn(pod *corev1.Pod) map[string]Memory {
 	}
 	held := map[string]Memory{}
 	for name, pid := range found {
-		data, err := b.engine.proc(b, pid, rollup)
-		if err != nil {
+		if held[name], err = b.memory(pid); err != nil {
 			b.t.Fatalf("measuring the memory of %s in pod %s: %v", name, pod.Name, err)
 		}
-		held[name] = parseMemory(data)
 	}
 	return held
+}
+
+// memory is that of a process and of its descendants.
+func (b *Box) memory(pid int) (Memory, error) {
+	data, err := b.engine.proc(b, pid, rollup)
+	if err != nil {
+		return Memory{}, err
+	}
+	all := parseMemory(data)
+	children, err := b.engine.children(b, pid)
+	if err != nil {
+		return Memory{}, err
+	}
+	for _, child := range children {
+		held, err := b.memory(child)
+		if err != nil {
+			return Memory{}, err
+		}
+		all.Resident += held.Resident
+		all.Share += held.Share
+		all.Own += held.Own
+	}
+	return all, nil
 }
 
 const rollup = "smaps_rollup"
@@ -129,6 +152,7 @@ func parseMemory(data []byte) Memory {
 	for line := range strings.Lines(string(data)) {
 		_, _ = fmt.Sscanf(line, "Rss: %d kB", &m.Resident) // another line is no mistake
 		_, _ = fmt.Sscanf(line, "Pss: %d kB", &m.Share)
+		_, _ = fmt.Sscanf(line, "Anonymous: %d kB", &m.Own)
 	}
-	return Memory{m.Resident << 10, m.Share << 10}
+	return Memory{m.Resident << 10, m.Share << 10, m.Own << 10}
 }
