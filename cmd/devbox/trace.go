@@ -121,6 +121,7 @@ func (d *devbox) trace(ctx context.Context, name string, request way.Request, fl
 	}
 	request.Service, request.Namespace = service.Name, service.Namespace
 	request.Gateway, request.Host = c.box.Gateway(), c.host(service)
+	request.Networks = networks(c.box, c.client, service)
 	w, err := way.Send(ctx, request)
 	if err != nil {
 		return classify(codeCluster, err, d.command("up"))

@@ -14,9 +14,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/page"
+	"github.com/kind-in-a-box/devbox/internal/way"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 const (
@@ -109,7 +112,10 @@ func (d *devbox) pageBox() (page.Box, error) {
 	}
 	return page.Box{
 		Name: box.Name, Engine: box.Engine, Gateway: box.Gateway(), Domain: box.Domain, HTTPPort: box.HTTPPort,
-		REST: rest, Metrics: box.Metrics, Identity: fmt.Sprintf("%d %s", box.HTTPPort, kubeconfig),
+		REST: rest, Metrics: box.Metrics, Networks: func(c client.Client, service *servingv1.Service) func(context.Context) map[string]way.Network {
+			return networks(box, c, service)
+		},
+		Identity: fmt.Sprintf("%d %s", box.HTTPPort, kubeconfig),
 	}, nil
 }
 

@@ -29,6 +29,7 @@ const (
 	Client     = "client"
 	Gateway    = "gateway"
 	Activator  = "activator"
+	Sidecar    = "istio-proxy"
 	QueueProxy = "queue-proxy"
 	Container  = "container"
 	Nameless   = "unknown"
@@ -54,6 +55,8 @@ type Hop struct {
 	Peer     string `json:"peer,omitempty"`     // the address that the request came from
 	Listen   string `json:"listen,omitempty"`   // the address that it came to
 	Redirect string `json:"redirect,omitempty"` // the iptables rule that led it here instead of where it was sent to
+	Rules    []Rule `json:"rules,omitempty"`    // of iptables, that were asked about its connection, in order
+	Ports    []Port `json:"ports,omitempty"`    // of the pod that a sidecar is in
 	From     string `json:"from,omitempty"`     // the address that it was sent from
 	To       string `json:"to,omitempty"`       // the address that it was sent to
 	Protocol string `json:"protocol,omitempty"` // in which it came, as in HTTP/1.1

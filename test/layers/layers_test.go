@@ -81,7 +81,8 @@ var arrows = []struct {
 	{"internal/tail", []string{"serving/api"}},
 	{"internal/tally", []string{"internal/event"}},
 	{"internal/terminal", []string{"internal/event"}},
-	{"internal/way", []string{"serving/proxy"}}, // reads what the proxies report, by the one definition of it
+	{"internal/netfilter", nil},
+	{"internal/way", []string{"internal/netfilter", "serving/proxy"}}, // reads what the proxies report, by the one definition of it
 	{"examples", nil},
 }
 
