@@ -74,6 +74,7 @@ var arrows = []struct {
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/load", nil},
+	{"internal/compare", []string{"internal/event", "internal/load", "serving/api"}},
 	{"internal/history", []string{"internal/event"}},
 	{"internal/page", []string{"internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
 	{"internal/panel", nil},
