@@ -27,7 +27,7 @@ type compareFlags struct {
 }
 
 func (d *devbox) compareCommand() *cobra.Command {
-	flags := compareFlags{rate: load.Rate{Freq: 100, Per: time.Second}}
+	flags := compareFlags{rate: load.Rate{Freq: 50, Per: time.Second}}
 	cmd := d.reports(&cobra.Command{
 		Use:   "compare directory",
 		Short: "Compare the serving stack with Istio alone, with a sidecar and without",
@@ -40,10 +40,11 @@ and show what each of them costs and gives:
       istio-sidecar  the same, with Istio's sidecar in the pod
 
 Each is asked five times, one by one and each time over a new connection, as by
-curl; those of the serving stack when they have no pod. Then loads take turns on
-them, so that all meet the same machine: one at --rate, which the latencies are
-of, and one as fast as 16 requests in flight go. It says whether the latencies
-differ beyond the noise, by the test of devbox load --compare.
+curl; those of the serving stack when they have no pod. Then come loads: one on
+all of them, each request to another one, so that all meet the same machine; the
+latencies are of that. And one on each, as fast as 16 requests in flight go. It
+says whether the latencies differ beyond the noise, by the test of devbox load
+--compare.
 
 Memory and CPU are read from the control groups of the containers on the way.
 Everything is in a namespace of its own, ` + compare.Namespace + `, which is removed
@@ -61,9 +62,9 @@ It needs a box with Istio in it. What it found is on the page of devbox ui too.`
 			return d.compare(cmd.Context(), args[0], flags)
 		},
 	}, "text or json")
-	cmd.Flags().IntVar(&flags.rounds, "rounds", 4, "turns of each variant")
-	cmd.Flags().DurationVar(&flags.duration, "duration", 4*time.Second, "of each load of a turn")
-	cmd.Flags().Var(rateFlag{&flags.rate}, "rate", "requests in a time, begun evenly")
+	cmd.Flags().IntVar(&flags.rounds, "rounds", 4, "of first requests, and of loads")
+	cmd.Flags().DurationVar(&flags.duration, "duration", 5*time.Second, "of each load")
+	cmd.Flags().Var(rateFlag{&flags.rate}, "rate", "requests in a time to each variant, begun evenly")
 	return cmd
 }
 

@@ -15,8 +15,8 @@ type Report struct {
 	Began    time.Time     `json:"began"`
 	Took     time.Duration `json:"took"`
 	Rounds   int           `json:"rounds"`   // of load
-	Duration time.Duration `json:"duration"` // of each load of a turn
-	Rate     string        `json:"rate"`     // of the latencies
+	Duration time.Duration `json:"duration"` // of each load
+	Rate     string        `json:"rate"`     // of requests to each variant, which the latencies are of
 	Workers  int           `json:"workers"`  // requests in flight, where it goes as fast as it can
 
 	Variants    []*Result    `json:"variants"`
@@ -34,7 +34,7 @@ type Result struct {
 	First [][]Request    `json:"first"`          // the first requests of each round, one after the other
 	Cold  *time.Duration `json:"cold,omitempty"` // the first of the first, where there was no pod: its median
 
-	Requests int           `json:"requests"` // at the rate
+	Requests int           `json:"requests"` // of all loads
 	Failed   int           `json:"failed"`
 	Success  float64       `json:"success"` // share
 	P50      time.Duration `json:"50th"`
@@ -45,7 +45,7 @@ type Result struct {
 	PerSecond float64   `json:"perSecond"` // their median
 
 	Idle       Idle        `json:"idle"`
-	Pods       []int       `json:"pods"`       // after each turn
+	Pods       []int       `json:"pods"`       // after each round
 	Containers []Container `json:"containers"` // on the way, in its order
 
 	latencies []time.Duration
@@ -62,7 +62,7 @@ type Idle struct {
 type Container struct {
 	Name   string        `json:"name"`
 	Shared bool          `json:"shared"` // with other services
-	Memory uint64        `json:"memory"` // after the last turn
+	Memory uint64        `json:"memory"` // after the last round
 	CPU    time.Duration `json:"cpu"`    // for a request, where it goes as fast as it can
 
 	spent time.Duration
@@ -86,8 +86,10 @@ type Difference struct {
 // add puts a whole turn to a result.
 func (r *Result) add(m *measured) {
 	r.latencies = append(r.latencies, m.rated.answered...)
-	r.Requests += len(m.rated.answered) + m.rated.failed
-	r.Failed += m.rated.failed
+	for _, l := range []loaded{m.rated, m.fast} {
+		r.Requests += len(l.answered) + l.failed
+		r.Failed += l.failed
+	}
 	r.Fast = append(r.Fast, float64(len(m.fast.answered))/max(m.fast.took.Seconds(), 1e-9))
 	r.answered += len(m.fast.answered)
 	r.Pods = append(r.Pods, m.pods)

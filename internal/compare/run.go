@@ -25,9 +25,9 @@ type Config struct {
 	// Usage reads what containers of the box have taken so far, by their IDs.
 	Usage func(context.Context, []string) (map[string]Usage, error)
 
-	Rounds   int           // of first requests, and of turns of load
-	Duration time.Duration // of each load of a turn
-	Rate     load.Rate     // of the first of its two loads
+	Rounds   int           // of first requests, and of loads
+	Duration time.Duration // of each load
+	Rate     load.Rate     // of requests to each variant, of the load that all have together
 
 	Events event.Sink
 }
@@ -87,12 +87,12 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	if err := r.step(stepFirst, func() (string, error) {
-		return fmt.Sprintf("%d rounds of %d for each", r.cfg.Rounds, firsts), r.firstRequests(ctx)
+		return fmt.Sprintf("%s of %d for each", plural(r.cfg.Rounds, "round"), firsts), r.firstRequests(ctx)
 	}); err != nil {
 		return err
 	}
 	return r.step(stepLoad, func() (string, error) {
-		return fmt.Sprintf("%d turns of each", r.cfg.Rounds), r.turns(ctx)
+		return plural(r.cfg.Rounds, "round") + " of loads", r.turns(ctx)
 	})
 }
 
@@ -209,19 +209,14 @@ func (r *run) turns(ctx context.Context) error {
 		return err
 	}
 	for _, v := range Variants {
-		if _, err := r.load(ctx, v, load.Rate{}, warming, 0); err != nil {
+		if _, err := r.load(ctx, []Variant{v}, load.Rate{}, warming, 0); err != nil {
 			return err
 		}
 	}
 	for round := range r.cfg.Rounds {
-		got := map[string]*measured{} // a round counts as a whole, or not
-		for _, v := range turn(round) {
-			r.tell(stepLoad, "round %d of %d: %s", round+1, r.cfg.Rounds, v.Name)
-			m, err := r.measure(ctx, v)
-			if err != nil {
-				return err
-			}
-			got[v.Name] = m
+		got, err := r.round(ctx, round)
+		if err != nil {
+			return err // a round counts as a whole, or not
 		}
 		for name, m := range got {
 			r.results[name].add(m)
@@ -229,6 +224,27 @@ func (r *run) turns(ctx context.Context) error {
 		r.rounds++
 	}
 	return nil
+}
+
+// round puts a load on all variants together, whose requests go to one after
+// the other, and then one on each, as fast as it goes.
+func (r *run) round(ctx context.Context, round int) (map[string]*measured, error) {
+	r.tell(stepLoad, "round %d of %d: all in turn, %s for each", round+1, r.cfg.Rounds, r.cfg.Rate)
+	rated, err := r.load(ctx, square(Variants), r.cfg.Rate, 0, r.cfg.Duration)
+	if err != nil {
+		return nil, err
+	}
+	got := map[string]*measured{}
+	for _, v := range turn(round) {
+		r.tell(stepLoad, "round %d of %d: %s, as fast as it goes", round+1, r.cfg.Rounds, v.Name)
+		m, err := r.fast(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		m.rated = rated[v.Name]
+		got[v.Name] = m
+	}
+	return got, nil
 }
 
 // measured is what came of one turn of a variant.
@@ -239,22 +255,20 @@ type measured struct {
 	pods        int
 }
 
-// measure puts both loads on a variant, and looks what they take.
-func (r *run) measure(ctx context.Context, v Variant) (*measured, error) {
+// fast puts a load on a variant that goes as fast as it can, and looks what
+// it takes.
+func (r *run) fast(ctx context.Context, v Variant) (*measured, error) {
 	ways, err := r.stage.way(ctx)
 	if err != nil {
 		return nil, err
 	}
 	way := ways[v.Name]
-	m := &measured{way: way}
-	if m.rated, err = r.load(ctx, v, r.cfg.Rate, 0, r.cfg.Duration); err != nil {
-		return nil, err
-	}
 	before, err := r.cfg.Usage(ctx, ids(way))
 	if err != nil {
 		return nil, err
 	}
-	if m.fast, err = r.load(ctx, v, load.Rate{}, 0, r.cfg.Duration); err != nil {
+	loads, err := r.load(ctx, []Variant{v}, load.Rate{}, 0, r.cfg.Duration)
+	if err != nil {
 		return nil, err
 	}
 	after, err := r.cfg.Usage(ctx, ids(way))
@@ -262,8 +276,19 @@ func (r *run) measure(ctx context.Context, v Variant) (*measured, error) {
 		return nil, err
 	}
 	pods, err := r.stage.pods(ctx)
-	m.taken, m.pods = taken(way, before, after), len(pods[v.Name])
-	return m, err
+	return &measured{way: way, fast: loads[v.Name], taken: taken(way, before, after), pods: len(pods[v.Name])}, err
+}
+
+// square is four variants in an order in which each has every place equally
+// often, and is once behind each other one: a Latin square of Williams'.
+func square(of []Variant) []Variant {
+	var all []Variant
+	for row := range len(of) {
+		for _, at := range [...]int{0, 1, 3, 2} {
+			all = append(all, of[(row+at)%len(of)])
+		}
+	}
+	return all
 }
 
 // loaded is what came of one load.
@@ -273,32 +298,41 @@ type loaded struct {
 	took     time.Duration
 }
 
-// load puts a load on a variant, until so many requests were sent or so much
-// time has passed; 0 is no bound.
-func (r *run) load(ctx context.Context, v Variant, rate load.Rate, requests uint64, d time.Duration) (loaded, error) {
+// load puts a load on variants in turn, at a rate for each of all, until so many
+// requests were sent or so much time has passed; 0 is no bound.
+func (r *run) load(ctx context.Context, of []Variant, rate load.Rate, requests uint64, d time.Duration) (map[string]loaded, error) {
 	at, err := url.Parse(r.cfg.Gateway)
 	if err != nil {
-		return loaded{}, fmt.Errorf("finding the gateway: %w", err)
+		return nil, fmt.Errorf("finding the gateway: %w", err)
 	}
 	plan := load.Plan{
 		Gateway: at.Host, Rate: rate, Duration: d, MaxRequests: requests, MaxWorkers: workers, Timeout: requestLimit,
-		Targets:  []load.Target{{Method: http.MethodGet, URL: "http://" + v.host(r.cfg.Domain) + "/"}},
 		Patience: patience, GiveUp: giveUp,
 	}
-	if !rate.Unbound() {
-		plan.MaxWorkers = uint64(max(workers, int(rate.PerSecond()))) // a second of answers that do not come
+	for _, v := range of {
+		plan.Targets = append(plan.Targets, load.Target{Method: http.MethodGet, URL: "http://" + v.host(r.cfg.Domain) + "/"})
 	}
-	var l loaded
+	if !rate.Unbound() {
+		plan.Rate.Freq *= len(Variants)
+		plan.MaxWorkers = uint64(max(workers, int(plan.Rate.PerSecond()))) // a second of answers that do not come
+	}
+	got := map[string]loaded{}
 	ending, err := load.Run(ctx, plan, func(h load.Hit) {
+		v := of[h.Seq%uint64(len(of))]
+		l := got[v.Name]
 		if h.Failed() {
 			l.failed++
 		} else {
 			l.answered = append(l.answered, h.Latency)
 		}
+		got[v.Name] = l
 	})
-	l.took = ending.Sending
 	if err != nil {
-		return l, fmt.Errorf("loading %s: %w", v.Name, err)
+		return nil, fmt.Errorf("loading: %w", err)
 	}
-	return l, context.Cause(ctx)
+	for name, l := range got {
+		l.took = ending.Sending
+		got[name] = l
+	}
+	return got, context.Cause(ctx)
 }

@@ -13,7 +13,7 @@ import (
 
 // WriteText writes the report for people: one table, and what it means.
 func (r *Report) WriteText(out io.Writer) error {
-	fmt.Fprintf(out, "%s, four ways, %d rounds of turns, in %s\n\n", r.Program, r.Rounds, r.Took.Round(time.Second))
+	fmt.Fprintf(out, "%s in four ways, %s of turns, in %s\n\n", r.Program, plural(r.Rounds, "round"), r.Took.Round(time.Second))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range r.rows() {
 		fmt.Fprintln(table, strings.Join(row, "\t"))
@@ -21,9 +21,10 @@ func (r *Report) WriteText(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "\n* lookup/connect/starttransfer/total as curl counts them, each over a connection\n"+
+		"  of its own; medians of the rounds\n** requests a second, %d in flight; the CPU is of them\n\n", r.Workers)
 	for _, d := range r.Differences {
-		fmt.Fprintln(out, d.line())
+		fmt.Fprintln(out, fold(d.line(), 80))
 	}
 	fmt.Fprintln(out)
 	for _, word := range r.Words {
@@ -42,23 +43,24 @@ func (r *Report) rows() [][]string {
 		}
 		return millis(*v.Cold)
 	})
-	rows = append(rows, []string{"first requests: lookup / connect / starttransfer / total, ms"})
+	head := func(label string) { add(label, func(*Result) string { return "" }) }
+	head("first requests, ms *")
 	for n := range firsts {
 		add(fmt.Sprintf("  %d", n+1), func(v *Result) string { return v.curl(n) })
 	}
-	rows = append(rows, []string{"latency at " + r.Rate})
+	head("latency at " + r.Rate)
 	add("  50th", func(v *Result) string { return millis(v.P50) })
 	add("  95th", func(v *Result) string { return millis(v.P95) })
 	add("  99th", func(v *Result) string { return millis(v.P99) })
-	add("  success", func(v *Result) string { return fmt.Sprintf("%.2f%%", 100*v.Success) })
-	add(fmt.Sprintf("requests/s, %d in flight", r.Workers), func(v *Result) string { return fmt.Sprintf("%.0f", v.PerSecond) })
-	add("pods: idle; under load", func(v *Result) string { return v.pods() })
-	rows = append(rows, []string{"memory under load, MiB"})
+	add("success", func(v *Result) string { return fmt.Sprintf("%.2f%%", 100*v.Success) })
+	add("requests/s **", func(v *Result) string { return fmt.Sprintf("%.0f", v.PerSecond) })
+	add("pods idle; loaded", func(v *Result) string { return v.pods() })
+	head("memory loaded, MiB")
 	names := r.containers()
 	for _, name := range names {
 		add("  "+name, func(v *Result) string { return v.cell(name, func(c Container) string { return mib(c.Memory) }) })
 	}
-	rows = append(rows, []string{"CPU for a request, µs"})
+	head("CPU a request, µs")
 	for _, name := range names {
 		add("  "+name, func(v *Result) string { return v.cell(name, func(c Container) string { return micros(c.CPU) }) })
 	}
