@@ -5,7 +5,7 @@ LINT := go tool -modfile=test/tools/golangci-lint.mod golangci-lint
 # Images are built without cgo; with the same setting everywhere else, what one
 # build has compiled serves the next. The race detector alone needs it.
 export CGO_ENABLED := 0
-RACE := ./bootstrap/embedded/process ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/controller/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/stream/... ./serving/trace/... ./internal/...
+RACE := ./bootstrap ./bootstrap/embedded/process ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/controller/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/stream/... ./serving/trace/... ./internal/...
 
 .DEFAULT_GOAL := help
 
@@ -43,7 +43,7 @@ down: build ## take the box down, leaving nothing
 e2e: build ## run the stories on a real kind box made from the lab's images
 	layout=$$($(MAKE) -s lab) && export DEVBOX_IMAGES="$$layout" && \
 	go test -tags e2e -count=1 -timeout 40m -v -skip '^(TestKill|TestGrowth)' ./test/e2e && \
-	go test -tags e2e -count=1 -timeout 40m -run '^(TestInterruptedEverywhere|TestRepairs)$$' ./bootstrap
+	go test -tags e2e -count=1 -timeout 40m -run '^(TestInterruptedEverywhere|TestRepairs)$$' ./bootstrap/kind
 
 page: build ## play the page in a real Chromium on the embedded engine; screenshots go to bin/page
 	DEVBOX_SCREENSHOTS=$(CURDIR)/bin/page go test -tags e2e -count=1 -timeout 10m ./test/page

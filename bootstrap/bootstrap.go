@@ -1,18 +1,15 @@
 // Package bootstrap brings a box up and takes it down. A box is made so that a
-// service runs on a developer's machine as it would in production. It has one
-// of two engines: a kind cluster of one node with Istio and the serving stack
-// in it, or, where there is no container engine, a process with an API server,
-// a node and the same serving stack.
+// service runs on a developer's machine as it would in production. What runs it
+// is an Engine, each of which has a folder of its own here: kind, a cluster in a
+// container, and embedded, a process.
 //
-//	preflight --> kind:     cluster ----+--> istio --+--> serving, observability --> Box
-//	         \              platform ---|--> images -/      |
-//	          \                  \------+-------------------/
-//	           -> embedded: box process: api ----+--> serving --> Box
-//	                                     platform -/
+//	Engines.Up    look ──> Engine.Survey ──> findings, and the list of steps ──> Box
+//	Engines.Down           Engine.Down
+//	Engines.Load           Engine.Enter ──> Entrance, the way into a Box
 //
-// up.go and serve.go are the lists of steps. Each says what it does as events,
-// is well when its work is done already, ends soon after its context does, and
-// leaves nothing that the next Up does not repair.
+// What every engine needs is here: the record of a box, who works on it, its
+// ports, what this machine has, and the runner of steps. Nothing here knows an
+// engine by name.
 //
 // What is known of a box lies in a folder of the user's configuration
 // directory: box.json, and a kubeconfig that no other tool's is mixed with.
@@ -29,16 +26,17 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
 
-// Defaults of a Config.
+// Defaults of a Config, and where a box's registry is if nobody is there.
 const (
-	DefaultName = "devbox"
-	DefaultPort = 8080
+	DefaultName  = "devbox"
+	DefaultPort  = 8080
+	registryPort = 5001
 )
 
 // Config says what box is wanted.
 type Config struct {
 	Name      string // a DNS label; "" is DefaultName
-	Engine    string // "kind", "embedded", or "auto" or "", which choose it
+	Engine    string // its name, or Auto or "", which choose it
 	ImagesDir string // an OCI layout with the box's images; "" is the container registries
 	Port      int    // port of 127.0.0.1 for the gateway; 0 is DefaultPort
 	PortFixed bool   // fail where Port is taken, instead of taking the next free one
@@ -51,8 +49,8 @@ type Config struct {
 	// the cluster starts. Nil makes a box with Istio and no serving stack.
 	Platform func(context.Context) (Platform, error)
 
-	// Command runs Serve for the box in a process of its own: this program
-	// and its arguments. The embedded engine needs it.
+	// Command is what runs a box that is a process of this machine's: a
+	// program and its arguments.
 	Command []string
 
 	Events event.Sink // told of every step; may be nil
@@ -69,17 +67,10 @@ func (c Config) withDefaults() Config {
 		c.Port = DefaultPort
 	}
 	if c.Engine == "" {
-		c.Engine = engineAuto
+		c.Engine = Auto
 	}
 	return c
 }
-
-// The engines, and the word for choosing one.
-const (
-	engineAuto     = "auto"
-	engineKind     = "kind"
-	engineEmbedded = "embedded"
-)
 
 // PrerequisiteError says that this machine lacks something that a box needs.
 // Nothing was created.

@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 )
 
 // Domain is the domain of a box's services: <service>.<namespace>.<Domain>.
@@ -37,10 +36,12 @@ type Box struct {
 	// Complete says that the box was created to the end. A record without it
 	// is of a creation that was cut off.
 	Complete bool `json:"complete"`
+
+	Entrance `json:"-"` // the way into it; nil before it was made
 }
 
-// newBox is a box that has its folder and nothing else yet.
-func newBox(name, engine, dir string) *Box {
+// NewBox is a box that has its folder and nothing else yet.
+func NewBox(name, engine, dir string) *Box {
 	return &Box{Name: name, Engine: engine, Domain: Domain, Kubeconfig: filepath.Join(dir, "kubeconfig")}
 }
 
@@ -59,19 +60,6 @@ func (b *Box) RESTConfig() (*rest.Config, error) {
 	}
 	config.QPS = -1 // the box's API server has nobody else to be spared for
 	return config, nil
-}
-
-// Load returns the box of that name, whether it runs or not, and an error
-// that is ErrNoBox where there is none.
-func Load(name string) (*Box, error) {
-	box, err := read(name)
-	if err != nil {
-		return nil, err
-	}
-	if box == nil || !box.Complete {
-		return nil, fmt.Errorf("box %q: %w", name, ErrNoBox)
-	}
-	return box, nil
 }
 
 // read returns the record of the box, nil where there is none.
@@ -94,29 +82,17 @@ func read(name string) (*Box, error) {
 	return box, nil
 }
 
-// save writes the record.
-func (b *Box) save() error {
+// Save writes the record.
+func (b *Box) Save() error {
 	data, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {
 		return fmt.Errorf("saving the record of box %s: %w", b.Name, err)
 	}
-	return writePrivate(filepath.Join(b.dir(), "box.json"), append(data, '\n'))
+	return WritePrivate(filepath.Join(b.Dir(), "box.json"), append(data, '\n'))
 }
 
-// dir is the box's folder, data where the embedded engine keeps all state.
-func (b *Box) dir() string  { return filepath.Dir(b.Kubeconfig) }
-func (b *Box) data() string { return filepath.Join(b.dir(), "data") }
-
-// spec is what the box asks of its cluster.
-func (b *Box) spec() kind.Spec {
-	return kind.Spec{
-		Image:        b.Images.Ref(images.Node),
-		HTTPPort:     b.HTTPPort,
-		RegistryPort: b.RegistryPort,
-		APIPort:      b.APIPort,
-		BuiltinCNI:   b.Images.BuiltinCNI,
-	}
-}
+// Dir is the box's folder.
+func (b *Box) Dir() string { return filepath.Dir(b.Kubeconfig) }
 
 // Events is the file in which the sessions of the box of that name keep their
 // events, whether there is such a box or not.
@@ -125,8 +101,8 @@ func Events(name string) (string, error) {
 	return filepath.Join(dir, "events.jsonl"), err
 }
 
-// root is the folder of all boxes.
-func root() (string, error) {
+// Root is the folder of all boxes.
+func Root() (string, error) {
 	config, err := os.UserConfigDir()
 	if err != nil {
 		return "", fmt.Errorf("finding the user's configuration directory: %w", err)
@@ -145,13 +121,13 @@ func dirOf(name string) (string, error) {
 	if len(name) > maxName {
 		return "", fmt.Errorf("box name %q is longer than %d characters", name, maxName)
 	}
-	dir, err := root()
+	dir, err := Root()
 	return filepath.Join(dir, name), err
 }
 
-// writePrivate writes a file that its owner alone may read, all of it or
+// WritePrivate writes a file that its owner alone may read, all of it or
 // nothing.
-func writePrivate(path string, data []byte) error {
+func WritePrivate(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}

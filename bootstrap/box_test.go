@@ -11,7 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 )
 
 // home gives the test a configuration directory of its own.
@@ -34,11 +33,11 @@ func saved(t *testing.T, name string, complete bool) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box := newBox(name, engineKind, dir)
+	box := NewBox(name, "one", dir)
 	box.HTTPPort, box.RegistryPort, box.APIPort, box.Complete = 8080, 5001, 40000, complete
-	box.Images = images.Released(kind.DefaultImage)
+	box.Images = images.Released("node@sha256:" + strings.Repeat("b", 64))
 	box.Images.Images[images.Pilot] = images.Image{Ref: "devbox.local/istio/pilot:1-abc", Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}}
-	if err := box.save(); err != nil {
+	if err := box.Save(); err != nil {
 		t.Fatal(err)
 	}
 	return box
@@ -47,7 +46,8 @@ func saved(t *testing.T, name string, complete bool) *Box {
 func TestBoxIsSavedPrivately(t *testing.T) {
 	dir := home(t)
 	want := saved(t, "one", true)
-	got, err := Load("one")
+	want.Entrance = pretended{name: "one"}
+	got, err := Engines{pretended{name: "one"}}.Load("one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +71,11 @@ func TestBoxIsSavedPrivately(t *testing.T) {
 
 func TestLoadOfNoBox(t *testing.T) {
 	home(t)
-	if _, err := Load("none"); !errors.Is(err, ErrNoBox) {
+	if _, err := (Engines{}).Load("none"); !errors.Is(err, ErrNoBox) {
 		t.Errorf("got %v, want %v", err, ErrNoBox)
 	}
 	saved(t, "half", false)
-	if _, err := Load("half"); !errors.Is(err, ErrNoBox) {
+	if _, err := (Engines{}).Load("half"); !errors.Is(err, ErrNoBox) {
 		t.Errorf("created half-way: got %v, want %v", err, ErrNoBox)
 	}
 }
@@ -125,7 +125,7 @@ func TestNoPlaceForARecord(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o644); err != nil { // a file where the folder should be
 		t.Fatal(err)
 	}
-	_, err := Up(t.Context(), Config{})
+	_, err := Engines{}.Up(t.Context(), Config{})
 	if _, ok := errors.AsType[*PrerequisiteError](err); !ok {
 		t.Errorf("got %v, want a PrerequisiteError", err)
 	}

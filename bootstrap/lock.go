@@ -27,7 +27,7 @@ func hold(name, suffix string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	parent, err := root()
+	parent, err := Root()
 	if err != nil {
 		return nil, err
 	}

@@ -11,83 +11,82 @@ import (
 	"strings"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/docker"
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 )
 
 // portTries is how many ports after a taken one are looked at.
 const portTries = 100
 
-// ports settles the box's ports of 127.0.0.1. A box that is there keeps its
+// SettlePorts gives s.Box its ports of 127.0.0.1. A box that is there keeps its
 // own for life, and one that is made anew from half of one as well, unless
 // another is asked for. A box whose process has ended has its own again where
 // nobody has taken them.
-func (s *survey) ports(ctx context.Context, cfg Config) {
-	defer s.metricsPort()
-	moved := cfg.PortFixed && cfg.Port != s.box.HTTPPort
-	if s.there && (s.box.Complete || !moved) {
-		s.keptPort(cfg)
+func (s *Survey) SettlePorts(ctx context.Context) {
+	moved := s.PortFixed && s.Port != s.Box.HTTPPort
+	if s.There && (s.Box.Complete || !moved) {
+		s.keptPort()
 		return
 	}
-	if !cfg.PortFixed {
-		cfg.Port = cmp.Or(s.box.HTTPPort, cfg.Port)
+	wanted := s.Port
+	if !s.PortFixed {
+		wanted = cmp.Or(s.Box.HTTPPort, wanted)
 	}
-	port, err := s.httpPort(ctx, cfg)
+	port, err := s.httpPort(ctx, wanted)
 	if err == nil {
-		s.box.HTTPPort = port
-		s.box.RegistryPort, err = nextFree(cmp.Or(s.box.RegistryPort, kind.RegistryPort), s.box.HTTPPort)
+		s.Box.HTTPPort = port
+		s.Box.RegistryPort, err = nextFree(cmp.Or(s.Box.RegistryPort, registryPort), s.Box.HTTPPort)
 	}
-	if err == nil && (s.box.APIPort == 0 || !free(s.box.APIPort)) {
-		s.box.APIPort, err = anyFree(s.box.HTTPPort, s.box.RegistryPort)
+	if err == nil && (s.Box.APIPort == 0 || !free(s.Box.APIPort)) {
+		s.Box.APIPort, err = anyFree(s.Box.HTTPPort, s.Box.RegistryPort)
 	}
 	if err != nil {
-		s.add("port", Fail, err.Error(), "choose another with --port")
+		s.Add("port", Fail, err.Error(), "choose another with --port")
 		return
 	}
-	if s.box.RegistryPort != kind.RegistryPort {
-		s.add("registry port", OK, fmt.Sprintf("127.0.0.1:%d is taken, so the registry is on %d", kind.RegistryPort, s.box.RegistryPort), "")
+	if s.Box.RegistryPort != registryPort {
+		s.Add("registry port", OK, fmt.Sprintf("127.0.0.1:%d is taken, so the registry is on %d", registryPort, s.Box.RegistryPort), "")
 	}
 }
 
-// metricsPort settles where an embedded box tells its numbers. A box that was
-// made before there were any gets its port here, too.
-func (s *survey) metricsPort() {
-	kept := s.box.MetricsPort != 0 && (s.there || free(s.box.MetricsPort))
-	if s.box.Engine != engineEmbedded || kept || len(s.failed()) > 0 {
+// SettlePort gives the box one more port, of the system's choice, after
+// SettlePorts. A box that was made before it had such a port gets it here, too.
+func (s *Survey) SettlePort(port *int) {
+	kept := *port != 0 && (s.There || free(*port))
+	if kept || len(s.Failed()) > 0 {
 		return
 	}
 	var err error
-	if s.box.MetricsPort, err = anyFree(s.box.HTTPPort, s.box.RegistryPort, s.box.APIPort); err != nil {
-		s.add("port", Fail, err.Error(), "")
+	if *port, err = anyFree(s.Box.HTTPPort, s.Box.RegistryPort, s.Box.APIPort); err != nil {
+		s.Add("port", Fail, err.Error(), "")
 	}
 }
 
-func (s *survey) keptPort(cfg Config) {
-	if cfg.PortFixed && cfg.Port != s.box.HTTPPort {
-		s.add("port", Fail, fmt.Sprintf("box %s is on 127.0.0.1:%d, not on %d", s.box.Name, s.box.HTTPPort, cfg.Port),
+func (s *Survey) keptPort() {
+	if s.PortFixed && s.Port != s.Box.HTTPPort {
+		s.Add("port", Fail, fmt.Sprintf("box %s is on 127.0.0.1:%d, not on %d", s.Box.Name, s.Box.HTTPPort, s.Port),
 			"run `devbox down` first to move it")
 		return
 	}
-	s.add("port", OK, fmt.Sprintf("box on 127.0.0.1:%d", s.box.HTTPPort), "")
+	s.Add("port", OK, fmt.Sprintf("box on 127.0.0.1:%d", s.Box.HTTPPort), "")
 }
 
 // httpPort is the wanted port where it is free, and otherwise the next one.
-func (s *survey) httpPort(ctx context.Context, cfg Config) (int, error) {
-	if free(cfg.Port) {
-		s.add("port", OK, fmt.Sprintf("127.0.0.1:%d free", cfg.Port), "")
-		return cfg.Port, nil
+func (s *Survey) httpPort(ctx context.Context, wanted int) (int, error) {
+	if free(wanted) {
+		s.Add("port", OK, fmt.Sprintf("127.0.0.1:%d free", wanted), "")
+		return wanted, nil
 	}
-	taken := fmt.Sprintf("127.0.0.1:%d is taken", cfg.Port)
-	if who := holder(ctx, cfg.Port); who != "" {
+	taken := fmt.Sprintf("127.0.0.1:%d is taken", wanted)
+	if who := holder(ctx, wanted); who != "" {
 		taken += " by " + who
 	}
-	if cfg.PortFixed {
+	if s.PortFixed {
 		return 0, errors.New(taken)
 	}
-	port, err := nextFree(cfg.Port + 1)
+	port, err := nextFree(wanted + 1)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", taken, err)
 	}
-	s.add("port", Warn, fmt.Sprintf("%s, so the box is on 127.0.0.1:%d", taken, port), "choose one with --port")
+	s.Add("port", Warn, fmt.Sprintf("%s, so the box is on 127.0.0.1:%d", taken, port), "choose one with --port")
 	return port, nil
 }
 

@@ -10,12 +10,14 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
 
-// gate is something that is not there yet and that steps wait for.
-type gate chan struct{}
+// Gate is something that is not there yet and that steps wait for.
+type Gate chan struct{}
 
-func (g gate) open() { close(g) }
+// Open lets those who wait go on, and whoever comes later. It is called once.
+func (g Gate) Open() { close(g) }
 
-func (g gate) wait(ctx context.Context) error {
+// Wait returns when the gate is open. Its error is why ctx ended before that.
+func (g Gate) Wait(ctx context.Context) error {
 	select {
 	case <-g:
 		return nil
@@ -24,19 +26,21 @@ func (g gate) wait(ctx context.Context) error {
 	}
 }
 
-// step is one line of the list in up.go.
-type step struct {
-	name  string
-	after gate // opens before the step starts; nil starts it at once
-	do    func(ctx context.Context, say func(string)) (summary string, err error)
+// Step is one line of an engine's list of what brings a box up. It says what it
+// does as events, is well when its work is done already, ends soon after its
+// context does, and leaves nothing that the next Up does not repair.
+type Step struct {
+	Name  string // "" is of a step whose work tells of itself
+	After Gate   // opens before the step starts; nil starts it at once
+	Do    func(ctx context.Context, say func(string)) (summary string, err error)
 }
 
 // errStopped is why a step ends when another one failed.
 var errStopped = errors.New("another step failed")
 
-// runAll runs the steps side by side, each after its gate. When one fails the
+// RunAll runs the steps side by side, each after its gate. When one fails the
 // others are stopped; its error is returned once all have ended.
-func runAll(ctx context.Context, events event.Sink, steps []step) error {
+func RunAll(ctx context.Context, events event.Sink, steps []Step) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
@@ -57,19 +61,22 @@ func runAll(ctx context.Context, events event.Sink, steps []step) error {
 }
 
 // run does the step and tells of it.
-func (s step) run(ctx context.Context, events event.Sink) error {
-	if s.after != nil {
-		if err := s.after.wait(ctx); err != nil {
+func (s Step) run(ctx context.Context, events event.Sink) error {
+	if s.After != nil {
+		if err := s.After.Wait(ctx); err != nil {
 			return err
 		}
 	}
+	if s.Name == "" {
+		return s.silently(ctx)
+	}
 	start := time.Now()
-	events.Emit(event.Event{Kind: event.StepStarted, Step: s.name})
-	summary, err := s.do(ctx, func(message string) {
-		events.Emit(event.Event{Kind: event.StepProgress, Step: s.name, Message: message})
+	events.Emit(event.Event{Kind: event.StepStarted, Step: s.Name})
+	summary, err := s.Do(ctx, func(message string) {
+		events.Emit(event.Event{Kind: event.StepProgress, Step: s.Name, Message: message})
 	})
 	if err == nil {
-		events.Emit(event.Event{Kind: event.StepDone, Step: s.name, Message: summary, Duration: time.Since(start)})
+		events.Emit(event.Event{Kind: event.StepDone, Step: s.Name, Message: summary, Duration: time.Since(start)})
 		return nil
 	}
 	if errors.Is(context.Cause(ctx), errStopped) {
@@ -81,12 +88,21 @@ func (s step) run(ctx context.Context, events event.Sink) error {
 	return err
 }
 
+// silently does the step and tells nothing.
+func (s Step) silently(ctx context.Context) error {
+	_, err := s.Do(ctx, func(string) {})
+	if err != nil && errors.Is(context.Cause(ctx), errStopped) {
+		return errStopped
+	}
+	return err
+}
+
 // failure is the event and the error of a step that ended with err.
-func (s step) failure(ctx context.Context, err error) (event.Event, error) {
-	said := event.Event{Kind: event.StepFailed, Step: s.name}
+func (s Step) failure(ctx context.Context, err error) (event.Event, error) {
+	said := event.Event{Kind: event.StepFailed, Step: s.Name}
 	if ctx.Err() != nil { // whatever the step says of it
 		said.Error = "interrupted"
-		return said, fmt.Errorf("%s: %w", s.name, ctx.Err())
+		return said, fmt.Errorf("%s: %w", s.Name, ctx.Err())
 	}
 	if missing, ok := errors.AsType[*PrerequisiteError](err); ok {
 		said.Error, said.Hint = missing.Findings[0].Message, missing.Findings[0].Hint
@@ -94,7 +110,7 @@ func (s step) failure(ctx context.Context, err error) (event.Event, error) {
 	}
 	failed, ok := errors.AsType[*ClusterError](err)
 	if !ok {
-		failed = &ClusterError{Step: s.name, Err: err, Hint: "run `devbox up` again; if that does not help, `devbox down` first"}
+		failed = &ClusterError{Step: s.Name, Err: err, Hint: "run `devbox up` again; if that does not help, `devbox down` first"}
 	}
 	said.Error, said.Hint = failed.Err.Error(), failed.Hint
 	return said, failed

@@ -51,23 +51,23 @@ func working(takes time.Duration, summary string, err error) func(context.Contex
 func TestSteps(t *testing.T) {
 	broken := errors.New("broken")
 	for name, c := range map[string]struct {
-		steps     func() []step
+		steps     func() []Step
 		interrupt time.Duration
 		want      string // lines of the transcript
 		check     func(error) bool
 	}{
 		"side by side, after gates": {
-			steps: func() []step {
-				up := make(gate)
-				return []step{
-					{name: "cluster", do: func(ctx context.Context, say func(string)) (string, error) {
+			steps: func() []Step {
+				up := make(Gate)
+				return []Step{
+					{Name: "cluster", Do: func(ctx context.Context, say func(string)) (string, error) {
 						time.Sleep(2 * time.Second)
 						say("the node is up")
-						up.open()
+						up.Open()
 						time.Sleep(3 * time.Second)
 						return "kind", nil
 					}},
-					{name: "images", after: up, do: working(time.Second, "2 images", nil)},
+					{Name: "images", After: up, Do: working(time.Second, "2 images", nil)},
 				}
 			},
 			want: `
@@ -79,11 +79,11 @@ func TestSteps(t *testing.T) {
 			check: func(err error) bool { return err == nil },
 		},
 		"one fails, the others stop": {
-			steps: func() []step {
-				return []step{
-					{name: "cluster", do: working(time.Second, "", broken)},
-					{name: "platform", do: working(time.Minute, "", nil)},
-					{name: "images", after: make(gate), do: working(0, "", nil)},
+			steps: func() []Step {
+				return []Step{
+					{Name: "cluster", Do: working(time.Second, "", broken)},
+					{Name: "platform", Do: working(time.Minute, "", nil)},
+					{Name: "images", After: make(Gate), Do: working(0, "", nil)},
 				}
 			},
 			want: `
@@ -96,9 +96,9 @@ func TestSteps(t *testing.T) {
 			},
 		},
 		"something is missing": {
-			steps: func() []step {
+			steps: func() []Step {
 				missing := &PrerequisiteError{Findings: []Finding{{Message: "docker is not running", Hint: "start it"}}}
-				return []step{{name: "preflight", do: working(0, "", missing)}}
+				return []Step{{Name: "preflight", Do: working(0, "", missing)}}
 			},
 			want: `
 				0s step.started preflight
@@ -109,8 +109,8 @@ func TestSteps(t *testing.T) {
 			},
 		},
 		"Ctrl-C": {
-			steps: func() []step {
-				return []step{{name: "cluster", do: working(time.Minute, "", nil)}}
+			steps: func() []Step {
+				return []Step{{Name: "cluster", Do: working(time.Minute, "", nil)}}
 			},
 			interrupt: 3 * time.Second,
 			want: `
@@ -127,7 +127,7 @@ func TestSteps(t *testing.T) {
 					time.AfterFunc(c.interrupt, cancel)
 				}
 				tr := &transcript{start: time.Now()}
-				err := runAll(ctx, tr.sink, c.steps())
+				err := RunAll(ctx, tr.sink, c.steps())
 				if !c.check(err) {
 					t.Errorf("got error %v", err)
 				}

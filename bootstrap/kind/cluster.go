@@ -1,211 +1,164 @@
-// Package kind makes and unmakes a box's cluster: one kind node, a container
-// of the docker engine. It is the only importer of kind.
-//
-//	Absent --Create--> Running <--Start-- Stopped
-//	   ^------------------Delete-----------/
-//
-// A Cluster never touches a container that was not made for its box: kind has
-// no place for a mark of ours on a container, so a box is known by the three
-// ports of the loopback address that lead into it, which were written down
-// before the container was made. See Cluster.State.
 package kind
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/tls"
+	"errors"
 	"fmt"
-	"io"
-	"strconv"
-	"strings"
+	"io/fs"
+	"net/http"
+	"os"
 	"time"
 
-	"sigs.k8s.io/kind/pkg/cluster"
-	"sigs.k8s.io/kind/pkg/exec"
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
-	"github.com/kind-in-a-box/devbox/bootstrap/docker"
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
+	"github.com/kind-in-a-box/devbox/bootstrap/kind/cluster"
 )
 
-// State is what there is of a cluster.
-type State int
+// apiTimeout is how long the API server of a cluster that was there already
+// may take to answer.
+const apiTimeout = 2 * time.Minute
 
-// The states a cluster can be found in.
-const (
-	Absent  State = iota // there is no container
-	Stopped              // the container is there and does not run
-	Running              // the container runs
-	Foreign              // there is a cluster of this name that is not the box's
-)
-
-// Cluster is the cluster of one box.
-type Cluster struct{ name, node string }
-
-// New returns the cluster of that name.
-func New(name string) *Cluster {
-	return &Cluster{name: name, node: name + "-control-plane"}
-}
-
-// State says what there is of the cluster. spec is what the box's record says
-// was asked for; nil, when there is no record, makes every cluster Foreign.
-func (c *Cluster) State(ctx context.Context, spec *Spec) (State, error) {
-	nodes, err := c.containers(ctx)
-	if err != nil || len(nodes) == 0 {
-		return Absent, err
+// cluster sees to it that the box's cluster runs. It opens nodeUp and apiUp as
+// soon as they are true, which on a new cluster is long before kind is done.
+func (u *up) cluster(ctx context.Context, say func(string)) (string, error) {
+	if err := u.noteParts(); err != nil {
+		return "", err
 	}
-	if spec == nil || len(nodes) > 1 || nodes[0] != c.node {
-		return Foreign, nil
+	if u.found != cluster.Absent && !u.box.Complete {
+		say("removing a cluster that was created half-way")
+		if err := u.node.Delete(ctx); err != nil {
+			return "", err
+		}
+		u.found = cluster.Absent
 	}
-	out, err := docker.Output(ctx, "container", "inspect", c.node)
-	if docker.IsNotFound(err) {
-		return Absent, nil
-	}
-	if err != nil {
-		return Absent, fmt.Errorf("looking at container %s: %w", c.node, err)
-	}
-	return inspected(out, *spec)
-}
-
-// containers lists the containers of any kind cluster of this name.
-func (c *Cluster) containers(ctx context.Context) ([]string, error) {
-	out, err := docker.Output(ctx, "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster="+c.name, "--format", "{{.Names}}")
-	if err != nil {
-		return nil, fmt.Errorf("listing containers: %w", err)
-	}
-	return strings.Fields(out), nil
-}
-
-// inspected reads what `docker container inspect` printed.
-func inspected(out string, spec Spec) (State, error) {
-	var found []struct {
-		State      struct{ Running bool }
-		HostConfig struct {
-			PortBindings map[string][]struct{ HostPort string }
+	g, ctx := errgroup.WithContext(ctx)
+	switch u.found {
+	case cluster.Absent:
+		if err := u.prepare(ctx, say); err != nil {
+			return "", err
+		}
+		g.Go(func() error { return u.create(ctx, say) })
+	case cluster.Stopped:
+		say("starting the stopped cluster")
+		if err := u.node.Start(ctx); err != nil {
+			return "", err
 		}
 	}
-	if err := json.Unmarshal([]byte(out), &found); err != nil {
-		return Absent, fmt.Errorf("reading what docker says of the node: %w", err)
-	}
-	if len(found) != 1 {
-		return Absent, nil
-	}
-	for inside, host := range map[int]int{GatewayNodePort: spec.HTTPPort, RegistryPort: spec.RegistryPort, 6443: spec.APIPort} {
-		bound := found[0].HostConfig.PortBindings[fmt.Sprintf("%d/tcp", inside)]
-		if len(bound) != 1 || bound[0].HostPort != strconv.Itoa(host) {
-			return Foreign, nil
+	g.Go(func() error {
+		if err := u.node.AwaitNode(ctx, u.box.RegistryPort); err != nil {
+			return err
 		}
-	}
-	if found[0].State.Running {
-		return Running, nil
-	}
-	return Stopped, nil
-}
-
-// Create makes the cluster, which must be Absent, and returns when kubeadm is
-// done with it; the node may not be Ready yet. kubeconfig is the file that
-// gets its credentials; no other is touched. say is told of every phase. When
-// ctx ends first, or kind fails, nothing is left of the cluster.
-func (c *Cluster) Create(ctx context.Context, spec Spec, kubeconfig string, say func(string)) error {
-	provider := cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(logger{say}))
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err = provider.Create(c.name,
-			cluster.CreateWithV1Alpha4Config(spec.config(c.name)),
-			cluster.CreateWithKubeconfigPath(kubeconfig))
-	}()
-	select {
-	case <-done:
-		if err != nil {
-			return explained(err)
-		}
+		u.nodeUp.Open()
 		return nil
-	case <-ctx.Done():
-		c.abort(context.WithoutCancel(ctx), done)
-		return context.Cause(ctx)
+	})
+	g.Go(func() error { return u.awaitAPI(ctx) })
+	if err := g.Wait(); err != nil {
+		return "", err
 	}
+	return fmt.Sprintf("kind %q, Kubernetes %s", u.box.Name, u.version()), nil
 }
 
-// abort makes kind give up. It cannot be told to, but without the container
-// every command that it runs fails.
-func (c *Cluster) abort(ctx context.Context, done <-chan struct{}) {
-	for {
-		_ = c.remove(ctx) // tried again until kind is done, and once more below
-		select {
-		case <-done: // with an error that says what we did
-			_ = c.remove(ctx) // what is still there then is found by State
-			return
-		case <-time.After(200 * time.Millisecond):
-		}
+// prepare does what must be done before there is a container: the node image
+// is in the engine, and the record says whose the container will be.
+func (u *up) prepare(ctx context.Context, say func(string)) error {
+	say("looking for the node image " + u.box.Images.Ref(images.Node))
+	if _, err := u.box.Images.ProvideNode(ctx); err != nil {
+		return err
 	}
+	if err := claimNetwork(ctx); err != nil {
+		return err
+	}
+	u.box.Complete = false
+	if err := os.Remove(u.box.Kubeconfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the kubeconfig of an earlier cluster: %w", err)
+	}
+	return u.box.Save()
 }
 
-// explained is kind's error with the last words of the command that failed.
-func explained(err error) error {
-	failed := exec.RunErrorForError(err)
-	if failed == nil {
-		return fmt.Errorf("creating the cluster: %w", err)
+func (u *up) create(ctx context.Context, say func(string)) error {
+	asked := spec(u.box)
+	asked.CgroupV1 = u.cgroupV1
+	if err := u.node.Create(ctx, asked, u.box.Kubeconfig, say); err != nil {
+		return err
 	}
-	lines := strings.Split(strings.TrimSpace(string(failed.Output)), "\n")
-	return fmt.Errorf("creating the cluster: %w\n%s", err, strings.Join(lines[max(0, len(lines)-15):], "\n"))
+	u.box.Complete = true
+	return u.box.Save()
 }
 
-// Start starts a Stopped cluster.
-func (c *Cluster) Start(ctx context.Context) error {
-	if err := docker.Run(ctx, nil, nil, "start", c.node); err != nil {
-		return fmt.Errorf("starting container %s: %w", c.node, err)
+// awaitAPI waits until the API server does what an administrator asks, and
+// opens apiUp.
+func (u *up) awaitAPI(ctx context.Context) error {
+	if u.found != cluster.Absent {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, apiTimeout, fmt.Errorf("the API server does not answer in %s", apiTimeout))
+		defer cancel()
+	}
+	if err := u.awaitReady(ctx); err != nil {
+		return err
+	}
+	if err := u.writeKubeconfig(); err != nil {
+		return err
+	}
+	rest, err := u.box.RESTConfig()
+	if err != nil {
+		return err
+	}
+	if u.helm, err = helm.New(rest); err != nil {
+		return err
+	}
+	if u.clients, err = kubernetes.NewForConfig(rest); err != nil {
+		return err
+	}
+	// A new cluster's administrator is given rights a moment after the server
+	// is ready.
+	err = bootstrap.Poll(ctx, 50*time.Millisecond, func(ctx context.Context) error {
+		_, err := u.clients.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("asking the API server: %w", err)
+	}
+	u.apiUp.Open()
+	return nil
+}
+
+// writeKubeconfig writes the box's kubeconfig where there is none.
+func (u *up) writeKubeconfig() error {
+	if _, err := os.Stat(u.box.Kubeconfig); err == nil {
+		return nil
+	}
+	config, err := u.node.Kubeconfig()
+	if err != nil {
+		return err
+	}
+	return bootstrap.WritePrivate(u.box.Kubeconfig, config)
+}
+
+// awaitReady waits for the API server's own word that it is ready, which it
+// gives to anybody. Whose word it is does not matter yet: credentials are used
+// only with the cluster's certificate at hand.
+func (u *up) awaitReady(ctx context.Context) error {
+	client := http.Client{
+		Timeout:   2 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+	}
+	url := fmt.Sprintf("https://127.0.0.1:%d/readyz", u.box.APIPort)
+	if err := bootstrap.Poll(ctx, 100*time.Millisecond, func(ctx context.Context) error { return bootstrap.Expect(ctx, &client, url, http.StatusOK) }); err != nil {
+		return fmt.Errorf("waiting for the API server: %w", err)
 	}
 	return nil
 }
 
-// Delete removes the cluster's container with its volumes. It is well when
-// there is none.
-func (c *Cluster) Delete(ctx context.Context) error {
-	if err := c.remove(ctx); err != nil {
-		return fmt.Errorf("removing container %s: %w", c.node, err)
-	}
-	return nil
-}
-
-func (c *Cluster) remove(ctx context.Context) error {
-	err := docker.Run(ctx, nil, nil, "rm", "--force", "--volumes", c.node)
-	if docker.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// AwaitNode waits until the node's container runs and its containerd takes
-// images, and sets up the registry's folder and name in it.
-func (c *Cluster) AwaitNode(ctx context.Context, registryPort int) error {
-	script := setup(registryPort)
-	for {
-		err := c.Exec(ctx, nil, nil, "sh", "-c", script)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the node: %w (last: %w)", context.Cause(ctx), err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// Exec runs a command in the node. stdin and stdout may be nil.
-func (c *Cluster) Exec(ctx context.Context, stdin io.Reader, stdout io.Writer, command ...string) error {
-	args := []string{"exec"}
-	if stdin != nil {
-		args = append(args, "--interactive")
-	}
-	return docker.Run(ctx, stdin, stdout, append(append(args, c.node), command...)...)
-}
-
-// Kubeconfig returns the administrator's kubeconfig as this machine uses it.
-// There is one from the moment kubeadm wrote it, long before Create returns.
-func (c *Cluster) Kubeconfig() ([]byte, error) {
-	config, err := cluster.NewProvider(cluster.ProviderWithDocker()).KubeConfig(c.name, false)
+func (u *up) version() string {
+	v, err := u.clients.Discovery().ServerVersion()
 	if err != nil {
-		return nil, fmt.Errorf("reading the cluster's kubeconfig: %w", err)
+		return u.box.Images.Kubernetes
 	}
-	return []byte(config), nil
+	return v.GitVersion
 }

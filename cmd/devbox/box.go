@@ -11,7 +11,7 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 	"k8s.io/klog/v2"
 
-	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/box"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 )
 
@@ -24,17 +24,17 @@ func (d *devbox) boxCommand() *cobra.Command {
 		Hidden: true,
 		Args:   noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			box, err := bootstrap.Load(d.name)
+			record, err := engines().Load(d.name)
 			if err != nil {
 				return classify(codeFailure, err, d.command("up"))
 			}
 			klog.ClearLogger() // it is logged to a file here
 			events, closeEvents := process.Events()
 			defer closeEvents()
-			log := &lumberjack.Logger{Filename: box.Log(), MaxSize: logMegabytes, MaxBackups: 1}
+			log := &lumberjack.Logger{Filename: record.Log(), MaxSize: logMegabytes, MaxBackups: 1}
 			defer func() { _ = log.Close() }() // nobody is left to tell
-			return classify(codeCluster, bootstrap.Serve(cmd.Context(), bootstrap.ServeConfig{
-				Name: d.name, Queue: buildQueue, Log: log, Events: events,
+			return classify(codeCluster, box.Serve(cmd.Context(), box.ServeConfig{
+				Box: record, Queue: buildQueue, Log: log, Events: events,
 				Ready: func() {
 					closeEvents()
 					settle()

@@ -21,7 +21,7 @@ Nothing is changed. It looks with the same flags as ` + "`devbox up`" + `.`,
 			if err := options.check(); err != nil {
 				return ofInput(err)
 			}
-			findings := bootstrap.Check(cmd.Context(), options.config(d.name, cmd.Flags()))
+			findings := engines().Check(cmd.Context(), options.config(d.name, cmd.Flags()))
 			return d.printFindings(findings)
 		},
 	}, "text or json")

@@ -30,7 +30,7 @@ func (d *devbox) down(ctx context.Context, events event.Sink) error {
 	if end, err := bootstrap.Session(d.name); err == nil {
 		end() // which removes the file that a killed devbox may have left
 	}
-	err := bootstrap.Down(ctx, d.name, events)
+	err := engines().Down(ctx, d.name, events)
 	files, _ := userKubeconfigs()
 	for _, file := range files {
 		removed, failure := unmergeKubeconfig(file, contextName(d.name))

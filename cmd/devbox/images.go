@@ -10,7 +10,6 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 )
 
 func (d *devbox) imagesCommand() *cobra.Command {
@@ -44,7 +43,7 @@ func (d *devbox) imagesListCommand() *cobra.Command {
 		Short: "List what a box needs and where it comes from",
 		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			set, source := images.Released(kind.DefaultImage), "container registry"
+			set, source := releasedImages(), "container registry"
 			if dir != "" {
 				var err error
 				if set, err = images.FromLayout(dir); err != nil {
@@ -97,7 +96,7 @@ Grafana come along with --with observability. -o json prints one event a line.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			reader := d.reader()
 			defer reader.Close()
-			set := images.Released(kind.DefaultImage)
+			set := releasedImages()
 			roles := images.Needed
 			if len(with.are) > 0 {
 				roles = set.Roles()

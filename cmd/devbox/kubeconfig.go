@@ -50,6 +50,6 @@ func (d *devbox) merge(box *bootstrap.Box) error {
 
 // load finds the box, or says how to make it.
 func (d *devbox) load() (*bootstrap.Box, error) {
-	box, err := bootstrap.Load(d.name)
+	box, err := engines().Load(d.name)
 	return box, classify(codeCluster, err, d.command("up"))
 }

@@ -23,14 +23,14 @@ type boxOptions struct {
 
 func newBoxOptions() *boxOptions {
 	extras := []string{bootstrap.Observability}
-	return &boxOptions{engine: "auto", port: bootstrap.DefaultPort, with: words{of: extras}, without: words{of: extras}}
+	return &boxOptions{engine: bootstrap.Auto, port: bootstrap.DefaultPort, with: words{of: extras}, without: words{of: extras}}
 }
 
 // add gives a command the flags, each with its variable.
 func (o *boxOptions) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.images, "images", "", "take the images of a kind box from this OCI layout, with no network")
-	choose(cmd, choice{&o.engine, []string{"auto", "kind", "embedded"}}, "engine", "",
+	choose(cmd, choice{&o.engine, engines().Names()}, "engine", "",
 		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; auto, kind where Docker answers")
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
 	flags.Var(&o.with, "with", "what the box is to have besides: observability, which is Prometheus, Zipkin and Grafana on a kind box")

@@ -95,7 +95,7 @@ func (d *devbox) printPage(url string) error {
 
 // pageBox finds the box as it is now.
 func (d *devbox) pageBox() (page.Box, error) {
-	box, err := bootstrap.Load(d.name)
+	box, err := engines().Load(d.name)
 	if errors.Is(err, bootstrap.ErrNoBox) {
 		return page.Box{}, fmt.Errorf("there is no box %s; `%s` makes one", d.name, d.command("up"))
 	}

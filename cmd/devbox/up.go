@@ -82,7 +82,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	defer end()
 	counted := tally.New()
 	config.Events = both(config.Events, counted.Take)
-	box, err := bootstrap.Up(ctx, config)
+	box, err := engines().Up(ctx, config)
 	if err != nil {
 		return classify(codeCluster, d.cut(ctx, err), d.command("doctor"))
 	}

@@ -29,7 +29,7 @@ var only = []struct {
 }{
 	{"github.com/google/ko", []string{"watcher/build"}, "ko is one way to build; the rest knows images"},
 	{"helm.sh/helm/v3", []string{"bootstrap/helm"}, "the Helm SDK is one way to install a chart"},
-	{"sigs.k8s.io/kind", []string{"bootstrap/kind"}, "kind is one engine"},
+	{"sigs.k8s.io/kind", []string{"bootstrap/kind/cluster"}, "kind is one engine"},
 	{"istio.io/client-go", []string{"serving/ingress"}, "Istio's types are one way to program an ingress"},
 	{"istio.io/api", []string{"serving/ingress"}, "Istio's types are one way to program an ingress"},
 	{"istio.io/istio", []string{"charts/istio"}, "Istio's charts come from its module; nothing else of it is used"},
@@ -49,8 +49,13 @@ var arrows = []struct {
 	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "serving/autoscaler", "charts", "internal"}},
 	{"cmd/serving", []string{"serving", "internal/patient"}},
 	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
-	{"bootstrap", []string{"bootstrap", "charts", "internal/event", "serving/api"}},
-	{"bootstrap/embedded", []string{"bootstrap/embedded", "charts", "internal/event", "serving"}},
+	{"bootstrap", []string{"bootstrap/images", "bootstrap/docker", "internal/event", "serving/api"}}, // no engine
+	{"bootstrap/docker", nil},
+	{"bootstrap/helm", nil},
+	{"bootstrap/images", []string{"bootstrap/docker"}},
+	{"bootstrap/kind", []string{"bootstrap", "charts", "serving/api"}},
+	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
+	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "serving"}},
 	{"charts", nil},
 	{"charts/istio", nil},
 	{"charts/dashboards", []string{"internal/panel"}},
@@ -164,6 +169,33 @@ func TestArrowsPointOneWay(t *testing.T) {
 			}
 			if !slices.ContainsFunc(arrows[rule].to, func(to string) bool { return under(ours, to) }) {
 				t.Errorf("%s imports %s; %s may import of ours only %v", name, ours, arrows[rule].from, arrows[rule].to)
+			}
+		}
+	}
+}
+
+// engines names the folder of each engine, with those besides itself that may
+// import from it: the file that chooses, and the program that is a box.
+var engines = map[string][]string{
+	"bootstrap/kind":     {"cmd/devbox/engines.go"},
+	"bootstrap/embedded": {"cmd/devbox/engines.go", "cmd/devbox/box.go"},
+}
+
+// TestNobodyNamesAnEngine but the one place that chooses.
+func TestNobodyNamesAnEngine(t *testing.T) {
+	for name, p := range load(t) {
+		for _, file := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, imp := range f.Imports {
+				path, _ := strings.CutPrefix(strings.Trim(imp.Path.Value, `"`), module+"/")
+				for engine, may := range engines {
+					if under(path, engine) && !under(name, engine) && !under(name, "test") && !slices.Contains(may, name+"/"+file) {
+						t.Errorf("%s/%s imports %s; of an engine only %v know more than bootstrap.Engine", name, file, path, may)
+					}
+				}
 			}
 		}
 	}

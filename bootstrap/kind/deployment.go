@@ -1,10 +1,9 @@
-package bootstrap
+package kind
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -21,41 +20,6 @@ import (
 // deployTimeout is how long a Deployment whose image is in the node may take
 // to run.
 const deployTimeout = 3 * time.Minute
-
-// poll calls try until it is well or ctx ends; then the error says what was
-// wrong last.
-func poll(ctx context.Context, interval time.Duration, try func(context.Context) error) error {
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
-		case <-time.After(interval):
-		}
-	}
-}
-
-// expect asks url and is well when the status is one of those.
-func expect(ctx context.Context, client *http.Client, url string, statuses ...int) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	res.Body.Close()
-	for _, s := range statuses {
-		if res.StatusCode == s {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s answers %s", url, res.Status)
-}
 
 // awaitDeployment waits until a Deployment runs as it is written. Where it
 // does not in time the error says what its pods wait for.

@@ -1,4 +1,4 @@
-package embedded
+package data
 
 import (
 	"errors"
@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// socketsPrefix begins the name of every directory that newSockets makes.
+// socketsPrefix begins the name of every directory that NewSockets makes.
 const socketsPrefix = "devbox-sockets-"
 
-// newSockets makes a directory that nobody else can look into, for sockets,
+// NewSockets makes a directory that nobody else can look into, for sockets,
 // whose paths must be short: it is a temporary one, and a link in dir leads to
 // it. The one that an earlier, killed process left is removed.
-func newSockets(dir string) (string, error) {
-	if err := removeSockets(dir); err != nil {
+func NewSockets(dir string) (string, error) {
+	if err := RemoveSockets(dir); err != nil {
 		return "", err
 	}
 	sockets, err := os.MkdirTemp("", socketsPrefix)
@@ -29,8 +29,8 @@ func newSockets(dir string) (string, error) {
 	return sockets, nil
 }
 
-// removeSockets removes what newSockets made for dir, if anything.
-func removeSockets(dir string) error {
+// RemoveSockets removes what NewSockets made for dir, if anything.
+func RemoveSockets(dir string) error {
 	link := filepath.Join(dir, "sockets")
 	sockets, err := os.Readlink(link)
 	if errors.Is(err, fs.ErrNotExist) {

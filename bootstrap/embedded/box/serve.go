@@ -1,4 +1,4 @@
-package bootstrap
+package box
 
 import (
 	"context"
@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/data"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/charts"
@@ -30,7 +31,7 @@ const (
 // ServeConfig is what the process of an embedded box needs to know beside the
 // box's record.
 type ServeConfig struct {
-	Name   string                                  // of a box that Up has recorded
+	Box    *bootstrap.Box                          // that Up has recorded
 	Queue  func(context.Context) (v1.Image, error) // builds queue-proxy's image
 	Log    io.Writer                               // of all parts
 	Events event.Sink                              // told of every step
@@ -40,80 +41,78 @@ type ServeConfig struct {
 // Serve is the process of an embedded box. It returns when ctx has ended, or
 // when a part of the box has, and all of it is stopped.
 func Serve(ctx context.Context, cfg ServeConfig) error {
-	box, err := Load(cfg.Name)
-	if err != nil {
-		return err
-	}
-	if box.Engine != engineEmbedded {
-		return fmt.Errorf("box %q is of engine %s, which has no process of devbox's", box.Name, box.Engine)
-	}
-	release, err := process.Hold(box.dir())
+	record := cfg.Box
+	release, err := process.Hold(record.Dir())
 	if err != nil {
 		return err
 	}
 	defer release()
-	engine, err := embedded.New(embedded.Config{
-		Name: box.Name, Dir: box.data(), Domain: box.Domain,
-		HTTPPort: box.HTTPPort, RegistryPort: box.RegistryPort, APIPort: box.APIPort, MetricsPort: box.MetricsPort,
+	box, err := New(Config{
+		Name: record.Name, Dir: data.Of(record.Dir()), Domain: record.Domain,
+		HTTPPort: record.HTTPPort, RegistryPort: record.RegistryPort, APIPort: record.APIPort, MetricsPort: record.MetricsPort,
 		ProgressDeadline: progressDeadline, DrainQuietPeriod: drainQuietPeriod, Log: cfg.Log,
 	})
 	if err != nil {
 		return err
 	}
-	s := &serve{ServeConfig: cfg, box: box, engine: engine, apiUp: make(gate), queueIn: make(gate)}
-	err = runAll(ctx, cfg.Events, []step{ // side by side; what one needs of another is a gate
-		{name: "api", do: s.api},
-		{name: "platform", do: s.platform},
-		{name: "serving", after: s.apiUp, do: s.serving},
-	})
+	s := &serve{ServeConfig: cfg, box: box, apiUp: make(bootstrap.Gate), queueIn: make(bootstrap.Gate)}
+	err = bootstrap.RunAll(ctx, cfg.Events, s.steps())
 	if err == nil {
-		cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: box.Gateway()})
+		cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: record.Gateway()})
 		cfg.Ready()
 		select {
 		case <-ctx.Done():
-		case <-s.engine.Failed():
-			err = s.engine.Err()
+		case <-s.box.Failed():
+			err = s.box.Err()
 		}
 	}
-	return errors.Join(err, s.engine.Stop())
+	return errors.Join(err, s.box.Stop())
 }
 
 // serve is one run of Serve: what its steps hand to each other.
 type serve struct {
 	ServeConfig
-	box    *Box
-	engine *embedded.Engine
+	box *Box
 
-	apiUp gate // api: the API server answers
+	apiUp bootstrap.Gate // api: the API server answers
 
-	queueIn gate // platform: the registry has queue-proxy's image
+	queueIn bootstrap.Gate // platform: the registry has queue-proxy's image
 	queue   string
+}
+
+// steps are those of a box, side by side: what one needs of another is a Gate.
+func (s *serve) steps() []bootstrap.Step {
+	return []bootstrap.Step{
+		{Name: "api", Do: s.api},
+		{Name: "platform", Do: s.platform},
+		{Name: "serving", After: s.apiUp, Do: s.serving},
+	}
 }
 
 // api starts the API server, and tells where it is.
 func (s *serve) api(ctx context.Context, say func(string)) (string, error) {
 	say("starting etcd and the API server")
-	if err := s.engine.StartAPI(ctx); err != nil {
+	if err := s.box.StartAPI(ctx); err != nil {
 		return "", err
 	}
-	config, err := os.ReadFile(s.engine.Kubeconfig())
+	config, err := os.ReadFile(s.box.Kubeconfig())
 	if err != nil {
 		return "", fmt.Errorf("reading the API server's kubeconfig: %w", err)
 	}
-	if err := writePrivate(s.box.Kubeconfig, config); err != nil {
+	if err := bootstrap.WritePrivate(s.Box.Kubeconfig, config); err != nil {
 		return "", err
 	}
-	s.apiUp.open()
-	version, err := s.engine.Version()
+	s.apiUp.Open()
+	version, err := s.box.Version()
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("Kubernetes %s on 127.0.0.1:%d", version, s.box.APIPort), nil
+	return fmt.Sprintf("Kubernetes %s on 127.0.0.1:%d", version, s.Box.APIPort), nil
 }
 
 // platform builds queue-proxy's image and puts it into the registry.
 func (s *serve) platform(ctx context.Context, say func(string)) (string, error) {
-	if err := s.engine.StartRegistry(ctx); err != nil {
+	if err := s.box.StartRegistry(ctx); err != nil {
 		return "", err
 	}
 	say("building queue-proxy")
@@ -121,10 +120,10 @@ func (s *serve) platform(ctx context.Context, say func(string)) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if s.queue, err = s.engine.Push(ctx, "devbox/queue", img); err != nil {
+	if s.queue, err = s.box.Push(ctx, "devbox/queue", img); err != nil {
 		return "", err
 	}
-	s.queueIn.open()
+	s.queueIn.Open()
 	return "registry, queue-proxy built", nil
 }
 
@@ -145,7 +144,7 @@ func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
 		return s.install(both)
 	})
 	g.Go(func() error {
-		isolation, err := s.engine.StartNode(both)
+		isolation, err := s.box.StartNode(both)
 		if err == nil && isolation.Reason != "" {
 			s.Events.Emit(event.Event{
 				Kind: event.Warning, Step: "serving",
@@ -160,11 +159,11 @@ func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
-	if err := s.queueIn.wait(ctx); err != nil {
+	if err := s.queueIn.Wait(ctx); err != nil {
 		return "", err
 	}
 	say("starting the controller and the activator")
-	if err := s.engine.StartServing(ctx, s.queue); err != nil {
+	if err := s.box.StartServing(ctx, s.queue); err != nil {
 		return "", err
 	}
 	return "controller, activator; pods are " + isolated + "processes", nil
@@ -172,7 +171,7 @@ func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
 
 // install puts the serving stack's kinds and settings into the API server.
 func (s *serve) install(ctx context.Context) error {
-	client, err := helm.New(s.engine.REST())
+	client, err := helm.New(s.box.REST())
 	if err != nil {
 		return err
 	}
@@ -183,7 +182,7 @@ func (s *serve) install(ctx context.Context) error {
 	if _, err := client.Apply(ctx, helm.Release{
 		Name: "serving", Namespace: servingv1.Namespace, Chart: files,
 		Values: map[string]any{
-			"domain": s.box.Domain, "registryPort": s.box.RegistryPort,
+			"domain": s.Box.Domain, "registryPort": s.Box.RegistryPort,
 			"workloads": false, "istio": map[string]any{"enabled": false},
 		},
 	}); err != nil {

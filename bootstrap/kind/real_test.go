@@ -1,6 +1,6 @@
 //go:build e2e
 
-package bootstrap
+package kind
 
 import (
 	"context"
@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/kind/cluster"
 	"github.com/kind-in-a-box/devbox/internal/event"
 )
 
 // real is the configuration of a box made from the layout in DEVBOX_IMAGES,
 // in a home of its own; it is taken down when the test ends.
-func real(t *testing.T, name string) Config {
+func real(t *testing.T, name string) bootstrap.Config {
 	t.Helper()
 	dir := os.Getenv("DEVBOX_IMAGES")
 	if dir == "" {
@@ -30,7 +31,7 @@ func real(t *testing.T, name string) Config {
 		t.Logf("%6.2f %-13s %-9s %s%s", time.Since(start).Seconds(), e.Kind, e.Step, e.Message, e.Error)
 	}
 	t.Cleanup(func() {
-		if err := Down(context.Background(), name, tell); err != nil {
+		if err := only.Down(context.Background(), name, tell); err != nil {
 			t.Error(err)
 		}
 		if left := ask(t, "ps", "--all", "--quiet", "--filter", "name="+name+"-control-plane"); left != "" {
@@ -40,7 +41,7 @@ func real(t *testing.T, name string) Config {
 			t.Errorf("network kind was %q and is %q", before, left)
 		}
 	})
-	return Config{Name: name, Port: 18080, ImagesDir: dir, Events: tell}
+	return bootstrap.Config{Name: name, Port: 18080, ImagesDir: dir, Events: tell}
 }
 
 // TestInterruptedEverywhere cuts Up off at each of its phases in turn, going
@@ -58,7 +59,7 @@ func TestInterruptedEverywhere(t *testing.T) {
 				cancel()
 			}
 		}
-		_, err := Up(ctx, config)
+		_, err := only.Up(ctx, config)
 		cancel()
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("cut off at %q: got %v", at, err)
@@ -67,11 +68,11 @@ func TestInterruptedEverywhere(t *testing.T) {
 			t.Errorf("cut off at %q: returned after %s", at, took)
 		}
 	}
-	box, err := Up(t.Context(), cfg)
+	box, err := only.Up(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(box.Name); err != nil {
+	if _, err := only.Load(box.Name); err != nil {
 		t.Error(err)
 	}
 }
@@ -81,10 +82,10 @@ func TestInterruptedEverywhere(t *testing.T) {
 // devbox did not make.
 func TestRepairs(t *testing.T) {
 	cfg := real(t, "devbox-repair")
-	up := func(why string) *Box {
+	up := func(why string) *bootstrap.Box {
 		t.Helper()
 		start := time.Now()
-		box, err := Up(t.Context(), cfg)
+		box, err := only.Up(t.Context(), cfg)
 		if err != nil {
 			t.Fatalf("%s: %v", why, err)
 		}
@@ -105,19 +106,19 @@ func TestRepairs(t *testing.T) {
 	up("without kubeconfig")
 
 	box.Complete = false // as it is while a cluster is created
-	if err := box.save(); err != nil {
+	if err := box.Save(); err != nil {
 		t.Fatal(err)
 	}
 	up("half-created")
 
 	box.APIPort++ // no longer the ports of what we made
-	if err := box.save(); err != nil {
+	if err := box.Save(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Up(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "did not make") {
+	if _, err := only.Up(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "did not make") {
 		t.Errorf("a cluster of somebody else: got %v", err)
 	}
-	if state, err := kind.New(box.Name).State(t.Context(), nil); err != nil || state != kind.Foreign {
+	if state, err := cluster.New(box.Name).State(t.Context(), nil); err != nil || state != cluster.Foreign {
 		t.Errorf("it was touched: %v, %v", state, err)
 	}
 	ask(t, "rm", "--force", "--volumes", "devbox-repair-control-plane")

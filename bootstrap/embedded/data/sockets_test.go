@@ -1,4 +1,4 @@
-package embedded
+package data
 
 import (
 	"errors"
@@ -11,14 +11,14 @@ import (
 func TestSockets(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := t.TempDir()
-	killed, err := newSockets(dir)
+	killed, err := NewSockets(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(killed); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("got %v, %v, want a directory that nobody else can look into", info, err)
 	}
-	again, err := newSockets(dir)
+	again, err := NewSockets(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestSockets(t *testing.T) {
 		t.Errorf("what a killed process left is still there: %v", err)
 	}
 	for range 2 { // there is nothing to remove the second time
-		if err := removeSockets(dir); err != nil {
+		if err := RemoveSockets(dir); err != nil {
 			t.Error(err)
 		}
 	}
@@ -40,14 +40,14 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-// TestSocketsElsewhere has the link lead to what newSockets did not make.
+// TestSocketsElsewhere has the link lead to what NewSockets did not make.
 func TestSocketsElsewhere(t *testing.T) {
 	dir, theirs := t.TempDir(), t.TempDir()
 	file := filepath.Join(theirs, "file")
 	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Symlink(theirs, filepath.Join(dir, "sockets"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := removeSockets(dir); err != nil {
+	if err := RemoveSockets(dir); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(file); err != nil {

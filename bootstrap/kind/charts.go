@@ -1,4 +1,4 @@
-package bootstrap
+package kind
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/charts"
@@ -35,7 +36,7 @@ type stack struct{ serving, queue string }
 // importIstio puts Istio's images into the node while its control plane
 // starts, and opens istioIn.
 func (u *up) importIstio(ctx context.Context, say func(string)) (string, error) {
-	present, err := images.Present(ctx, u.kind)
+	present, err := images.Present(ctx, u.node)
 	if err != nil {
 		return "", err
 	}
@@ -43,7 +44,7 @@ func (u *up) importIstio(ctx context.Context, say func(string)) (string, error) 
 	g, ctx := errgroup.WithContext(ctx)
 	for _, role := range []images.Role{images.Pilot, images.Proxy} {
 		g.Go(func() error {
-			was, err := u.box.Images.Provide(ctx, u.kind, role, present)
+			was, err := u.box.Images.Provide(ctx, u.node, role, present)
 			if was {
 				brought.Add(1)
 				say(u.box.Images.Ref(role))
@@ -54,7 +55,7 @@ func (u *up) importIstio(ctx context.Context, say func(string)) (string, error) 
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
-	u.istioIn.open()
+	u.istioIn.Open()
 	if brought.Load() == 0 {
 		return "Istio's are in the node", nil
 	}
@@ -82,12 +83,12 @@ func (u *up) istio(ctx context.Context, say func(string)) (string, error) {
 		if err := u.helm.AwaitKinds(ctx, istioKinds...); err != nil {
 			return err
 		}
-		u.kindsIn.open()
+		u.kindsIn.Open()
 		return nil
 	})
 	g.Go(func() error { return u.openDNS(ctx) })
 	g.Go(func() error {
-		if err := u.istioIn.wait(ctx); err != nil {
+		if err := u.istioIn.Wait(ctx); err != nil {
 			return err
 		}
 		if err := u.awaitProxy(ctx); err != nil {
@@ -116,7 +117,7 @@ func (u *up) istio(ctx context.Context, say func(string)) (string, error) {
 // first question is where istiod is, would wait for that.
 func (u *up) openDNS(ctx context.Context) error {
 	patch := []byte(`{"spec":{"publishNotReadyAddresses":true}}`)
-	return poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+	return bootstrap.Poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
 		_, err := u.clients.CoreV1().Services(metav1.NamespaceSystem).Patch(ctx, "kube-dns", types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 		return err // until kubeadm has made it
 	})
@@ -125,7 +126,7 @@ func (u *up) openDNS(ctx context.Context) error {
 // awaitProxy waits until Services can be reached in the node. A pod that
 // starts before runs into the void, and backs off for longer than this takes.
 func (u *up) awaitProxy(ctx context.Context) error {
-	return poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+	return bootstrap.Poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
 		d, err := u.clients.AppsV1().DaemonSets(metav1.NamespaceSystem).Get(ctx, "kube-proxy", metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -150,10 +151,10 @@ func (u *up) platform(ctx context.Context, say func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := u.nodeUp.wait(ctx); err != nil {
+	if err := u.nodeUp.Wait(ctx); err != nil {
 		return "", err
 	}
-	present, err := images.Present(ctx, u.kind)
+	present, err := images.Present(ctx, u.node)
 	if err != nil {
 		return "", err
 	}
@@ -175,19 +176,19 @@ func (u *up) platform(ctx context.Context, say func(string)) (string, error) {
 			if present[*i.ref] {
 				return nil
 			}
-			return images.Import(ctx, u.kind, *i.ref, i.content)
+			return images.Import(ctx, u.node, *i.ref, i.content)
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
-	u.stackIn.open()
+	u.stackIn.Open()
 	return "serving stack built and in the node", nil
 }
 
 // serving installs the serving stack and waits until the box answers.
 func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
-	if err := u.stackIn.wait(ctx); err != nil {
+	if err := u.stackIn.Wait(ctx); err != nil {
 		return "", err
 	}
 	if err := u.awaitProxy(ctx); err != nil {
@@ -213,7 +214,7 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	u.servingIn.open()
+	u.servingIn.Open()
 	say("waiting for the box to answer")
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range []string{"controller", "activator", "registry"} {
@@ -222,7 +223,7 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	g.Go(func() error {
 		ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("no answer in %s", deployTimeout))
 		defer cancel()
-		return awaitAnswers(ctx, u.box)
+		return bootstrap.AwaitAnswers(ctx, u.box)
 	})
 	if err := g.Wait(); err != nil {
 		return "", err
