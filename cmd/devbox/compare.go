@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 	"github.com/kind-in-a-box/devbox/internal/compare"
 	"github.com/kind-in-a-box/devbox/internal/load"
 	"github.com/kind-in-a-box/devbox/watcher"
@@ -94,7 +93,7 @@ func (d *devbox) compare(ctx context.Context, dir string, flags compareFlags) er
 	if err != nil {
 		return err
 	}
-	if c.box.Engine != "kind" {
+	if c.box.Node() == nil {
 		return &problem{
 			code:  codePrerequisite,
 			cause: fmt.Errorf("box %s is of the %s engine, which has no Istio to compare with", d.name, c.box.Engine),
@@ -132,12 +131,11 @@ func (d *devbox) image(ctx context.Context, box *bootstrap.Box, t watcher.Target
 
 // comparison is where and how it is compared.
 func (c *cluster) comparison(flags compareFlags) compare.Config {
-	node := kind.New(c.box.Name)
 	return compare.Config{
 		Client: c.client, Gateway: c.box.Gateway(), Domain: c.box.Domain,
 		Rounds: flags.rounds, Duration: flags.duration, Rate: flags.rate,
 		Usage: func(ctx context.Context, ids []string) (map[string]compare.Usage, error) {
-			read, err := node.Usage(ctx, ids)
+			read, err := c.box.Node().Usage(ctx, ids)
 			all := make(map[string]compare.Usage, len(read))
 			for id, u := range read {
 				all[id] = compare.Usage(u)

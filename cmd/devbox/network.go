@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
-	"github.com/kind-in-a-box/devbox/bootstrap/kind"
 	"github.com/kind-in-a-box/devbox/internal/netfilter"
 	"github.com/kind-in-a-box/devbox/internal/way"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -26,7 +25,8 @@ const (
 // networks is how to read the networks of a service's pods that have a
 // sidecar, for who draws the way of a request.
 func networks(box *bootstrap.Box, c client.Client, service *servingv1.Service) func(context.Context) map[string]way.Network {
-	if box.Engine != "kind" {
+	node := box.Node()
+	if node == nil {
 		return nil // pods have no network of their own
 	}
 	return func(ctx context.Context) map[string]way.Network {
@@ -43,7 +43,7 @@ func networks(box *bootstrap.Box, c client.Client, service *servingv1.Service) f
 				uids = append(uids, string(pod.UID))
 			}
 		}
-		said, err := kind.New(box.Name).Namespaces(ctx, uids)
+		said, err := node.Networks(ctx, uids)
 		for _, pod := range pods.Items {
 			if n, ok := found[pod.Name]; ok {
 				found[pod.Name] = readNetwork(n, said[string(pod.UID)], err)
@@ -54,7 +54,7 @@ func networks(box *bootstrap.Box, c client.Client, service *servingv1.Service) f
 }
 
 // readNetwork puts what the node said of a pod's network into it.
-func readNetwork(n way.Network, said kind.Namespace, err error) way.Network {
+func readNetwork(n way.Network, said bootstrap.Network, err error) way.Network {
 	if err == nil && said.Failed != "" {
 		err = errors.New(said.Failed)
 	}

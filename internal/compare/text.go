@@ -14,12 +14,16 @@ import (
 // WriteText writes the report for people: one table, and what it means.
 func (r *Report) WriteText(out io.Writer) error {
 	fmt.Fprintf(out, "%s in four ways, %s of turns, in %s\n\n", r.Program, plural(r.Rounds, "round"), r.Took.Round(time.Second))
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range r.rows() {
 		fmt.Fprintln(table, strings.Join(row, "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
+	}
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
 	}
 	fmt.Fprintf(out, "\n* lookup/connect/starttransfer/total as curl counts them, each over a connection\n"+
 		"  of its own; medians of the rounds\n** requests a second, %d in flight; the CPU is of them\n\n", r.Workers)
