@@ -67,6 +67,10 @@ func (d *devbox) ui(ctx context.Context, l net.Listener, open bool) error {
 	if err != nil {
 		return err
 	}
+	comparison, err := comparisonFile(d.name)
+	if err != nil {
+		return err
+	}
 	token := rand.Text()
 	url := fmt.Sprintf("http://%s/#token=%s", page.Names(l.Addr().(*net.TCPAddr).Port)[0], token)
 	if err := d.printPage(url); err != nil {
@@ -77,7 +81,7 @@ func (d *devbox) ui(ctx context.Context, l net.Listener, open bool) error {
 			fmt.Fprintf(d.stderr, "   no browser was opened: %v\n", err)
 		}
 	}
-	err = page.New(page.Config{Find: d.pageBox, Events: events, Token: token}).Serve(ctx, l)
+	err = page.New(page.Config{Find: d.pageBox, Events: events, Comparison: comparison, Token: token}).Serve(ctx, l)
 	if interrupted(ctx) {
 		return nil
 	}

@@ -131,7 +131,9 @@ func (r *Result) close() {
 func (r *Result) first(n int, of func(Request) time.Duration) time.Duration {
 	var all []time.Duration
 	for _, round := range r.First {
-		all = append(all, of(round[n]))
+		if n < len(round) {
+			all = append(all, of(round[n]))
+		}
 	}
 	return median(all)
 }

@@ -13,32 +13,49 @@ import (
 
 // WriteText writes the report for people: one table, and what it means.
 func (r *Report) WriteText(out io.Writer) error {
-	fmt.Fprintf(out, "%s in four ways, %s of turns, in %s\n\n", r.Program, plural(r.Rounds, "round"), r.Took.Round(time.Second))
 	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n", r.Title())
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range r.rows() {
+	for _, row := range r.Table() {
 		fmt.Fprintln(table, strings.Join(row, "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
+	for _, said := range [][]string{r.Notes(), r.Words} {
+		b.WriteString("\n")
+		for _, text := range said {
+			b.WriteString(fold(text, 80) + "\n")
+		}
+	}
 	for line := range strings.Lines(b.String()) {
-		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
-	}
-	fmt.Fprintf(out, "\n* lookup/connect/starttransfer/total as curl counts them, each over a connection\n"+
-		"  of its own; medians of the rounds\n** requests a second, %d in flight; the CPU is of them\n\n", r.Workers)
-	for _, d := range r.Differences {
-		fmt.Fprintln(out, fold(d.line(), 80))
-	}
-	fmt.Fprintln(out)
-	for _, word := range r.Words {
-		fmt.Fprintln(out, fold(word, 80))
+		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
 	}
 	return nil
 }
 
-// rows are the table, a column for each variant.
-func (r *Report) rows() [][]string {
+// Title says what was compared.
+func (r *Report) Title() string {
+	return fmt.Sprintf("%s in four ways, %s of turns, in %s", r.Program, plural(r.Rounds, "round"), r.Took.Round(time.Second))
+}
+
+// Notes say how the numbers of the table came about, and whether they differ.
+func (r *Report) Notes() []string {
+	all := []string{
+		"* lookup/connect/starttransfer/total as curl counts them, each over a connection of its own; medians of the rounds",
+		fmt.Sprintf("** requests a second, %d in flight; the CPU is of them", r.Workers),
+	}
+	for _, d := range r.Differences {
+		all = append(all, d.line())
+	}
+	return append(all, fmt.Sprintf("A difference is beyond the noise where p, of a two-sided Mann-Whitney U test, is below %v and the effect A is not negligible.", load.Level))
+}
+
+// Table has a column for each variant, after one that says what is in a row,
+// and begins with their names. A row of a part begins with a space.
+func (r *Report) Table() [][]string {
 	rows := [][]string{r.row("", func(v *Result) string { return strings.ToUpper(v.Variant) })}
 	add := func(label string, cell func(*Result) string) { rows = append(rows, r.row(label, cell)) }
 	add("cold start", func(v *Result) string {
@@ -140,8 +157,8 @@ func (d *Difference) line() string {
 			verdict = fmt.Sprintf("%s is faster in %.0f of 100 pairs", d.B, 100*(1-d.Effect))
 		}
 	}
-	return fmt.Sprintf("%s, %s: %s, median %+.2f ms (Mann-Whitney U, p = %.2g, below %v is beyond it; effect A = %.2f, %s)",
-		d.A, d.B, verdict, float64(d.By)/float64(time.Millisecond), d.P, load.Level, d.Effect, d.Size)
+	return fmt.Sprintf("%s, %s: %s, median %+.2f ms (p = %.1g, A = %.2f, %s)",
+		d.A, d.B, verdict, float64(d.By)/float64(time.Millisecond), d.P, d.Effect, d.Size)
 }
 
 func millis(d time.Duration) string {

@@ -18,6 +18,7 @@
 //	live.go     the metrics: now, and the panels
 //	cold.go     the last cold starts, out of the metrics
 //	actions.go  what a person may change
+//	compared.go the last comparison with Istio alone
 package page
 
 import (
@@ -61,6 +62,8 @@ type Config struct {
 	Find func() (Box, error)
 	// Events is the file of the sessions' events.
 	Events string
+	// Comparison is the file of the last comparison, whether it is there or not.
+	Comparison string
 	// Token is asked for by everything but the page's own files.
 	Token string
 }

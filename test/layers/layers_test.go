@@ -81,7 +81,7 @@ var arrows = []struct {
 	{"internal/load", nil},
 	{"internal/compare", []string{"internal/event", "internal/load", "serving/api"}},
 	{"internal/history", []string{"internal/event"}},
-	{"internal/page", []string{"internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
+	{"internal/page", []string{"internal/compare", "internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
 	{"internal/panel", nil},
 	{"internal/patient", nil},
 	{"internal/tail", []string{"serving/api"}},
