@@ -50,7 +50,7 @@ type Chart struct {
 
 // Charts returns the three charts in the order in which they are installed.
 func Charts(o Options) ([]Chart, error) {
-	istiod := []string{"istiod.yaml"}
+	istiod := []string{"istiod.yaml", "sidecar.yaml"}
 	if o.UpstreamEnvoy {
 		istiod = append(istiod, "istiod-upstream-envoy.yaml")
 	}
@@ -72,7 +72,7 @@ func Charts(o Options) ([]Chart, error) {
 	charts[1].Adjust = askOften
 	merge(charts[1].Values, map[string]any{
 		"image":  o.Pilot,
-		"global": map[string]any{"proxy": map[string]any{"image": o.Proxy}},
+		"global": map[string]any{"proxy": map[string]any{"image": o.Proxy}, "proxy_init": map[string]any{"image": o.Proxy}},
 	})
 	return charts, nil
 }

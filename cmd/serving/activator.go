@@ -32,6 +32,7 @@ func activatorCommand(log logger) *cobra.Command {
 	cmd.Flags().StringVar(&c.Stream, "stream", "http://controller.knative-serving.svc.cluster.local:8080/stream", "the controller's stream")
 	cmd.Flags().DurationVar(&c.Limit, "drain-limit", 25*time.Second, "how long requests in flight may take on the way out")
 	cmd.Flags().StringVar(&c.StreamToken, "stream-token", "", "file with the token that the controller asks for")
+	cmd.Flags().StringVar(&c.Authority, "mesh-authority", "", "HOST:PORT of istiod's certificate authority; none means no mesh")
 	cmd.Flags().StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz, /readyz and /metrics are served")
 	return cmd
 }

@@ -186,6 +186,9 @@ func (f *forwarder) send(t *trip, req *http.Request) (*http.Response, error) {
 	}
 	req.URL.Host = t.pod.address
 	req.Header[proxy.Namespace], req.Header[proxy.Revision] = t.revision.namespace, t.revision.name
+	if to := toPod(req.Context(), t.pod); to != req.Context() {
+		req = req.WithContext(to)
+	}
 	late := time.AfterFunc(timeout+grace, func() { t.cancel(errSilent) })
 	defer late.Stop()
 	return transport.RoundTrip(req)

@@ -66,7 +66,7 @@ func (p *prober) untilAnswers(ctx context.Context, pod *pod) bool {
 func (p *prober) ask(ctx context.Context, pod *pod) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	ctx = httptrace.WithClientTrace(toPod(ctx, pod), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { pod.revision.connected(pod) },
 	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+pod.address+"/", nil)

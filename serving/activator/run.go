@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 	"github.com/kind-in-a-box/devbox/serving/trace"
@@ -35,6 +36,9 @@ type Config struct {
 	// Stream is the URL of the controller's stream, or unix: and the path of
 	// its socket.
 	Stream string
+	// Authority is the address of the mesh's certificate authority, host and
+	// port; "" where there is no mesh.
+	Authority string
 	// Metrics, where there is one, is given the activator's numbers: it serves
 	// them for several parts of one process.
 	Metrics *proxy.Exposition
@@ -87,6 +91,7 @@ func Run(ctx context.Context, c Config) error {
 	group.Go(func() error { a.roads.report(under); return nil })
 	group.Go(func() error { return a.follow(under) })
 	group.Go(func() error { a.tracer.Run(under); return nil })
+	group.Go(func() error { a.mesh.run(under); return nil })
 	group.Go(func() error {
 		if health == nil {
 			return nil
@@ -105,10 +110,11 @@ type activator struct {
 	watcher *watcher
 	client  *stream.Client
 	roads   *roads
+	mesh    *meshed
 	forward *forwarder
 	drain   proxy.Drain
 	metrics *proxy.Exposition
-	known   chan struct{} // closed when the first table is made
+	known   chan struct{} // closed when the first table is made, and what comes can be taken
 	traces  trace.Choice
 	tracer  *trace.Tracer
 	ready   atomic.Bool
@@ -124,9 +130,14 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 		watcher: w, known: make(chan struct{}), metrics: cmp.Or(c.Metrics, &proxy.Exposition{}),
 		tracer: trace.New(proxy.Activator, mostSpans, c.Log), log: c.Log,
 	}
-	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
-	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
-	a.client = stream.NewClient(c.Stream, func() []stream.Message { return a.roads.snapshot() }, c.Log)
+	a.client = stream.NewClient(c.Stream, a.snapshot, c.Log)
+	if a.mesh, err = newMeshed(c, a.client); err != nil {
+		return nil, err
+	}
+	to := proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, Session: a.mesh.session(mesh.ALPNHTTP1)}
+	http1 := proxy.Once(proxy.NewTransport(to))
+	to.H2C, to.Session = true, a.mesh.session(mesh.ALPNHTTP2)
+	h2c := proxy.Once(proxy.NewTransport(to))
 	if c.StreamToken != "" {
 		a.client.Token = func() (string, error) {
 			token, err := os.ReadFile(c.StreamToken)
@@ -135,6 +146,7 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	}
 	a.roads = newRoads(a.client, newRoom(c.HoldMemory), (&prober{transport: http1, log: c.Log}).run)
 	a.metrics.Add(a.roads.writeMetrics)
+	a.metrics.Add(a.mesh.writeMetrics)
 	a.metrics.Add(func(w io.Writer) { a.tracer.WriteMetrics(w, "") })
 	if c.Metrics == nil {
 		a.metrics.Add(proxy.WriteProcess)
@@ -143,24 +155,33 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	return a, nil
 }
 
+// snapshot is everything the controller has to know when it listens anew.
+func (a *activator) snapshot() []stream.Message {
+	return append(a.roads.snapshot(), a.mesh.snapshot()...)
+}
+
 // follow is the one goroutine that makes tables.
 func (a *activator) follow(ctx context.Context) error {
 	defer a.roads.probers.Wait()
 	if !a.watcher.cache.WaitForCacheSync(ctx) {
 		return nil // ctx ended
 	}
-	for first := true; ; first = false {
+	for known := false; ; {
 		o, err := a.watcher.objects(ctx)
 		if err != nil {
 			return err
 		}
-		a.roads.apply(ctx, build(o))
+		t := build(o)
+		a.mesh.apply(o.configs, t.sidecars)
+		a.roads.apply(ctx, t)
 		a.tune(o.configs)
-		if first {
+		if !known && a.mesh.serves() {
+			known = true
 			close(a.known)
 		}
 		select {
 		case <-a.watcher.changed:
+		case <-a.mesh.changed():
 		case <-ctx.Done():
 			return nil
 		}
@@ -203,7 +224,7 @@ func (a *activator) serve(ctx, under context.Context, c Config) error {
 	a.ready.Store(true)
 	c.Log.Info("the activator serves", "address", listener.Addr().String())
 	return proxy.Server{
-		Listener: listener, Handler: a.forward.handler(), Log: c.Log,
+		Listener: a.mesh.gate.Listener(listener), Handler: a.mesh.handler(a.forward.handler()), Log: c.Log,
 		Drain: &a.drain, Quiet: c.Quiet, Limit: c.Limit,
 	}.Serve(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 )
 
 // defaultTimeout is Knative's for a revision that names none.
@@ -32,6 +33,7 @@ type objects struct {
 type table struct {
 	hosts     map[string][]share
 	revisions map[types.NamespacedName]revisionSpec
+	sidecars  bool // there are pods that have one of Istio's
 }
 
 // share is a revision's part of a host's traffic.
@@ -57,6 +59,7 @@ type podSpec struct {
 	uid     types.UID
 	address string    // queue-proxy's, host and port; "" while it has none
 	ready   bool      // kubelet's word
+	account string    // the service account as which its sidecar shows itself; "" where it has none
 	decided time.Time // when the controller decided to make it; zero where it has not said so
 }
 
@@ -116,7 +119,10 @@ func (t *table) addPod(p *corev1.Pod) {
 	}
 	key := types.NamespacedName{Namespace: p.Namespace, Name: revision}
 	spec := t.known(key)
-	spec.pods = append(spec.pods, podSpec{name: p.Name, uid: p.UID, address: addressOf(p), ready: isReady(p), decided: decidedAt(p)})
+	spec.pods = append(spec.pods, podSpec{
+		name: p.Name, uid: p.UID, address: addressOf(p), ready: isReady(p), account: sidecarAccount(p), decided: decidedAt(p),
+	})
+	t.sidecars = t.sidecars || sidecarAccount(p) != ""
 	t.revisions[key] = spec
 }
 
@@ -147,6 +153,15 @@ func addressOf(p *corev1.Pod) string {
 		port = chosen
 	}
 	return net.JoinHostPort(p.Status.PodIP, strconv.Itoa(int(port)))
+}
+
+// sidecarAccount is the service account of a pod of which Istio's injector
+// says that its sidecar takes mutual TLS.
+func sidecarAccount(p *corev1.Pod) string {
+	if p.Labels[mesh.TLSModeLabel] != mesh.TLSModeIstio {
+		return ""
+	}
+	return cmp.Or(p.Spec.ServiceAccountName, "default")
 }
 
 // decidedAt is the controller's word, where there is one that can be read.

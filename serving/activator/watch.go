@@ -73,7 +73,7 @@ func slim(object any) (any, error) {
 	}
 	p.ManagedFields, p.Annotations, p.OwnerReferences = nil, annotations, nil
 	containers := p.Spec.Containers
-	p.Spec = corev1.PodSpec{}
+	p.Spec = corev1.PodSpec{ServiceAccountName: p.Spec.ServiceAccountName}
 	for _, c := range containers {
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: c.Name, Ports: c.Ports})
 	}

@@ -5,4 +5,4 @@ package proxy
 import "syscall"
 
 // closedByPeer leaves it to net/http to notice.
-func closedByPeer(syscall.RawConn) bool { return false }
+func closedByPeer(syscall.RawConn, bool) bool { return false }

@@ -32,6 +32,11 @@ const (
 	Timing = "Devbox-Timing"
 )
 
+// ClientCert is Envoy's header of the certificates that a request's clients
+// have shown: an element for each proxy that ended a TLS session, the last
+// one's last. Its fields are By, the proxy's own name, and URI, its client's.
+const ClientCert = "X-Forwarded-Client-Cert"
+
 // ClientGone is the status of a request whose client has gone before there was
 // an answer: nginx' number for it, which has no name in HTTP. Only metrics,
 // spans and the request log see it.

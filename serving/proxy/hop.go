@@ -28,6 +28,9 @@ type Hop struct {
 	From   string `json:"from,omitempty"`   // the address that it was sent from
 	To     string `json:"to,omitempty"`     // the address that it was sent to
 
+	Inbound  *Tunnel `json:"inbound,omitempty"`  // the TLS session that it came in
+	Outbound *Tunnel `json:"outbound,omitempty"` // the TLS session that it was sent in
+
 	Protocol     string `json:"protocol,omitempty"`     // in which it came, as in HTTP/1.1
 	ProtocolSent string `json:"protocolSent,omitempty"` // in which it was sent on
 

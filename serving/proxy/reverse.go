@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -50,6 +51,10 @@ type TransportConfig struct {
 	// than the next hop keeps it: a connection that the next hop closes may
 	// have a request on its way.
 	Idle time.Duration
+	// Session, where there is one, says of a request's context in which TLS
+	// session the request goes; nil is in the clear. What is spoken in it is
+	// the same as in the clear: no name in the session changes that.
+	Session func(context.Context) (*tls.Config, error)
 }
 
 // NewTransport returns a transport that adds nothing to a request.
@@ -57,10 +62,10 @@ func NewTransport(c TransportConfig) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(!c.H2C)
 	protocols.SetUnencryptedHTTP2(c.H2C)
-	dial := net.Dialer{Timeout: c.Dial, KeepAlive: 30 * time.Second}
-	dialContext := (&dialer{dial}).DialContext
+	dial := &dialer{net.Dialer{Timeout: c.Dial, KeepAlive: 30 * time.Second}, c.Session}
+	dialContext := dial.dialOne
 	if c.H2C {
-		dialContext = dial.DialContext // its connections carry many requests at a time
+		dialContext = dial.dialMany
 	}
 	return &http.Transport{
 		Protocols:           &protocols,

@@ -52,6 +52,7 @@ func (s Server) Serve(ctx context.Context) error {
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: StreamWindow},
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withSealed,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		// OPTIONS * is for the container to answer, like any other request.
 		DisableGeneralOptionsHandler: true,

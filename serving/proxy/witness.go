@@ -31,7 +31,9 @@ func NewWitness(r *http.Request, came time.Time, name, pod string) *Witness {
 	if r.Header[Trace] == nil {
 		return nil
 	}
-	w := &Witness{came: came, hop: Hop{Name: name, Pod: pod, Peer: r.RemoteAddr, Protocol: r.Proto, Received: received(r)}}
+	w := &Witness{came: came, hop: Hop{
+		Name: name, Pod: pod, Peer: r.RemoteAddr, Inbound: inbound(r), Protocol: r.Proto, Received: received(r),
+	}}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		w.hop.Listen = local.String()
 	}
@@ -64,6 +66,7 @@ func (w *Witness) gotConn(info httptrace.GotConnInfo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hop.From, w.hop.To = info.Conn.LocalAddr().String(), info.Conn.RemoteAddr().String()
+	w.hop.Outbound = tunnel(sessionOf(info.Conn))
 	w.sent = make(map[string]bool)
 }
 

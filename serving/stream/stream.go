@@ -24,6 +24,9 @@ type Message struct {
 	Held *Held `json:"held,omitempty"`
 	// Pod is sent when a pod begins or ceases to answer the activator's probe.
 	Pod *Pod `json:"pod,omitempty"`
+	// Takes is sent when the activator takes requests in another way than
+	// before.
+	Takes *Takes `json:"takes,omitempty"`
 }
 
 // Stats are one revision's exact numbers over the last second.
@@ -45,6 +48,13 @@ type Held struct {
 	Revision  string `json:"revision"`
 	// Requests is how many wait.
 	Requests int `json:"requests"`
+}
+
+// Takes is how an activator takes requests: in the clear, within the mesh's
+// mutual TLS, or both.
+type Takes struct {
+	Clear bool `json:"clear"`
+	TLS   bool `json:"tls"`
 }
 
 // Pod says whether a pod answers.

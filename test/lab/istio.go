@@ -37,9 +37,10 @@ func pilotImage(version string, istio, debian *artefact) recipe {
 	}
 }
 
-// proxyImage is Istio's agent with Envoy, for gateways, sidecars and the init
-// container that redirects a pod's traffic. It names no user: each of these
-// runs as the one its pod says.
+// proxyImage is Istio's agent with Envoy, for gateways and for sidecars, which
+// redirect their pod's traffic. It names no user: each runs as the one its pod
+// says. Like Istio's own image it has a shell and setpriv, with which a
+// sidecar gives up the right to redirect once it has.
 func proxyImage(version string, module goModule, istio, envoy, debian *artefact) recipe {
 	return recipe{
 		name:  "proxy image",
@@ -61,6 +62,7 @@ func proxyImage(version string, module goModule, istio, envoy, debian *artefact)
 			t.file(certificates, debian.path("root", certificates), 0o644)
 			t.data("/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/sbin/nologin\nistio-proxy:x:1337:1337::/:/sbin/nologin\n"))
 			t.data("/etc/group", 0o644, []byte("root:x:0:\nistio-proxy:x:1337:\n"))
+			t.addShell(debian.path("root"))
 			if err := t.addPacketFilter(debian.path("root")); err != nil {
 				return err
 			}
@@ -72,10 +74,20 @@ func proxyImage(version string, module goModule, istio, envoy, debian *artefact)
 				says(`"`+version+`"`, agent, "version"),
 				says("/1.", proxy, "--version"),
 				restore(istioRules, "redir ports 15001"),
+				says("no_new_privs: 1", "/bin/sh", "-ec", "mkdir /tmp/x && cd /tmp/x && exec setpriv --no-new-privs setpriv --dump"),
 			); err != nil {
 				return err
 			}
 			return writeLayout(b.dir, []v1.Image{img}, []map[string]string{nil})
 		},
+	}
+}
+
+// addShell adds what a sidecar's first steps are written in.
+func (t *tree) addShell(root string) {
+	t.link("/bin", "usr/bin")
+	t.link("/usr/bin/sh", "dash")
+	for _, name := range []string{"dash", "mkdir", "setpriv"} {
+		t.file("/usr/bin/"+name, filepath.Join(root, "usr/bin", name), 0o755)
 	}
 }
