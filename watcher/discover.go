@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/watcher/graph"
+	"github.com/kind-in-a-box/devbox/watcher/manifest"
 )
 
 // manifestName is the file beside main.go that describes the Service.
@@ -25,10 +27,11 @@ const manifestName = "service.yaml"
 const recursive = "..."
 
 // Discover finds the targets that the arguments of a command name: folders of
-// main packages, patterns such as ./..., or, without any, ./... again. A
-// folder that is named is a target whether or not it has a service.yaml; of
-// what a pattern finds only the main packages with one are, or the only main
-// package there is.
+// main packages or of manifests, patterns such as ./..., or, without any,
+// ./... again. A main package that is named is a target whether or not it has
+// a service.yaml; of what a pattern finds only the main packages with one are,
+// or the only main package there is. A folder of manifests alone must be
+// named: not all that looks like one is meant for a box.
 func Discover(ctx context.Context, dirs []string) ([]Target, error) {
 	if len(dirs) == 0 {
 		dirs = []string{"./" + recursive}
@@ -44,7 +47,7 @@ func Discover(ctx context.Context, dirs []string) ([]Target, error) {
 			return nil, err
 		}
 		for _, t := range targets {
-			found[t.Dir] = t
+			found[t.key()+" "+t.Dir] = t
 		}
 	}
 	var targets []Target
@@ -52,10 +55,10 @@ func Discover(ctx context.Context, dirs []string) ([]Target, error) {
 		targets = append(targets, t)
 	}
 	slices.SortFunc(targets, func(a, b Target) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Dir, b.Dir))
+		return cmp.Or(cmp.Compare(kindOf(a), kindOf(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Dir, b.Dir))
 	})
 	for i := 1; i < len(targets); i++ {
-		if a, b := targets[i-1], targets[i]; a.Name == b.Name && a.Namespace == b.Namespace {
+		if a, b := targets[i-1], targets[i]; a.Service != nil && b.Service != nil && a.Name == b.Name && a.Namespace == b.Namespace {
 			return nil, fmt.Errorf("%s and %s are both the service %s in namespace %s: give one of them another name in its %s",
 				short(a.Dir), short(b.Dir), a.Name, a.Namespace, manifestName)
 		}
@@ -71,23 +74,31 @@ func named(ctx context.Context, dir string) ([]Target, error) {
 	case err != nil:
 		return nil, fmt.Errorf("looking at a directory: %w", err)
 	case !info.IsDir():
-		return nil, fmt.Errorf("%s is a file: name the directory of a main package", dir)
+		return nil, fmt.Errorf("%s is a file: name the directory of a main package or of manifests", dir)
+	}
+	beside, isManifests, err := manifestsIn(dir)
+	if err != nil {
+		return nil, err
 	}
 	packages, err := graph.Find(ctx, dir, ".")
+	if err != nil && isManifests {
+		return []Target{beside}, nil // of no module, and that is well
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the package in %s: %w", dir, err)
 	}
 	p := packages[0]
-	const what = "name the directory of a main package, or ./... for all below here that have a " + manifestName
+	const what = "name the directory of a main package or of manifests, or ./... for all below here that have a " + manifestName
 	switch {
 	case p.Name == "main":
+		return newTargets(p)
+	case isManifests:
+		return []Target{beside}, nil
 	case p.Name == "" && len(p.GoFiles) == 0 && p.Error != nil:
 		return nil, fmt.Errorf("%s is no main package: %s; %s", dir, p.Error.Err, what)
 	default:
 		return nil, fmt.Errorf("%s is no main package but package %s: %s", dir, p.Name, what)
 	}
-	t, err := newTarget(p)
-	return []Target{t}, err
 }
 
 // matched are the targets that a pattern finds.
@@ -116,40 +127,92 @@ func matched(ctx context.Context, pattern string) ([]Target, error) {
 	}
 	var targets []Target
 	for _, p := range mains {
-		t, err := newTarget(p)
+		of, err := newTargets(p)
 		if err != nil {
 			return nil, err
 		}
-		targets = append(targets, t)
+		targets = append(targets, of...)
 	}
 	return targets, nil
 }
 
-func newTarget(p graph.Package) (Target, error) {
-	t := Target{Dir: p.Dir, ImportPath: p.ImportPath, ManifestPath: filepath.Join(p.Dir, manifestName)}
-	s, err := t.readManifest()
+// kindOf sorts services before manifests.
+func kindOf(t Target) int {
+	if t.Service != nil {
+		return 0
+	}
+	return 1
+}
+
+// newTargets are what the folder of a main package deploys: its service and
+// the objects beside it, of which there may be none yet. A program that one
+// of the objects runs gets no default Service besides.
+func newTargets(p graph.Package) ([]Target, error) {
+	beside, _, err := manifestsIn(p.Dir)
 	if err != nil {
-		return Target{}, err
+		return nil, err
+	}
+	t := Target{Dir: p.Dir, ImportPath: p.ImportPath, ManifestPath: filepath.Join(p.Dir, manifestName)}
+	s, described, err := t.describedService()
+	if err != nil {
+		return nil, err
+	}
+	if !described {
+		set, err := beside.readObjects()
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(set.Objects, func(o manifest.Object) bool { return slices.Contains(o.Programs(), p.ImportPath) }) {
+			return []Target{beside}, nil
+		}
 	}
 	t.Name, t.Namespace, t.Service = s.Name, s.Namespace, s
-	return t, nil
+	beside.ManifestPath = filepath.Join(beside.Dir, manifestName)
+	return []Target{t, beside}, nil
+}
+
+// manifestsIn are the manifests of a folder, and whether there are any.
+func manifestsIn(dir string) (t Target, any bool, err error) {
+	real, err := filepath.Abs(dir)
+	if err == nil {
+		real, err = filepath.EvalSymlinks(real)
+	}
+	if err != nil {
+		return Target{}, false, fmt.Errorf("finding a directory: %w", err)
+	}
+	t = Target{Name: filepath.Base(real), Dir: real}
+	set, err := t.readObjects()
+	if err != nil {
+		return Target{}, false, err
+	}
+	return t, len(set.Objects)+len(set.Problems) > 0, nil
 }
 
 // readManifest is the Service that service.yaml describes, or the default one.
 func (t Target) readManifest() (*servingv1.Service, error) {
+	s, _, err := t.describedService()
+	return s, err
+}
+
+// describedService is readManifest, and whether service.yaml has a Service.
+func (t Target) describedService() (s *servingv1.Service, described bool, err error) {
 	data, err := os.ReadFile(t.ManifestPath)
 	if errors.Is(err, fs.ErrNotExist) {
-		return defaultService(t), nil
+		return defaultService(t), false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading a manifest: %w", err)
+		return nil, false, fmt.Errorf("reading a manifest: %w", err)
 	}
-	s, err := servingv1.Decode(short(t.ManifestPath), data)
+	data, others := manifest.WithoutOthers(t.ManifestPath, data)
+	if others && len(bytes.TrimSpace(data)) == 0 {
+		return defaultService(t), false, nil
+	}
+	s, err = servingv1.Decode(short(t.ManifestPath), data)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	s.Namespace = cmp.Or(s.Namespace, metav1.NamespaceDefault)
-	return s, nil
+	return s, true, nil
 }
 
 // defaultService runs the program and says nothing else.

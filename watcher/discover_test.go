@@ -71,10 +71,10 @@ func TestDiscover(t *testing.T) {
 		},
 		"none":      {want: "./...: there is no main package"},
 		"no folder": {args: []string{"nowhere"}, want: "nowhere: there is no such directory"},
-		"a file":    {files: map[string]string{"main.go": program}, args: []string{"main.go"}, want: "main.go is a file: name the directory of a main package"},
+		"a file":    {files: map[string]string{"main.go": program}, args: []string{"main.go"}, want: "main.go is a file: name the directory of a main package or of manifests"},
 		"a library": {
 			files: map[string]string{"lib/lib.go": "package lib\n"}, args: []string{"lib"},
-			want: "lib is no main package but package lib: name the directory of a main package, or ./... for all below here that have a service.yaml",
+			want: "lib is no main package but package lib: name the directory of a main package or of manifests, or ./... for all below here that have a service.yaml",
 		},
 		"no Go": {
 			files: map[string]string{"docs/README.md": ""}, args: []string{"docs"},
@@ -83,6 +83,40 @@ func TestDiscover(t *testing.T) {
 		"one name twice": {
 			files: map[string]string{"a/app/main.go": program, "b/app/main.go": program}, args: []string{"a/app", "b/app"},
 			want: "a/app and b/app are both the service app in namespace default: give one of them another name in its service.yaml",
+		},
+		"manifests alone": {
+			files: map[string]string{"config/map.yaml": configMap, "config/notes.md": "notes"}, args: []string{"config"},
+			want: "config: 1 objects, 0 problems",
+		},
+		"manifests alone are not found by a pattern": {
+			files: map[string]string{"config/map.yaml": configMap, "app/main.go": program}, args: []string{"./..."},
+			want: "app in default: example.com/project/app",
+		},
+		"manifests beside a library": {
+			files: map[string]string{"lib/lib.go": "package lib\n", "lib/map.yaml": configMap}, args: []string{"lib"},
+			want: "lib: 1 objects, 0 problems",
+		},
+		"manifests beside a service": {
+			files: map[string]string{"app/main.go": program, "app/service.yaml": fmt.Sprintf(describe, "app", "team"), "app/map.yaml": configMap}, args: []string{"app"},
+			want: "app in team: example.com/project/app; app: 1 objects, 0 problems",
+		},
+		"manifests in the service's own file": {
+			files: map[string]string{"app/main.go": program, "app/service.yaml": configMap + "---\n" + fmt.Sprintf(describe, "app", "team")}, args: []string{"app"},
+			want: "app in team: example.com/project/app; app: 1 objects, 0 problems",
+		},
+		"a mistake after another document keeps its line": {
+			files: map[string]string{
+				"app/main.go": program, "app/service.yaml": configMap + "---\n" + strings.Replace(fmt.Sprintf(describe, "app", "default"), "env:", "environment:", 1),
+			}, args: []string{"app"},
+			want: "app/service.yaml:16: ",
+		},
+		"a program that a Deployment runs": {
+			files: map[string]string{"app/main.go": program, "app/service.yaml": fmt.Sprintf(deployment, "ko://example.com/project/app")}, args: []string{"app"},
+			want: "app: 1 objects, 0 problems",
+		},
+		"a program beside a Deployment of another": {
+			files: map[string]string{"app/main.go": program, "app/db.yaml": fmt.Sprintf(deployment, "postgres:17")}, args: []string{"app"},
+			want: "app in default: example.com/project/app; app: 1 objects, 0 problems",
 		},
 		"one name in two namespaces": {
 			files: map[string]string{
@@ -101,7 +135,11 @@ func TestDiscover(t *testing.T) {
 			targets, err := Discover(t.Context(), c.args)
 			var got []string
 			for _, target := range targets {
-				got = append(got, fmt.Sprintf("%s in %s: %s", target.Name, target.Namespace, target.ImportPath))
+				if target.Service != nil {
+					got = append(got, fmt.Sprintf("%s in %s: %s", target.Name, target.Namespace, target.ImportPath))
+				} else if set, err := target.readObjects(); err == nil && len(set.Objects)+len(set.Problems) > 0 {
+					got = append(got, fmt.Sprintf("%s: %d objects, %d problems", target.Name, len(set.Objects), len(set.Problems)))
+				}
 			}
 			said := strings.Join(got, "; ")
 			if err != nil {
@@ -134,3 +172,9 @@ func TestServiceName(t *testing.T) {
 		}
 	}
 }
+
+// configMap and deployment are manifests of five and of seven lines.
+const (
+	configMap  = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: words}\ndata:\n  word: one\n"
+	deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: \"%s\"}]\n"
+)

@@ -33,12 +33,22 @@ func (l *loop) startBuild(ctx context.Context, t *target) {
 	t.work, t.pending, t.stage = t.pending, nil, building
 	t.began = time.Now()
 	l.building++
+	if t.objects != nil && t.work.first {
+		l.reread(t)
+		t.work.programs = t.objects.programs()
+	}
 	if t.work.list {
 		l.startList(ctx, t)
 	}
-	l.events.Emit(event.Event{Kind: event.BuildStarted, Service: t.Name, Files: t.work.files})
+	if t.objects == nil || len(t.work.programs) > 0 {
+		l.events.Emit(event.Event{Kind: event.BuildStarted, Service: t.Name, Files: t.work.files})
+	}
 	buildCtx, cancel := context.WithCancelCause(ctx)
 	t.cancel = func() { cancel(errNewer) }
+	if t.objects != nil {
+		l.startPrograms(ctx, t, buildCtx)
+		return
+	}
 	l.do(ctx, func() func(context.Context) {
 		defer cancel(nil)
 		img, err := l.builder.Build(buildCtx, t.Dir, t.ImportPath)
@@ -83,7 +93,11 @@ func (l *loop) notBuilt(t *target, err error) {
 // applies the manifest with it.
 func (l *loop) startShip(ctx context.Context, t *target, img v1.Image) {
 	t.stage = shipping
-	manifest, ref := t.Service, t.image
+	if t.objects != nil {
+		l.startPlacing(ctx, t, nil)
+		return
+	}
+	manifest, ref, beside := t.Service, t.image, l.beside(t)
 	l.do(ctx, func() func(context.Context) {
 		if img != nil {
 			var err error
@@ -92,6 +106,11 @@ func (l *loop) startShip(ctx context.Context, t *target, img v1.Image) {
 			}
 			pushed := time.Now()
 			l.report(ctx, func(context.Context) { l.pushed(t, ref, pushed) })
+		}
+		select {
+		case <-beside: // a container starts with the ConfigMaps that there are
+		case <-ctx.Done():
+			return nil
 		}
 		rollout, err := l.deployer.Apply(ctx, manifest, t.ImportPath, ref)
 		if err != nil {

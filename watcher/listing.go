@@ -22,51 +22,62 @@ func (l *loop) startList(ctx context.Context, t *target) {
 		return
 	}
 	t.listing = true
+	list := l.listService
+	if t.objects != nil {
+		list = l.listManifests
+	}
 	l.do(ctx, func() func(context.Context) {
-		g, err := l.list(ctx, t.Target)
-		return func(ctx context.Context) { l.listed(ctx, t, g, err) }
+		graphs, err := list(ctx, t.Target)
+		return func(ctx context.Context) { l.listed(ctx, t, graphs, err) }
 	})
 }
 
-func (l *loop) list(ctx context.Context, t Target) (*graph.Graph, error) {
-	flags, env, err := l.builder.ListFlags(t.Dir, t.ImportPath)
+// listService is the graph of a Service's program.
+func (l *loop) listService(ctx context.Context, t Target) ([]*graph.Graph, error) {
+	g, err := l.list(ctx, t.Dir, graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath})
+	return []*graph.Graph{g}, err
+}
+
+// list is the graph of one program, as it is built from dir.
+func (l *loop) list(ctx context.Context, dir string, t graph.Target) (*graph.Graph, error) {
+	flags, env, err := l.builder.ListFlags(dir, t.ImportPath)
 	if err != nil {
 		return nil, err
 	}
-	listing, err := graph.List(ctx, t.Dir, t.ImportPath, flags, env)
+	listing, err := graph.List(ctx, dir, t.ImportPath, flags, env)
 	if err != nil {
 		return nil, err
 	}
-	koConfig, err := build.ConfigFile(t.Dir)
-	if err != nil {
+	if t.KoConfig, err = build.ConfigFile(dir); err != nil {
 		return nil, err
 	}
-	return graph.New(graph.Target{
-		Key: t.Namespace + "/" + t.Name, Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath, KoConfig: koConfig,
-	}, listing), nil
+	return graph.New(t, listing), nil
 }
 
 // listed watches what a target is made from now. Where that is not known,
 // because go.mod cannot be read, say, it stays what it was; the build that
 // runs beside it says what is wrong.
-func (l *loop) listed(ctx context.Context, t *target, g *graph.Graph, err error) {
+func (l *loop) listed(ctx context.Context, t *target, graphs []*graph.Graph, err error) {
 	t.listing = false
 	if t.listAgain {
 		l.startList(ctx, t)
 	}
 	if err != nil {
-		if t.graph != nil {
+		if len(t.graphs) > 0 {
 			return
 		}
-		g = graph.New(graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})
+		graphs = []*graph.Graph{graph.New(graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})}
 	}
-	first := t.graph == nil
-	t.graph = g
+	first := len(t.graphs) == 0
+	t.graphs = graphs
 	if err := l.watch(); err != nil {
 		l.fatal = err
 		return
 	}
-	files := present(g)
+	var files []string
+	for _, g := range graphs {
+		files = append(files, present(g)...)
+	}
 	missed := l.missed(files, t.began, first)
 	l.contents.learn(files)
 	l.edited(missed, time.Now())

@@ -30,6 +30,7 @@ type loop struct {
 	events   event.Sink
 
 	targets  []*target
+	sweep    sweep
 	contents contents
 	slots    int // builds that may run at a time
 	building int
@@ -52,7 +53,11 @@ func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *
 	}
 	now := time.Now()
 	for _, t := range cfg.Targets {
-		l.targets = append(l.targets, &target{Target: t, pending: &request{since: now, build: true, list: true, first: true}})
+		one := &target{Target: t, pending: &request{since: now, build: true, list: true, first: true}}
+		if t.Service == nil {
+			one.objects = newObjects()
+		}
+		l.targets = append(l.targets, one)
 	}
 	return l
 }
@@ -122,6 +127,10 @@ func (l *loop) edited(edits []edit, since time.Time) {
 	}
 	for _, effect := range graph.Affected(l.graphs(), files) {
 		t := l.target(effect.Target)
+		if t.objects != nil {
+			l.manifestsEdited(t, effect, byFile, since)
+			continue
+		}
 		if t.gone = !hasSource(t.Dir); t.gone {
 			l.events.Emit(event.Event{
 				Kind: event.Warning, Service: t.Name,
@@ -175,9 +184,7 @@ func (l *loop) everything() []string {
 func (l *loop) graphs() []*graph.Graph {
 	var graphs []*graph.Graph
 	for _, t := range l.targets {
-		if t.graph != nil {
-			graphs = append(graphs, t.graph)
-		}
+		graphs = append(graphs, t.graphs...)
 	}
 	return graphs
 }
@@ -185,14 +192,20 @@ func (l *loop) graphs() []*graph.Graph {
 // target is the target that a graph is named after.
 func (l *loop) target(key string) *target {
 	for _, t := range l.targets {
-		if t.key() == key {
+		if t.key() == key || t.objects != nil && t.objects.programOf(t.key(), key) != "" {
 			return t
 		}
 	}
 	return nil
 }
 
-func (t *target) key() string { return t.Namespace + "/" + t.Name }
+// key tells targets apart.
+func (t Target) key() string {
+	if t.Service == nil {
+		return "manifests in " + t.Dir
+	}
+	return t.Namespace + "/" + t.Name
+}
 
 // place is an edit as the screen shows it.
 func (l *loop) place(e edit) string {
@@ -226,6 +239,10 @@ func (l *loop) allSettled() bool {
 func (l *loop) outcome() error {
 	var errs []error
 	for _, t := range l.targets {
+		if all, ok := t.outcome.(interface{ Unwrap() []error }); ok {
+			errs = append(errs, all.Unwrap()...)
+			continue
+		}
 		errs = append(errs, t.outcome)
 	}
 	return errors.Join(errs...)
@@ -236,14 +253,32 @@ func (l *loop) tellWatching() {
 		return
 	}
 	l.watching = true
-	what := "1 service"
-	if n := len(l.targets); n != 1 {
-		what = fmt.Sprintf("%d services", n)
+	services, objects := 0, 0
+	for _, t := range l.targets {
+		if t.objects == nil {
+			services++
+		} else {
+			objects += len(t.objects.set.Objects)
+		}
+	}
+	what := several(services, "service")
+	switch {
+	case services == 0:
+		what = several(objects, "object")
+	case objects > 0:
+		what += " and " + several(objects, "object")
 	}
 	l.events.Emit(event.Event{
 		Kind:    event.Watching,
 		Message: "watching " + what + "; save a file to make a new revision; Ctrl-C leaves the box running",
 	})
+}
+
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func hasSource(dir string) bool {

@@ -22,8 +22,11 @@ type request struct {
 	since time.Time // when the newest of it was noticed
 	files []string  // as the screen shows them
 	build bool      // there is something to compile; else the manifest alone changed
-	list  bool      // what the target is made from may have changed
-	first bool      // it is not an edit: the target has yet to be built once
+	// programs are the import paths to compile, where the target is a directory
+	// of manifests, which may name several.
+	programs []string
+	list     bool // what the target is made from may have changed
+	first    bool // it is not an edit: the target has yet to be built once
 }
 
 // add makes one request of two, the later one with what the earlier asked for.
@@ -32,21 +35,33 @@ func (r *request) add(later *request) *request {
 		return later
 	}
 	sum := *later
-	for _, f := range r.files {
-		if !slices.Contains(sum.files, f) {
-			sum.files = append(sum.files, f)
-		}
-	}
+	sum.files = union(later.files, r.files)
+	sum.programs = union(later.programs, r.programs)
 	sum.build = r.build || later.build
 	sum.list = r.list || later.list
 	sum.first = r.first
 	return &sum
 }
 
+// union is a list with what another has besides.
+func union(a, b []string) []string {
+	a = slices.Clip(a)
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
 // target is a Target and what the loop knows of it.
 type target struct {
 	Target
-	graph *graph.Graph // nil until it is listed for the first time
+	// graphs say what it is made from: one for each program and, for a
+	// directory of manifests, one for the directory. Empty until it is listed
+	// for the first time.
+	graphs  []*graph.Graph
+	objects *objects // of a directory of manifests; nil for a Service
 
 	stage   stage
 	pending *request           // waits to be built
@@ -107,7 +122,7 @@ func (t *target) decide(slotFree bool) (action, string) {
 		return restart, "there is a newer edit"
 	case t.stage == building:
 		return hold, "the manifest goes with what is being built"
-	case !p.build && t.image != "":
+	case !p.build && (t.image != "" || t.objects != nil):
 		return ship, "the manifest alone has changed"
 	case !slotFree:
 		return hold, "other services are being built"

@@ -33,14 +33,16 @@ import (
 	"github.com/kind-in-a-box/devbox/watcher/notify"
 )
 
-// Target is one service to be: a main package and how to run it.
+// Target is what a directory deploys: a service, which is a main package and
+// how to run it, or the objects of the manifests in it. A directory may have
+// both, which are two targets then.
 type Target struct {
 	Name         string
-	Namespace    string
-	Dir          string // the main package's folder, absolute
-	ImportPath   string
-	ManifestPath string // service.yaml in Dir, whether it is there or not
-	Service      *servingv1.Service
+	Namespace    string             // of a service
+	Dir          string             // the main package's folder, or the manifests', absolute
+	ImportPath   string             // of a service
+	ManifestPath string             // service.yaml in Dir, whether it is there or not
+	Service      *servingv1.Service // nil where the target is manifests
 }
 
 // Config is what Run needs.
@@ -50,7 +52,8 @@ type Config struct {
 	REST     *rest.Config
 	Gateway  string // as in http://127.0.0.1:8080
 	Domain   string
-	Once     bool // return when every target is live or has failed, and watch nothing
+	Engine   string // of the box, as its words name it
+	Once     bool   // return when every target is live or has failed, and watch nothing
 	Events   event.Sink
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/kind-in-a-box/devbox/watcher"
 )
 
-// manifest is a Service as a person would write it; the fields that Knative
+// serviceManifest is a Service as a person would write it; the fields that Knative
 // fills in are left to it.
-const manifest = `apiVersion: serving.knative.dev/v1
+const serviceManifest = `apiVersion: serving.knative.dev/v1
 kind: Service
 metadata:
   name: %s
@@ -42,6 +42,9 @@ there is never overwritten.`,
 				return ofInput(err)
 			}
 			for _, target := range targets {
+				if target.Service == nil {
+					continue // manifests, which are there
+				}
 				if err := d.write(target); err != nil {
 					return err
 				}
@@ -60,7 +63,7 @@ func (d *devbox) write(target watcher.Target) error {
 	if err != nil {
 		return fmt.Errorf("writing a manifest: %w", err)
 	}
-	_, err = fmt.Fprintf(file, manifest, target.Name, target.ImportPath)
+	_, err = fmt.Fprintf(file, serviceManifest, target.Name, target.ImportPath)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("writing a manifest: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kind-in-a-box/devbox/internal/load"
+	"github.com/kind-in-a-box/devbox/internal/served"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -44,9 +45,11 @@ Ctrl-C ends a load early, with a report of what there is. A file that --results
 has written is read by vegeta report, vegeta plot and vegeta encode.
 
 Without a service it is the only one. Where two namespaces have one of the same
-name it is namespace/service.`,
+name it is namespace/service. A name may also be that of a VirtualService of the
+box, and --host one of its hosts: a program that runs without the serving stack.`,
 		Example: `  devbox load hello
   devbox load hello --rate 50/1s --duration 300s --plot hello.html
+  devbox load --host istio-only.example.com
   devbox load hello --rate 0 --max-workers 64 --duration 10s
   devbox load autoscale --path '/?sleep=100' --rate 100/s
   devbox load hello --body @order.json -H 'Content-Type: application/json'
@@ -62,11 +65,11 @@ name it is namespace/service.`,
 			if err != nil {
 				return err
 			}
-			service, err := c.oneService(cmd.Context(), "load", strings.Join(args, ""))
+			on, err := c.subject(cmd.Context(), "load", strings.Join(args, ""), flags.host)
 			if err != nil {
 				return err
 			}
-			return c.load(cmd.Context(), service, &flags)
+			return c.load(cmd.Context(), on, &flags)
 		},
 	}, "text or json")
 	flags.add(cmd)
@@ -74,11 +77,14 @@ name it is namespace/service.`,
 }
 
 // load checks everything, runs the load, and reports it.
-func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *loadFlags) error {
-	if service.Status.LatestReadyRevisionName == "" {
-		return &problem{code: codeRollout, cause: fmt.Errorf("no revision of %s has been ready yet", service.Name), next: c.d.command("status")}
+func (c *cluster) load(ctx context.Context, on *subject, flags *loadFlags) error {
+	if err := on.unready(c.d.command("status")); err != nil {
+		return err
 	}
-	site, err := c.site(ctx, service)
+	if on.service == nil && flags.compare != nil {
+		return &problem{code: codeUsage, cause: fmt.Errorf("--compare takes two revisions, and %s has none", on.host)}
+	}
+	site, err := c.site(ctx, on.host)
 	if err != nil {
 		return err
 	}
@@ -91,7 +97,7 @@ func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *l
 	}
 	var lanes []string
 	if flags.compare != nil {
-		tags, err := c.tag(ctx, service, flags.compare)
+		tags, err := c.tag(ctx, on.service, flags.compare)
 		if err != nil {
 			return err
 		}
@@ -108,7 +114,7 @@ func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *l
 		return err
 	}
 	defer files.close()
-	report, failed := c.run(ctx, service, plan, files.keep(), lanes)
+	report, failed := c.run(ctx, on, plan, files.keep(), lanes)
 	if report.Compared != nil {
 		report.Compared.A.Revision, report.Compared.B.Revision = flags.compare[0], flags.compare[1]
 	}
@@ -117,20 +123,20 @@ func (c *cluster) load(ctx context.Context, service *servingv1.Service, flags *l
 
 // run is the load itself. There always is a report; the error is why the
 // command ends badly all the same.
-func (c *cluster) run(ctx context.Context, service *servingv1.Service, plan load.Plan, keep io.Writer, lanes []string) (*load.Report, error) {
+func (c *cluster) run(ctx context.Context, on *subject, plan load.Plan, keep io.Writer, lanes []string) (*load.Report, error) {
 	plan.Targets = load.Timed(plan.Targets)
 	timeline := load.NewTimeline()
 	watching, stopWatching := context.WithCancel(ctx)
-	wait := c.watchService(watching, service, timeline)
+	wait := c.watchPods(watching, on, timeline)
 	defer func() { stopWatching(); wait() }()
 
 	recorder := load.NewRecorder(keep, lanes...)
-	stopLine := c.liveLine(ctx, service, recorder, timeline)
+	stopLine := c.liveLine(ctx, on, recorder, timeline)
 	ending, lost := load.Run(ctx, plan, recorder.Observe)
 	stopLine()
 	unkept := recorder.Close()
-	report := recorder.Report(plan, ending, timeline, c.scale(context.WithoutCancel(ctx), service))
-	report.Service, report.Namespace, report.Target = service.Name, service.Namespace, plan.Targets[0].Method+" "+plan.Targets[0].URL
+	report := recorder.Report(plan, ending, timeline, c.scale(context.WithoutCancel(ctx), on.service))
+	report.Service, report.Namespace, report.Target = on.name, on.namespace, plan.Targets[0].Method+" "+plan.Targets[0].URL
 	switch {
 	case lost != nil:
 		report.End(load.EndLost, lost.Error())
@@ -159,13 +165,14 @@ func (c *cluster) show(report *load.Report, files *loadFiles) error {
 	return report.WriteText(c.d.stdout)
 }
 
-// site is what may be a target: every host that the box's routes have.
-func (c *cluster) site(ctx context.Context, service *servingv1.Service) (load.Site, error) {
+// site is what may be a target: every host that the box's routes have, and
+// those of its VirtualServices.
+func (c *cluster) site(ctx context.Context, host string) (load.Site, error) {
 	gateway, err := url.Parse(c.box.Gateway())
 	if err != nil {
 		return load.Site{}, fmt.Errorf("finding the gateway: %w", err)
 	}
-	site := load.Site{Gateway: gateway.Host, Host: c.host(service)}
+	site := load.Site{Gateway: gateway.Host, Host: host}
 	var routes servingv1.RouteList
 	if err := c.client.List(ctx, &routes); err != nil {
 		return site, classify(codeCluster, fmt.Errorf("listing the routes: %w", err), c.d.command("up"))
@@ -177,6 +184,13 @@ func (c *cluster) site(ctx context.Context, service *servingv1.Service) (load.Si
 				site.Hosts = append(site.Hosts, c.hosts(t.Tag, &r)...)
 			}
 		}
+	}
+	others, err := served.Hosts(ctx, c.client)
+	if err != nil {
+		return site, classify(codeCluster, err, c.d.command("up"))
+	}
+	for _, h := range others {
+		site.Hosts = append(site.Hosts, h.Name)
 	}
 	return site, nil
 }

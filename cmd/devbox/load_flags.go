@@ -29,6 +29,7 @@ type loadFlags struct {
 	http2          bool
 	results, plot  string // files
 	compare        []string
+	host           string
 }
 
 const (
@@ -57,6 +58,7 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.http2, "http2", false, "speak HTTP/2, without TLS and without asking first")
 	flags.StringVar(&f.results, "results", "", "keep each result in this file, in vegeta's encoding")
 	flags.StringVar(&f.plot, "plot", "", "draw latency and pods over time into this file of HTML")
+	flags.StringVar(&f.host, "host", "", "send to what has this host of the box, instead of naming a service")
 	flags.StringSliceVar(&f.compare, "compare", nil, "send to two revisions in turn, and say whether they differ")
 	for _, name := range []string{"rate", "duration"} {
 		envName(flags, name)

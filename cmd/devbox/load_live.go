@@ -10,7 +10,6 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/internal/load"
 	"github.com/kind-in-a-box/devbox/internal/terminal"
-	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 // What the live line looks back on, and how often it is written.
@@ -21,13 +20,13 @@ const (
 )
 
 // liveLine shows how the load goes, until it is stopped.
-func (c *cluster) liveLine(ctx context.Context, service *servingv1.Service, recorder *load.Recorder, timeline *load.Timeline) (stop func()) {
+func (c *cluster) liveLine(ctx context.Context, on *subject, recorder *load.Recorder, timeline *load.Timeline) (stop func()) {
 	reader := c.d.progress()
 	every := everyLine
 	if _, live := reader.(*terminal.Live); live {
 		every = everyFrame
 	}
-	held := heldReader{box: c.box, service: service}
+	held := heldReader{box: c.box, on: on}
 	began, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
 	show := event.Sink(reader.Show)
 	show.Emit(event.Event{Kind: event.StepStarted, Step: "load", Message: "the first requests begin"})
@@ -81,10 +80,10 @@ type numbers interface {
 
 // heldReader asks how many requests to a service wait for a pod.
 type heldReader struct {
-	box     numbers
-	service *servingv1.Service
-	asked   time.Time
-	said    string
+	box   numbers
+	on    *subject
+	asked time.Time
+	said  string
 }
 
 // askEvery is how often a box is asked for its numbers, which on kind takes a
@@ -109,7 +108,7 @@ func (h *heldReader) now(ctx context.Context) string {
 	}
 	held := 0.0
 	for _, m := range family.GetMetric() {
-		if label(m, "namespace_name") == h.service.Namespace && label(m, "service_name") == h.service.Name {
+		if label(m, "namespace_name") == h.on.namespace && label(m, "service_name") == h.on.name {
 			held += m.GetGauge().GetValue()
 		}
 	}

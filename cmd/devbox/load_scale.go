@@ -15,6 +15,9 @@ import (
 // now: read by the autoscaler's own code, so that there is one reading of an
 // annotation. It is nil where that is not known.
 func (c *cluster) scale(ctx context.Context, service *servingv1.Service) *load.Scale {
+	if service == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, firstLook)
 	defer cancel()
 	var now servingv1.Service

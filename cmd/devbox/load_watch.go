@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +20,7 @@ import (
 type serviceWatch struct {
 	timeline *load.Timeline
 	service  string
+	fixed    bool // nobody scales it: as many pods are wanted as there are
 
 	mu     sync.Mutex
 	begun  bool                   // what there was before has been seen
@@ -33,23 +33,31 @@ type serviceWatch struct {
 // firstLook is how long the API server may take to say what there is.
 const firstLook = 5 * time.Second
 
-// watchService follows a service until ctx ends. wait returns when it has
+// watchPods follows what a load is of until ctx ends. wait returns when it has
 // stopped. What cannot be watched is not known, and the timeline stays empty.
-func (c *cluster) watchService(ctx context.Context, service *servingv1.Service, timeline *load.Timeline) (wait func()) {
-	w := &serviceWatch{
-		timeline: timeline, service: service.Name,
-		pods: map[string]*corev1.Pod{}, wanted: map[string]int{}, failed: map[string]bool{}, live: largest(service.Status.Traffic),
+func (c *cluster) watchPods(ctx context.Context, on *subject, timeline *load.Timeline) (wait func()) {
+	if on.pods == nil {
+		return func() {}
 	}
-	ofService := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{servingv1.ServiceLabel: service.Name})}
+	w := &serviceWatch{
+		timeline: timeline, service: on.name, fixed: on.service == nil,
+		pods: map[string]*corev1.Pod{}, wanted: map[string]int{}, failed: map[string]bool{},
+	}
+	watched := []client.Object{&corev1.Pod{}}
+	if on.service != nil {
+		w.live = largest(on.service.Status.Traffic)
+		watched = append(watched, &servingv1.Revision{}, &servingv1.Service{})
+	}
+	selected := cache.ByObject{Label: on.pods}
 	informers, err := cache.New(patient.Config(c.config), cache.Options{
 		Scheme:            c.client.Scheme(),
-		DefaultNamespaces: map[string]cache.Config{service.Namespace: {}},
-		ByObject:          map[client.Object]cache.ByObject{&corev1.Pod{}: ofService, &servingv1.Revision{}: ofService},
+		DefaultNamespaces: map[string]cache.Config{on.namespace: {}},
+		ByObject:          map[client.Object]cache.ByObject{&corev1.Pod{}: selected, &servingv1.Revision{}: selected},
 	})
 	if err != nil {
 		return func() {}
 	}
-	for _, object := range []client.Object{&corev1.Pod{}, &servingv1.Revision{}, &servingv1.Service{}} {
+	for _, object := range watched {
 		informer, err := informers.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err != nil {
 			return func() {}
@@ -146,6 +154,9 @@ func (w *serviceWatch) count() {
 	}
 	for _, n := range w.wanted {
 		wanted += n
+	}
+	if w.fixed {
+		wanted = present
 	}
 	w.timeline.Set(ready, present, wanted)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/internal/tail"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
 func (d *devbox) logsCommand() *cobra.Command {
@@ -16,28 +17,28 @@ func (d *devbox) logsCommand() *cobra.Command {
 	var last int64
 	cmd := &cobra.Command{
 		Use:   "logs [service]",
-		Short: "Print what a service's pods have written, of all its revisions",
+		Short: "Print what the pods of a service or a Deployment have written",
 		Long: `Print what the pods of a service, or of every service, have written. Each line
 begins with its revision and the end of its pod's name. With -f it goes on, with
-the pods of new revisions as they come, until Ctrl-C.`,
+the pods of new revisions as they come, until Ctrl-C.
+
+A name that no service has may be that of a Deployment, a StatefulSet, a DaemonSet,
+a Job or a Pod; each line begins with its pod's name then.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := d.cluster()
 			if err != nil {
 				return err
 			}
-			selector := servingv1.ServiceLabel
+			t := &tail.Tailer{Selector: servingv1.ServiceLabel, Queue: queue, Follow: follow, Tell: d.logLine(queue)}
 			if len(args) == 1 {
-				if _, err := c.services(cmd.Context(), args[0]); err != nil {
+				if err := c.logsOf(cmd.Context(), args[0], t); err != nil {
 					return err
 				}
-				selector += "=" + args[0]
 			}
-			clientset, err := kubernetes.NewForConfig(c.config)
-			if err != nil {
+			if t.Client, err = kubernetes.NewForConfig(c.config); err != nil {
 				return fmt.Errorf("connecting to the box: %w", err)
 			}
-			t := &tail.Tailer{Client: clientset, Selector: selector, Queue: queue, Follow: follow, Tell: d.logLine(queue)}
 			if last >= 0 {
 				t.Last = &last
 			}
@@ -48,6 +49,25 @@ the pods of new revisions as they come, until Ctrl-C.`,
 	cmd.Flags().BoolVar(&queue, "queue", false, "include the queue-proxy of each pod")
 	cmd.Flags().Int64Var(&last, "tail", -1, "begin with this many last lines of each container; -1 is all")
 	return cmd
+}
+
+// logsOf has a tailer read the pods of a service, or else of the workloads of
+// a name.
+func (c *cluster) logsOf(ctx context.Context, name string, t *tail.Tailer) error {
+	_, unknown := c.services(ctx, name)
+	if unknown == nil {
+		t.Selector = servingv1.ServiceLabel + "=" + name
+		return nil
+	}
+	w, err := deploy.PodsBy(ctx, c.client, name)
+	if err != nil {
+		return classify(codeCluster, err, c.d.command("status"))
+	}
+	if w == nil {
+		return unknown
+	}
+	t.Namespace, t.Selector, t.Pod = w.Namespace, w.Selector, w.Pod
+	return nil
 }
 
 // logs runs a tailer; one that follows runs until Ctrl-C, which is its good end.

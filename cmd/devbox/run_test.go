@@ -103,7 +103,7 @@ func TestExit(t *testing.T) {
 				&watcher.FailedError{Service: "a", Revision: "a-00001", Reason: "exit code 1"},
 				&watcher.FailedError{Service: "b", Reason: "no pod"},
 			)), codeRollout,
-			"devbox: 2 services are not live\n   a-00001 failed: exit code 1\n   b failed: no pod\n   next: devbox logs --name b\n",
+			"devbox: 2 services or objects are not live\n   a-00001 failed: exit code 1\n   b failed: no pod\n   next: devbox logs --name b\n",
 		},
 		{"interrupted", interruptedContext, errors.New("signal: killed"), codeInterrupted, "devbox: interrupted\n"},
 		{"interrupted, well ended", interruptedContext, nil, codeOK, ""},

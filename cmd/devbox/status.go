@@ -16,13 +16,15 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
 // status is what `devbox status` reports.
 type status struct {
-	Box      boxStatus       `json:"box"`
-	Parts    []partStatus    `json:"parts"`
-	Services []serviceStatus `json:"services"`
+	Box      boxStatus        `json:"box"`
+	Parts    []partStatus     `json:"parts"`
+	Services []serviceStatus  `json:"services"`
+	Objects  []deploy.Applied `json:"objects"` // that were applied from manifests
 }
 
 type boxStatus struct {
@@ -104,7 +106,8 @@ func (c *cluster) status(ctx context.Context) (*status, error) {
 		}
 		s.Services = append(s.Services, one)
 	}
-	return s, nil
+	s.Objects, err = deploy.AppliedIn(ctx, c.config, c.client)
+	return s, err
 }
 
 // steps names the step of `devbox up` that fills a namespace.
@@ -216,6 +219,16 @@ func (s *status) print(out io.Writer) error {
 	for _, service := range s.Services {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, service.URL,
 			cmp.Or(service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
+	}
+	if len(s.Objects) > 0 {
+		fmt.Fprintf(table, "\nOBJECT\tNAMESPACE\tREADY\tFROM\n")
+	}
+	for _, o := range s.Objects {
+		ready := "True"
+		if !o.Ready {
+			ready = "False"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", o.Kind+" "+o.Name, cmp.Or(o.Namespace, "-"), ready, strings.TrimSpace(o.Directory+"  "+o.Message))
 	}
 	if err := table.Flush(); err != nil {
 		return err

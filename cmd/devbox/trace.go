@@ -21,6 +21,7 @@ type traceFlags struct {
 	wait               bool
 	svg                string
 	method, path, data string
+	host               string
 	headers            []string
 }
 
@@ -56,7 +57,8 @@ a minute without requests where its annotations say nothing else. Pods are not
 deleted for it: they would be replaced at once.
 
 Without a service it is the only one. Where two namespaces have one of the same
-name it is namespace/service.`,
+name it is namespace/service. A name may also be that of a VirtualService of the
+box, and --host one of its hosts: a program that runs without the serving stack.`,
 		Example: `  devbox trace hello
   devbox trace hello --wait --svg way.svg
   devbox trace hello -X POST -H 'Content-Type: application/json' --data '{}' --path /orders
@@ -67,10 +69,14 @@ name it is namespace/service.`,
 			if err != nil {
 				return &problem{code: codeUsage, cause: err, next: d.command("trace --help")}
 			}
+			if flags.host != "" && flags.wait {
+				return &problem{code: codeUsage, cause: errors.New("--wait waits for a service to have no pods; --host has no place beside it")}
+			}
 			return d.trace(cmd.Context(), strings.Join(args, ""), request, flags)
 		},
 	}, "text or json")
 	cmd.Flags().BoolVar(&flags.wait, "wait", false, "wait until the service has no pods")
+	cmd.Flags().StringVar(&flags.host, "host", "", "send to what has this host of the box, instead of naming a service")
 	cmd.Flags().StringVar(&flags.svg, "svg", "", "write the picture to this file too, as SVG")
 	cmd.Flags().StringVarP(&flags.method, "request", "X", "", "the request's method (default GET, or POST with --data)")
 	cmd.Flags().StringArrayVarP(&flags.headers, "header", "H", nil, "a header of the request, as 'Name: value'; may be repeated")
@@ -102,33 +108,38 @@ func (d *devbox) trace(ctx context.Context, name string, request way.Request, fl
 	if err != nil {
 		return err
 	}
-	service, err := c.oneService(ctx, "trace", name)
+	of, err := c.subject(ctx, "trace", name, flags.host)
 	if err != nil {
 		return err
 	}
-	if service.Status.LatestReadyRevisionName == "" {
-		return &problem{code: codeRollout, cause: fmt.Errorf("no revision of %s has been ready yet", service.Name), next: d.command("status")}
+	if err := of.unready(d.command("status")); err != nil {
+		return err
 	}
 	picture, err := openPicture(flags.svg)
 	if err != nil {
 		return err
 	}
 	defer picture.close()
+	if flags.wait && of.service == nil {
+		return &problem{code: codeUsage, cause: fmt.Errorf("%s is no service, and does not go to zero pods: leave --wait out", of.name)}
+	}
 	if flags.wait {
-		if err := c.atZero(ctx, service); err != nil {
+		if err := c.atZero(ctx, of.service); err != nil {
 			return err
 		}
 	}
-	request.Service, request.Namespace = service.Name, service.Namespace
-	request.Gateway, request.Host = c.box.Gateway(), c.host(service)
-	request.Networks = networks(c.box, c.client, service)
+	request.Service, request.Namespace = of.name, of.namespace
+	request.Gateway, request.Host = c.box.Gateway(), of.host
+	if of.service != nil {
+		request.Networks = networks(c.box, c.client, of.service)
+	}
 	w, err := way.Send(ctx, request)
 	if err != nil {
 		return classify(codeCluster, err, d.command("up"))
 	}
 	if flags.wait && w.Pod != "" && !w.Cold() {
-		again := d.command("trace " + cmp.Or(name, service.Name) + " --wait")
-		return &problem{code: codeFailure, cause: fmt.Errorf("%s got a pod before the request came: %s", service.Name, w.Pod), next: again}
+		again := d.command("trace " + cmp.Or(name, of.name) + " --wait")
+		return &problem{code: codeFailure, cause: fmt.Errorf("%s got a pod before the request came: %s", of.name, w.Pod), next: again}
 	}
 	return d.show(w, picture)
 }

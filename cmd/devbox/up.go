@@ -13,6 +13,7 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/tally"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/manifest"
 )
 
 func (d *devbox) upCommand() *cobra.Command {
@@ -33,12 +34,18 @@ A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
 main packages below here that have a service.yaml, and so does no directory.
 
+Other Kubernetes manifests in the directory (*.yaml, *.yml, *.json) are applied too,
+also where there is no main package: with images that are ko://import/path built,
+followed until they are rolled out, again on each save, and removed when they leave
+the files. Only what devbox made is ever removed.
+
 --with observability adds Prometheus, Zipkin and Grafana to a kind box, also to
 one that runs, and --without observability takes them away. The box remembers.
 
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello
   devbox up ./...
+  devbox up ./examples/istio-only
   devbox up --images ./images --detach ./examples/hello
   devbox up --with observability ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
@@ -100,6 +107,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 		REST:     rest,
 		Gateway:  box.Gateway(),
 		Domain:   box.Domain,
+		Engine:   box.Engine,
 		Once:     detach,
 		Events:   config.Events,
 	})
@@ -122,6 +130,8 @@ func (d *devbox) ofService(err error) error {
 		p.code, p.next = codeBuild, "mend it, then the same command again"
 	} else if _, ok := errors.AsType[*watcher.FailedError](err); ok {
 		p.code, p.next = codeRollout, d.command("logs")
+	} else if _, ok := errors.AsType[manifest.Problem](err); ok {
+		p.code, p.next = codeUsage, "mend it, then the same command again"
 	} else {
 		return classify(codeCluster, err, p.next)
 	}
@@ -130,7 +140,7 @@ func (d *devbox) ofService(err error) error {
 		p.cause = errors.New(headline(err))
 		return p
 	}
-	p.cause = fmt.Errorf("%d services are not live", len(several.Unwrap()))
+	p.cause = fmt.Errorf("%d services or objects are not live", len(several.Unwrap()))
 	for _, one := range several.Unwrap() {
 		p.evidence = append(p.evidence, headline(one))
 	}

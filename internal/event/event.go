@@ -33,6 +33,12 @@ const (
 	RevisionSlow   Kind = "revision.slow"   // Revision does not answer yet; Message says why, Log has its last lines
 	RevisionFailed Kind = "revision.failed" // Revision will not answer; Error says why, Log has its last lines
 	RevisionLive   Kind = "revision.live"   // Revision answers through the gateway after Duration, split in Phases
+	ObjectApplied  Kind = "object.applied"  // Object is what its manifest says, and may have to start
+	ObjectSlow     Kind = "object.slow"     // Object is not rolled out yet; Message says why, Log has its last lines
+	ObjectFailed   Kind = "object.failed"   // Object was refused, or does not start: Error says why, Log has its last lines
+	ObjectReady    Kind = "object.ready"    // Object is rolled out after Duration
+	ObjectRemoved  Kind = "object.removed"  // Object has left the files, and the box
+	ObjectsLive    Kind = "objects.live"    // all objects of the directory Service are as the files say, after Duration, split in Phases
 	Warning        Kind = "warning"         // Message is worth a person's attention
 	Note           Kind = "note"            // Message is for information
 )
@@ -44,6 +50,7 @@ type Event struct {
 	Step     string        `json:"step,omitempty"`
 	Service  string        `json:"service,omitempty"`
 	Revision string        `json:"revision,omitempty"`
+	Object   string        `json:"object,omitempty"` // as in "Deployment hello"
 	Message  string        `json:"message,omitempty"`
 	Error    string        `json:"error,omitempty"`
 	Hint     string        `json:"hint,omitempty"` // what to do next

@@ -82,9 +82,9 @@ func (s *edits) take(e event.Event) bool {
 		one.Error, one.Log, one.Hint = e.Message, e.Log, e.Hint
 	case event.BuildFailed:
 		s.end(e, broken)
-	case event.RevisionFailed:
+	case event.RevisionFailed, event.ObjectFailed:
 		s.end(e, failed)
-	case event.RevisionLive:
+	case event.RevisionLive, event.ObjectsLive:
 		s.end(e, live)
 	case event.Warning:
 		if one := s.of(e); one.open() {

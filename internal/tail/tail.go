@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -28,12 +29,14 @@ import (
 // learns of pods from a watch and reads each container it has not read before,
 // also one that was restarted, until the context ends.
 type Tailer struct {
-	Client   kubernetes.Interface
-	Selector string
-	Queue    bool       // queue-proxy too
-	Follow   bool       // until the context ends
-	Last     *int64     // lines of each container to begin with; nil is all
-	Tell     func(Line) // never called twice at a time
+	Client    kubernetes.Interface
+	Namespace string // all of them where it is empty
+	Selector  string
+	Pod       string     // one pod by its name, where it is not empty
+	Queue     bool       // queue-proxy too
+	Follow    bool       // until the context ends
+	Last      *int64     // lines of each container to begin with; nil is all
+	Tell      func(Line) // never called twice at a time
 
 	mu sync.Mutex
 }
@@ -70,7 +73,9 @@ func (t *Tailer) Run(ctx context.Context) error {
 	if t.Follow {
 		return t.followPods(ctx)
 	}
-	pods, err := t.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: t.Selector})
+	options := metav1.ListOptions{}
+	t.choose(&options)
+	pods, err := t.Client.CoreV1().Pods(t.Namespace).List(ctx, options)
 	if err != nil {
 		return fmt.Errorf("listing the pods: %w", err)
 	}
@@ -87,11 +92,19 @@ func (t *Tailer) Run(ctx context.Context) error {
 	return nil
 }
 
+// choose narrows a list of pods to the tailer's.
+func (t *Tailer) choose(o *metav1.ListOptions) {
+	o.LabelSelector = t.Selector
+	if t.Pod != "" {
+		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", t.Pod).String()
+	}
+}
+
 // followPods starts a reader for every container as it starts, and waits for
 // all of them when ctx ends.
 func (t *Tailer) followPods(ctx context.Context) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(t.Client, 0,
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = t.Selector }))
+		informers.WithNamespace(t.Namespace), informers.WithTweakListOptions(t.choose))
 	pods := factory.Core().V1().Pods().Informer()
 
 	var readers sync.WaitGroup

@@ -43,6 +43,8 @@ type story struct {
 type serviceStory struct {
 	built time.Duration // how long the build in hand took
 	live  string        // the last revision that went live
+	hosts []string      // that its objects gave the gateway, and that nobody was told of
+	stood bool          // its objects were all live once
 }
 
 func (s *story) service(name string) *serviceStory {
@@ -77,7 +79,7 @@ func (s *story) tell(e event.Event) (said entry, ok bool) {
 	case event.Warning:
 		return entry{mark: warned, key: "service " + e.Service, name: e.Service, text: first(e.Message), details: append(lines(rest(e.Message)), advice(e.Hint)...)}, true
 	case event.Note:
-		return entry{mark: noted, name: e.Service, text: e.Message, goesOn: true, details: advice(e.Hint)}, true
+		return entry{mark: noted, name: e.Service, text: first(e.Message), goesOn: true, details: append(lines(rest(e.Message)), advice(e.Hint)...)}, true
 	default:
 		return s.tellService(e)
 	}
@@ -112,9 +114,57 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 	case event.RevisionLive:
 		return s.tellLive(said, service, e), true
 	default:
+		return s.tellObjects(e)
+	}
+	return said, true
+}
+
+// tellObjects puts into words what befalls the objects of a directory.
+func (s *story) tellObjects(e event.Event) (said entry, ok bool) {
+	service := s.service(e.Service)
+	said = entry{mark: running, key: "objects " + e.Service, name: e.Service}
+	switch e.Kind {
+	case event.ObjectApplied:
+		said.text = "applied " + e.Object
+		if e.Host != "" && !service.stood {
+			service.hosts = append(service.hosts, e.Host)
+		}
+	case event.ObjectReady:
+		said.text = e.Object + " is rolled out"
+	case event.ObjectSlow:
+		said.mark, said.goesOn = warned, true
+		said.text = e.Object + " is not rolled out yet: " + first(e.Message)
+		said.details = evidence(rest(e.Message), e)
+	case event.ObjectFailed:
+		said.mark = failed
+		said.text = e.Object + " failed"
+		said.details = evidence(e.Error, e)
+	case event.ObjectRemoved:
+		said.mark, said.goesOn = done, true
+		said.text = "removed " + e.Object
+	case event.ObjectsLive:
+		return s.tellObjectsLive(said, service, e), true
+	default:
 		return entry{}, false // a kind of a later devbox
 	}
 	return said, true
+}
+
+// tellObjectsLive says that all objects are as the files say, and the first
+// time how to ask for what the gateway leads to.
+func (s *story) tellObjectsLive(said entry, service *serviceStory, e event.Event) entry {
+	said.mark = done
+	if service.stood {
+		said.text = "live in " + duration(e.Duration)
+		said.aside = strings.TrimSpace(phases(e.Phases) + "  " + files(e.Files))
+	} else {
+		said.text, said.took = e.Message+" applied and rolled out", e.Duration
+		for _, host := range service.hosts {
+			said.results = append(said.results, fmt.Sprintf("curl -H 'Host: %s' %s", host, s.gateway))
+		}
+	}
+	service.stood, service.hosts = true, nil
+	return said
 }
 
 // tellLive says that a revision answers: the first time with where to find

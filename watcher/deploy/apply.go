@@ -35,13 +35,20 @@ type Rollout struct {
 // manifest does not name stay as they are.
 func (d *Deployer) Apply(ctx context.Context, manifest *servingv1.Service, importPath, image string) (*Rollout, error) {
 	s := manifest.DeepCopy()
-	r := &Rollout{service: s, host: d.Host(s), follows: followsLatest(s.Spec.Traffic), start: time.Now()}
 	c := container(&s.Spec.Template.Spec.PodSpec, importPath)
 	if c == nil {
 		return nil, fmt.Errorf("choosing the container of %s: of several containers none has the image ko://%s", s.Name, importPath)
 	}
 	c.Image = image
-	r.port, r.probed = c.UserPort(), c.ReadinessProbe != nil
+	return d.applyService(ctx, s)
+}
+
+// applyService makes the Service what s says.
+func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rollout, error) {
+	r := &Rollout{service: s, host: d.Host(s), follows: followsLatest(s.Spec.Traffic), start: time.Now()}
+	if c := s.Spec.Template.Spec.ServingContainer(); c != nil {
+		r.port, r.probed = c.UserPort(), c.ReadinessProbe != nil
+	}
 	var err error
 	if r.template, err = hash(s.Spec.Template); err != nil {
 		return nil, fmt.Errorf("hashing the template of %s: %w", s.Name, err)
@@ -68,9 +75,16 @@ var patience = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 
 // apply tries again while the API server is not to be reached or has no time.
 // What it refuses is refused.
 func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) error {
+	return again(ctx, func() error {
+		return d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership)
+	})
+}
+
+// again asks until the API server has an answer, or patience is at its end.
+func again(ctx context.Context, ask func() error) error {
 	var last error
-	err := wait.ExponentialBackoffWithContext(ctx, patience, func(ctx context.Context) (bool, error) {
-		last = d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership)
+	err := wait.ExponentialBackoffWithContext(ctx, patience, func(context.Context) (bool, error) {
+		last = ask()
 		if passing(last) {
 			return false, nil
 		}

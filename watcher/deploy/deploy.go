@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -56,6 +57,8 @@ type Deployer struct {
 	client  client.Client // writes
 	cache   cache.Cache   // reads
 	pods    corev1client.PodsGetter
+
+	discovery discovery.DiscoveryInterface // the kinds there are
 
 	mu   sync.Mutex
 	news chan struct{} // closed and made anew when the cache changes
@@ -96,6 +99,9 @@ func New(cfg Config) (*Deployer, error) {
 		return nil, fmt.Errorf("watching the box: %w", err)
 	}
 	if d.pods, err = corev1client.NewForConfig(cfg.REST); err != nil {
+		return nil, fmt.Errorf("connecting to the box: %w", err)
+	}
+	if d.discovery, err = discovery.NewDiscoveryClientForConfig(cfg.REST); err != nil {
 		return nil, fmt.Errorf("connecting to the box: %w", err)
 	}
 	return d, nil

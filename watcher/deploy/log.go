@@ -13,12 +13,15 @@ const (
 	logTimeout = 2 * time.Second
 )
 
-// log is the last lines of the user's container that is in trouble, or of the
+// log is lastLines of the revision's pods.
+func (w *waiting) log(ctx context.Context) []string { return w.lastLines(ctx, standing(w.now.pods)) }
+
+// lastLines are those of the user's container that is in trouble, or of the
 // first. None is better than a wait for it.
-func (w *waiting) log(ctx context.Context) []string {
+func (d *Deployer) lastLines(ctx context.Context, pods []corev1.Pod) []string {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
-	for _, pod := range standing(w.now.pods) {
+	for _, pod := range pods {
 		all := containers(pod)
 		if len(all) == 0 {
 			continue
@@ -33,17 +36,17 @@ func (w *waiting) log(ctx context.Context) []string {
 		// A container that was started again has nothing to say yet, or not
 		// what ended the one before.
 		again := c.State.Terminated == nil && c.LastTerminationState.Terminated != nil
-		if lines := w.tail(ctx, pod, c.Name, again); len(lines) > 0 {
+		if lines := d.tail(ctx, pod, c.Name, again); len(lines) > 0 {
 			return lines
 		}
-		return w.tail(ctx, pod, c.Name, !again)
+		return d.tail(ctx, pod, c.Name, !again)
 	}
 	return nil
 }
 
-func (w *waiting) tail(ctx context.Context, pod corev1.Pod, container string, previous bool) []string {
+func (d *Deployer) tail(ctx context.Context, pod corev1.Pod, container string, previous bool) []string {
 	lines := int64(logLines)
-	data, err := w.pods.Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+	data, err := d.pods.Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, TailLines: &lines, Previous: previous,
 	}).DoRaw(ctx)
 	if err != nil {

@@ -30,7 +30,7 @@ const (
 	Modules  Kind = "modules"  // go.mod and its like: build, and list again
 	Data     Kind = "data"     // kodata: build the image
 	Config   Kind = "config"   // .ko.yaml: build, and list again
-	Manifest Kind = "manifest" // service.yaml: apply, nothing to build
+	Manifest Kind = "manifest" // service.yaml and its like: apply, nothing to build
 )
 
 // Reason is why a file concerns a target.
@@ -56,7 +56,9 @@ type Graph struct {
 	files    map[string]Reason // by path; Reason.File is empty
 	packages map[string]string // folder of a package: its import path
 	embeds   map[string]string // folder that is embedded whole: the package that does
-	kodata   string
+	kodata   string            // empty where there is no program
+
+	manifests func(name string) bool // names of files in the target's folder that are some; may be nil
 }
 
 // New reads a target's files out of a listing.
@@ -82,6 +84,16 @@ func New(t Target, l Listing) *Graph {
 	}
 	g.addFile(t.Manifest, Manifest, "the manifest of "+t.Name)
 	g.addFile(t.KoConfig, Config, "ko's configuration")
+	return g
+}
+
+// OfManifests is the graph of a folder of manifests: of the files in it that
+// are named so, now or later, and of those elsewhere that links in it lead to.
+func OfManifests(t Target, linked []string, named func(name string) bool) *Graph {
+	g := &Graph{target: t, files: map[string]Reason{}, manifests: named}
+	for _, file := range linked {
+		g.addFile(file, Manifest, "a manifest of "+t.Name)
+	}
 	return g
 }
 
@@ -134,7 +146,10 @@ func (g *Graph) Concerns(file string) (Reason, bool) {
 	if pkg, ok := g.packages[dir]; ok && compiled(name) {
 		return Reason{File: file, Kind: Source, Words: "new in " + g.importer(pkg)}, true
 	}
-	if within(g.kodata, file) {
+	if g.manifests != nil && dir == g.target.Dir && g.manifests(name) {
+		return Reason{File: file, Kind: Manifest, Words: "a manifest of " + g.target.Name}, true
+	}
+	if g.kodata != "" && within(g.kodata, file) {
 		return Reason{File: file, Kind: Data, Words: "data of " + g.target.Name}, true
 	}
 	for root, pkg := range g.embeds {
@@ -161,7 +176,13 @@ func (g *Graph) Watch() (dirs, trees []string) {
 	for file := range g.files {
 		set[filepath.Dir(file)] = true
 	}
-	trees = append(slices.Sorted(maps.Keys(g.embeds)), g.kodata)
+	trees = slices.Sorted(maps.Keys(g.embeds))
+	if g.kodata != "" {
+		trees = append(trees, g.kodata)
+	}
+	if g.manifests != nil {
+		set[g.target.Dir] = true
+	}
 	return slices.Sorted(maps.Keys(set)), trees
 }
 

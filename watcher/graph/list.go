@@ -77,7 +77,7 @@ func List(ctx context.Context, dir, importPath string, flags, env []string) (Lis
 // Find asks the go command for the packages that a pattern names, without
 // what they import.
 func Find(ctx context.Context, dir, pattern string) ([]Package, error) {
-	out, err := run(ctx, dir, nil, "list", "-e", "-json=ImportPath,Dir,Name,Error,GoFiles", "--", pattern)
+	out, err := run(ctx, dir, nil, "list", "-e", "-json=ImportPath,Dir,Name,Module,Error,GoFiles", "--", pattern)
 	if err != nil {
 		return nil, err
 	}
