@@ -55,6 +55,7 @@ func Make(o Observation) Way {
 	if queue != nil {
 		w.inPod(o, queue)
 	}
+	w.sealed(activator, queue)
 	for _, h := range []*proxy.Hop{activator, queue} {
 		if h != nil && (cut(h.Received) || cut(h.Sent)) {
 			w.note("The request has too many headers for %s to name, so which it added and took is not known.", h.Name)

@@ -22,9 +22,10 @@ type station struct {
 	kind   string // the hop's name where it is one of ours, else Nameless
 	name   string
 	seen   Seen
-	stayed string // how long, if it is known
-	road   string // how the request came here; empty for the first
-	rules  []Rule // that led it here
+	stayed string   // how long, if it is known
+	sealed []string // the TLS session, by whom and to whom
+	road   string   // how the request came here; empty for the first
+	rules  []Rule   // that led it here
 	rows   []row
 }
 
@@ -59,7 +60,7 @@ func draw(w Way) picture {
 			s.stayed = millis(h.Stayed)
 		}
 		if i > 0 {
-			s.road, s.rules = road(w.Hops[i-1], h), h.Rules
+			s.road, s.rules, s.sealed = road(w.Hops[i-1], h), h.Rules, h.TLS.words()
 		}
 		s.rows = rows(w, h)
 		p.stations = append(p.stations, s)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/kind-in-a-box/devbox/internal/netfilter"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
@@ -16,6 +18,9 @@ const meshPod = "hello-00001-deployment-x7k2p"
 func meshHops(waited time.Duration) []proxy.Hop {
 	hops := kindHops(waited)
 	hops[1].Peer = "127.0.0.6:38290"
+	hops[0].Inbound = &proxy.Tunnel{Version: "TLS 1.3", Cipher: "TLS_AES_128_GCM_SHA256", Peer: "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway"}
+	hops[0].Outbound = &proxy.Tunnel{Version: "TLS 1.3", Cipher: "TLS_AES_256_GCM_SHA384", Peer: "spiffe://cluster.local/ns/default/sa/default"}
+	hops[1].Inbound = &proxy.Tunnel{Peer: "spiffe://cluster.local/ns/knative-serving/sa/activator"}
 	return hops
 }
 
@@ -79,5 +84,24 @@ func TestSidecar(t *testing.T) {
 	w := Make(o)
 	if w.Hop(Sidecar) != nil || w.Hops[3].Seen != Unknown {
 		t.Errorf("a connection that was led nowhere: %+v", w.Hops[3])
+	}
+}
+
+// TestSessions is that each session has its two ends' names, each by the other's
+// word.
+func TestSessions(t *testing.T) {
+	w := Make(meshed(t)["mesh-new"])
+	const of = "spiffe://cluster.local/ns/"
+	want := []*Session{
+		{"TLS 1.3", "TLS_AES_128_GCM_SHA256", of + "istio-system/sa/istio-ingressgateway", of + "knative-serving/sa/activator"},
+		{"TLS 1.3", "TLS_AES_256_GCM_SHA384", of + "knative-serving/sa/activator", of + "default/sa/default"},
+	}
+	if diff := cmp.Diff(want, []*Session{w.Hop(Activator).TLS, w.Hop(Sidecar).TLS}); diff != "" {
+		t.Errorf("the sessions differ (-want +got):\n%s", diff)
+	}
+	for _, h := range Make(observations(t)["warm-kind"]).Hops {
+		if h.TLS != nil {
+			t.Errorf("%s has a session where nobody told of one", h.Name)
+		}
 	}
 }

@@ -116,7 +116,7 @@ func escape(text string) string {
 // station draws one box, with the road that leads to it.
 func (s *svg) station(st *station) {
 	if st.road != "" {
-		s.road(st.road, st.rules)
+		s.road(st)
 	}
 	lines := 0
 	var rows [][]string
@@ -160,16 +160,21 @@ func (s *svg) head(st *station) {
 }
 
 // road is an arrow, how the request came, and the rules that led it.
-func (s *svg) road(words string, rules []Rule) {
+func (s *svg) road(st *station) {
 	type line struct{ class, text string }
 	var lines []line
-	for _, text := range wrap(strings.Fields(words), svgColumns-8) {
+	for _, text := range wrap(strings.Fields(st.road), svgColumns-8) {
 		lines = append(lines, line{"dim", text})
 	}
-	if len(rules) > 0 {
+	for _, said := range st.sealed {
+		for _, text := range wrap(strings.Fields(said), svgColumns-10) {
+			lines = append(lines, line{"dim", "  " + text})
+		}
+	}
+	if len(st.rules) > 0 {
 		lines = append(lines, line{"dim", rulesHead})
 	}
-	for _, r := range rules {
+	for _, r := range st.rules {
 		class := "dim"
 		if r.Met {
 			class = ""

@@ -92,6 +92,11 @@ func (t *text) station(s *station, last bool) {
 	for _, line := range wrap(strings.Fields(s.road), textColumns-5) {
 		t.line("   │ " + line)
 	}
+	for _, said := range s.sealed {
+		for _, line := range wrap(strings.Fields(said), textColumns-7) {
+			t.line("   │   " + line)
+		}
+	}
 	t.rules(s.rules)
 	t.line(t.paint(f.code, top(s, f, arrow)))
 	for _, r := range s.rows {
