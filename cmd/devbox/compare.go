@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,12 +83,9 @@ func (f *compareFlags) check() error {
 
 // compare builds the program, compares, and shows the report.
 func (d *devbox) compare(ctx context.Context, dir string, flags compareFlags) error {
-	targets, err := watcher.Discover(ctx, []string{dir})
+	target, err := oneTarget(ctx, dir)
 	if err != nil {
-		return ofInput(err)
-	}
-	if len(targets) != 1 {
-		return &problem{code: codeUsage, cause: fmt.Errorf("%s has %d services, and one is compared at a time", dir, len(targets))}
+		return err
 	}
 	c, err := d.cluster()
 	if err != nil {
@@ -100,16 +98,32 @@ func (d *devbox) compare(ctx context.Context, dir string, flags compareFlags) er
 			next:  "devbox up --engine kind --name NAME, and then the same with --name NAME",
 		}
 	}
-	image, err := d.image(ctx, c.box, targets[0])
+	image, err := d.image(ctx, c.box, target)
 	if err != nil {
 		return err
 	}
 	reader := d.progress()
 	config := c.comparison(flags)
-	config.Service, config.Image, config.Events = targets[0].Service, image, reader.Show
+	config.Service, config.Image, config.Events = target.Service, image, reader.Show
 	report, failed := compare.Run(ctx, config)
 	reader.Close()
 	return errors.Join(d.showComparison(report), d.ofComparison(ctx, failed))
+}
+
+// oneTarget is the service in a directory, which has one and no more.
+func oneTarget(ctx context.Context, dir string) (watcher.Target, error) {
+	targets, err := watcher.Discover(ctx, []string{dir})
+	if err != nil {
+		return watcher.Target{}, ofInput(err)
+	}
+	targets = slices.DeleteFunc(targets, func(t watcher.Target) bool { return t.Service == nil }) // manifests beside it
+	switch len(targets) {
+	case 0:
+		return watcher.Target{}, &problem{code: codeUsage, cause: fmt.Errorf("%s has no service: name the directory of a main package", dir)}
+	case 1:
+		return targets[0], nil
+	}
+	return watcher.Target{}, &problem{code: codeUsage, cause: fmt.Errorf("%s has %d services, and one is compared at a time", dir, len(targets))}
 }
 
 // image builds the program of a target, once for all variants.

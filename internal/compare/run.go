@@ -59,6 +59,9 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	for _, v := range Variants {
 		r.results[v.Name] = &Result{Variant: v.Name, Serving: v.Serving, Sidecar: v.Sidecar, Host: v.host(cfg.Domain)}
 	}
+	if err := s.clear(ctx); err != nil { // of one that was cut off
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, r.clear(context.WithoutCancel(ctx))) }()
 	err = r.all(ctx)
 	if r.rounds == 0 {
@@ -79,9 +82,6 @@ type run struct {
 // all is the comparison, but its end.
 func (r *run) all(ctx context.Context) error {
 	if err := r.step(stepStage, func() (string, error) {
-		if err := r.stage.clear(ctx); err != nil {
-			return "", err
-		}
 		return fmt.Sprintf("%d variants answer", len(Variants)), r.stage.set(ctx)
 	}); err != nil {
 		return err
