@@ -45,6 +45,11 @@ type Config struct {
 	// and no longer: Observability. What neither names stays as it is.
 	With, Without []string
 
+	// Mesh says whether services' pods are to be in Istio's mesh; nil is as it
+	// was. Namespaces are those that will have services, beside those that have.
+	Mesh       *bool
+	Namespaces []string
+
 	// Platform builds the images of the serving stack on this machine, while
 	// the cluster starts. Nil makes a box with Istio and no serving stack.
 	Platform func(context.Context) (Platform, error)

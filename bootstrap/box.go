@@ -33,6 +33,9 @@ type Box struct {
 	// Observability are the parts that watch the box, of kind.
 	Observability []images.Role `json:"observability,omitempty"`
 
+	// Mesh says that services' pods are in Istio's mesh, of kind.
+	Mesh bool `json:"mesh,omitempty"`
+
 	// Complete says that the box was created to the end. A record without it
 	// is of a creation that was cut off.
 	Complete bool `json:"complete"`

@@ -41,6 +41,10 @@ func (Engine) Survey(ctx context.Context, s *bootstrap.Survey) []bootstrap.Step 
 	if slices.Contains(s.With, bootstrap.Observability) {
 		s.Add(bootstrap.Observability, bootstrap.Warn, "the embedded engine runs no Prometheus, Zipkin or Grafana", bootstrap.Unwatched)
 	}
+	if s.Mesh != nil && *s.Mesh {
+		s.Add(bootstrap.Mesh, bootstrap.Fail, "the mesh is Istio's, and the embedded engine has no Istio", "leave out --mesh, or use --engine kind, which needs Docker")
+		return nil
+	}
 	s.Box = s.Record
 	if s.Box == nil {
 		s.Box = bootstrap.NewBox(s.Name, Engine{}.Name(), s.Dir)

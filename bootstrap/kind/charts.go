@@ -27,7 +27,9 @@ var istioKinds = []schema.GroupVersionResource{
 	{Group: "networking.istio.io", Version: "v1", Resource: "gateways"},
 	{Group: "networking.istio.io", Version: "v1", Resource: "virtualservices"},
 	{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"},
+	{Group: "networking.istio.io", Version: "v1", Resource: "sidecars"},
 	{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"},
+	peerAuthentications,
 }
 
 // stack is the names of the serving stack's images in the node.
@@ -209,6 +211,7 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 			"domain":       u.box.Domain,
 			"registryPort": u.box.RegistryPort,
 			"tracing":      u.tracing(),
+			"mesh":         map[string]any{"mtls": u.mtls()},
 		},
 	})
 	if err != nil {
@@ -228,5 +231,6 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
+	u.answersIn.Open()
 	return "controller, activator, registry", nil
 }

@@ -1,7 +1,7 @@
 // Package kind is the engine for a machine with Docker: a box is a kind cluster
 // of one node with Istio and the serving stack in it.
 //
-//	cluster ----+--> istio --+--> serving, observability
+//	cluster ----+--> istio --+--> serving, observability --> mesh
 //	platform ---|--> images -/      |
 //	     \------+-------------------/
 //

@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
@@ -25,6 +26,9 @@ func (u *up) steps() []bootstrap.Step {
 	if len(u.parts)+len(u.box.Observability) > 0 {
 		steps = append(steps, bootstrap.Step{Name: bootstrap.Observability, After: u.kindsIn, Do: u.observability})
 	}
+	if u.mesh || u.box.Mesh {
+		steps = append(steps, bootstrap.Step{Name: bootstrap.Mesh, After: u.answersIn, Do: u.lead})
+	}
 	return steps
 }
 
@@ -36,6 +40,7 @@ type up struct {
 	// From the survey.
 	box      *bootstrap.Box
 	parts    []images.Role // that are to watch the box
+	mesh     bool          // services' pods are to be in it
 	found    cluster.State
 	cgroupV1 bool // on docker's machine
 	node     *cluster.Cluster
@@ -44,12 +49,14 @@ type up struct {
 
 	apiUp   bootstrap.Gate // cluster: the API server answers
 	clients kubernetes.Interface
+	objects dynamic.Interface // mesh's
 	helm    *helm.Client
 
 	istioIn bootstrap.Gate // images: the node has Istio's images
 	kindsIn bootstrap.Gate // istio: the API server serves Istio's kinds
 
 	servingIn bootstrap.Gate // serving: the API server has the serving stack's objects
+	answersIn bootstrap.Gate // serving: the box answers
 
 	stackIn bootstrap.Gate // platform: the node has the serving stack's images
 	stack   stack          // their names
@@ -58,7 +65,7 @@ type up struct {
 func newUp(s *survey) *up {
 	gate := func() bootstrap.Gate { return make(bootstrap.Gate) }
 	return &up{
-		Config: s.Config, box: s.Box, parts: s.parts, found: s.state, cgroupV1: s.docker.CgroupVersion == "1", node: cluster.New(s.Box.Name),
-		nodeUp: gate(), apiUp: gate(), istioIn: gate(), kindsIn: gate(), servingIn: gate(), stackIn: gate(),
+		Config: s.Config, box: s.Box, parts: s.parts, mesh: s.WantsMesh(), found: s.state, cgroupV1: s.docker.CgroupVersion == "1", node: cluster.New(s.Box.Name),
+		nodeUp: gate(), apiUp: gate(), istioIn: gate(), kindsIn: gate(), servingIn: gate(), answersIn: gate(), stackIn: gate(),
 	}
 }

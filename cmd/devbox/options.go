@@ -19,6 +19,7 @@ type boxOptions struct {
 	port   port
 
 	with, without words
+	mesh          bool
 }
 
 func newBoxOptions() *boxOptions {
@@ -35,7 +36,8 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
 	flags.Var(&o.with, "with", "what the box is to have besides: observability, which is Prometheus, Zipkin and Grafana on a kind box")
 	flags.Var(&o.without, "without", "what the box is to have no longer: observability")
-	for _, name := range []string{"images", "port", "with", "without"} {
+	flags.BoolVar(&o.mesh, "mesh", false, "give services' pods Istio's sidecars, with mutual TLS on all of a request's way; --mesh=false takes them away")
+	for _, name := range []string{"images", "port", "with", "without", "mesh"} {
 		envName(flags, name)
 	}
 	for _, name := range []string{"with", "without"} {
@@ -59,7 +61,12 @@ func (o *boxOptions) check() error {
 // config is the box that the flags ask for. A port that was asked for is
 // taken or refused; the default is only where to begin.
 func (o *boxOptions) config(name string, flags *pflag.FlagSet) bootstrap.Config {
+	var mesh *bool
+	if flags.Changed("mesh") {
+		mesh = &o.mesh
+	}
 	return bootstrap.Config{
+		Mesh:      mesh,
 		Name:      name,
 		Engine:    o.engine,
 		ImagesDir: o.images,

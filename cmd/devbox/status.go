@@ -30,6 +30,7 @@ type status struct {
 type boxStatus struct {
 	Name       string   `json:"name"`
 	Engine     string   `json:"engine"`
+	Mesh       bool     `json:"mesh"` // services' pods are in Istio's mesh
 	Gateway    string   `json:"gateway"`
 	Registry   string   `json:"registry"`
 	Domain     string   `json:"domain"`
@@ -87,7 +88,7 @@ func (d *devbox) statusCommand() *cobra.Command {
 // status asks the API server for all of it.
 func (c *cluster) status(ctx context.Context) (*status, error) {
 	s := &status{Box: boxStatus{
-		Name: c.box.Name, Engine: c.box.Engine, Gateway: c.box.Gateway(), Domain: c.box.Domain,
+		Name: c.box.Name, Engine: c.box.Engine, Mesh: c.box.Mesh, Gateway: c.box.Gateway(), Domain: c.box.Domain,
 		Registry: c.box.Registry(), Kubeconfig: c.box.Kubeconfig, Log: c.box.Log(), Lacks: c.box.Lacks(),
 	}}
 	var err error
@@ -205,8 +206,12 @@ func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service)
 // print lays it out for people.
 func (s *status) print(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	engine := s.Box.Engine
+	if s.Box.Mesh {
+		engine += ", in the mesh"
+	}
 	fmt.Fprintf(table, "BOX\tENGINE\tGATEWAY\tREGISTRY\tKUBECONFIG\n")
-	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Box.Name, s.Box.Engine, s.Box.Gateway, s.Box.Registry, s.Box.Kubeconfig)
+	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Box.Name, engine, s.Box.Gateway, s.Box.Registry, s.Box.Kubeconfig)
 	fmt.Fprintf(table, "\nSTEP\tPART\tREADY\t\n")
 	for _, part := range s.Parts {
 		ready := "True"

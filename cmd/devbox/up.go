@@ -42,12 +42,17 @@ the files. Only what devbox made is ever removed.
 --with observability adds Prometheus, Zipkin and Grafana to a kind box, also to
 one that runs, and --without observability takes them away. The box remembers.
 
+--mesh gives the pods of services on a kind box sidecars of Istio's, and lets
+nothing but mutual TLS through; --mesh=false takes them away. Both can be done
+while the box is in use, and the box remembers.
+
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello
   devbox up ./...
   devbox up ./examples/istio-only
   devbox up --images ./images --detach ./examples/hello
   devbox up --with observability ./examples/hello
+  devbox up --mesh ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
 		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
 			if err := options.check(); err != nil {
@@ -89,6 +94,9 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	defer end()
 	counted := tally.New()
 	config.Events = both(config.Events, counted.Take)
+	for _, t := range targets {
+		config.Namespaces = append(config.Namespaces, t.Namespace)
+	}
 	box, err := engines().Up(ctx, config)
 	if err != nil {
 		return classify(codeCluster, d.cut(ctx, err), d.command("doctor"))

@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,7 +19,7 @@ import (
 // others: each costs memory.
 func newScheme(withIngress bool) (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	add := []func(*runtime.Scheme) error{corev1.AddToScheme, servingv1.AddToScheme}
+	add := []func(*runtime.Scheme) error{corev1.AddToScheme, servingv1.AddToScheme, authenticationv1.AddToScheme}
 	if withIngress {
 		add = append(add, ingress.AddToScheme)
 	}

@@ -116,8 +116,13 @@ func (c *Controller) register(cfg Config) error {
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
 	lookups := newDigests(cfg.Mirrors)
 	routing := &routes{applier: common, domain: cfg.Domain}
+	var enrolling *enroller
 	if cfg.Gateway != "" {
 		routing.gateway = newGateway(cfg.Gateway)
+		var err error
+		if enrolling, err = newEnroller(mgr); err != nil {
+			return err
+		}
 	}
 	return errors.Join(
 		(&services{common}).register(mgr),
@@ -127,7 +132,7 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look),
+			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, enrolling),
 			events:   events,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),

@@ -33,13 +33,14 @@ type fleet struct {
 	events events.EventRecorder
 	queue  desired.Queue
 	look   *observability
+	enroll *enroller
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability) *fleet {
-	return &fleet{c, events, queue, look, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, enroll *enroller) *fleet {
+	return &fleet{c, events, queue, look, enroll, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -95,12 +96,19 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
 	if err != nil {
 		return err
 	}
+	meshed, err := f.enroll.enroll(ctx, rev)
+	if err != nil {
+		return err
+	}
 	var pods errgroup.Group
 	pods.SetLimit(atOnce)
 	for range n {
 		pods.Go(func() error {
 			pod := desired.Pod(rev, queue, node)
 			pod.Annotations[servingv1.DecidedAnnotation] = decided
+			if _, own := pod.Annotations[desired.TemplatesAnnotation]; meshed && !own {
+				pod.Annotations[desired.TemplatesAnnotation] = desired.QuickTemplate
+			}
 			if err := f.client.Create(ctx, pod, fieldOwner); err != nil {
 				return fmt.Errorf("creating a pod: %w", err)
 			}

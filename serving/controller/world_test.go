@@ -86,7 +86,7 @@ func newWorld(t *testing.T) *world {
 	scaler.decider = w.wanted
 	w.services, w.configurations = &services{common}, &configurations{common}
 	w.routes = &routes{applier: common, domain: "example.com"}
-	fleet := newFleet(c, w.events, desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}, &observability{})
+	fleet := newFleet(c, w.events, desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}, &observability{}, &enroller{c, c, time.Now})
 	fleet.failures = flowcontrol.NewFakeBackOff(firstBackOff, lastBackOff, w.clock)
 	w.revisions = &revisions{
 		applier: common, scaler: scaler, answers: newAnswers(), digests: newDigests(nil),

@@ -8,7 +8,7 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-const activatorHost = "activator." + servingv1.Namespace + ".svc.cluster.local"
+const activatorHost = "activator-local." + servingv1.Namespace + ".svc.cluster.local"
 
 // PlaceholderServices make a route's name, and each tag's, a name of the
 // cluster's DNS. They lead to the activator, which knows the hosts. The

@@ -81,7 +81,7 @@ func (k kind) processesOf(b *Box, pod *corev1.Pod) (map[string]int, error) {
 	for line := range strings.Lines(tasks) {
 		// id pid state
 		task := strings.Fields(line)
-		for _, c := range pod.Status.ContainerStatuses {
+		for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			if c.ContainerID != "containerd://"+task[0] {
 				continue
 			}

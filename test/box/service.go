@@ -64,7 +64,6 @@ func (b *Box) Image(service string) string {
 // when it answers. Annotations are those of autoscaling, without its prefix.
 func (b *Box) Service(t testing.TB, name, image string, concurrency int64, annotations map[string]string) (host string) {
 	t.Helper()
-	api := b.Serving()
 	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: name}}
 	s.Spec.Template.Annotations = map[string]string{}
 	for key, value := range maps.All(annotations) {
@@ -72,6 +71,15 @@ func (b *Box) Service(t testing.TB, name, image string, concurrency int64, annot
 	}
 	s.Spec.Template.Spec.ContainerConcurrency = &concurrency
 	s.Spec.Template.Spec.Containers = []servingv1.Container{{Image: image}}
+	return b.Deploy(t, s)
+}
+
+// Deploy makes a service, gone when t ends, and returns its host when it
+// answers.
+func (b *Box) Deploy(t testing.TB, s *servingv1.Service) (host string) {
+	t.Helper()
+	api := b.Serving()
+	s.Namespace = metav1.NamespaceDefault
 	if err := api.Create(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
@@ -80,9 +88,9 @@ func (b *Box) Service(t testing.TB, name, image string, concurrency int64, annot
 			t.Error(err)
 		}
 	})
-	host = name + ".default.example.com"
+	host = s.Name + ".default.example.com"
 	c := b.Caller(host, "/")
-	Eventually(t, name+" answers", func() bool { return c.Send(time.Now()).OK() })
+	Eventually(t, s.Name+" answers", func() bool { return c.Send(time.Now()).OK() })
 	return host
 }
 

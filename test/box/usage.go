@@ -104,7 +104,8 @@ func MemoryOf(t testing.TB, pid int) Memory {
 	return parseMemory(data)
 }
 
-// MemoryIn measures the processes of a pod, by the names of their containers.
+// MemoryIn measures the processes of a pod, by the names of their containers: the
+// first of each container and those that it has started.
 func (b *Box) MemoryIn(pod *corev1.Pod) map[string]Memory {
 	b.t.Helper()
 	found, err := b.engine.processesOf(b, pod)
@@ -113,13 +114,37 @@ func (b *Box) MemoryIn(pod *corev1.Pod) map[string]Memory {
 	}
 	held := map[string]Memory{}
 	for name, pid := range found {
-		data, err := b.engine.proc(b, pid, rollup)
-		if err != nil {
+		if held[name], err = b.memory(pid); err != nil {
 			b.t.Fatalf("measuring the memory of %s in pod %s: %v", name, pod.Name, err)
 		}
-		held[name] = parseMemory(data)
 	}
 	return held
+}
+
+// memory is that of a process and of its descendants.
+func (b *Box) memory(pid int) (Memory, error) {
+	data, err := b.engine.proc(b, pid, rollup)
+	if err != nil {
+		return Memory{}, err
+	}
+	all := parseMemory(data)
+	children, err := b.engine.proc(b, pid, fmt.Sprintf("task/%d/children", pid))
+	if err != nil {
+		return Memory{}, err
+	}
+	for _, child := range strings.Fields(string(children)) {
+		n, err := strconv.Atoi(child)
+		if err != nil {
+			return Memory{}, fmt.Errorf("reading the children of process %d: %w", pid, err)
+		}
+		held, err := b.memory(n)
+		if err != nil {
+			return Memory{}, err
+		}
+		all.Resident += held.Resident
+		all.Share += held.Share
+	}
+	return all, nil
 }
 
 const rollup = "smaps_rollup"

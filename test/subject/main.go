@@ -1,7 +1,9 @@
 // Command subject is the service that the tests of this folder break. It
 // waits for as many milliseconds as the query's sleep says, and answers with
 // its revision, a word that edits change, and the most requests it ever had
-// in hand; under /echo, with the request as it saw it.
+// in hand; under /echo, with the request as it saw it; under /client, with who
+// proxies say that the client is; under /get, with what it is answered itself
+// at the query's url.
 package main
 
 import (
@@ -27,6 +29,10 @@ func handler() http.Handler {
 	var inHand, most atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("/echo", echo)
+	mux.HandleFunc("/get", get)
+	mux.HandleFunc("/client", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, r.Header.Get("X-Forwarded-Client-Cert"))
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		now := inHand.Add(1)
 		defer inHand.Add(-1)
@@ -56,4 +62,17 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	fmt.Fprintln(w)
+}
+
+// get makes a request of its own, over a connection of its own, and answers
+// with the status or with why there is none.
+func get(w http.ResponseWriter, r *http.Request) {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(r.URL.Query().Get("url"))
+	if err != nil {
+		fmt.Fprintln(w, err)
+		return
+	}
+	res.Body.Close()
+	fmt.Fprintln(w, res.Status)
 }

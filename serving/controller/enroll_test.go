@@ -1,0 +1,76 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/desired"
+)
+
+// A pod that is to have a sidecar finds a token that istiod takes; one that is
+// not has none made for it.
+func TestEnroll(t *testing.T) {
+	w := newWorld(t)
+	e := w.revisions.fleet.enroll
+	rev := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "hello-00001"}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "default"}}
+	if err := w.Create(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+
+	if meshed, err := e.enroll(t.Context(), rev); meshed || err != nil {
+		t.Errorf("in a namespace outside the mesh: %v, %v", meshed, err)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: desired.TokenSecret("default")}}
+	if err := w.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err == nil {
+		t.Error("a token was made for a pod outside the mesh")
+	}
+
+	rev.Labels = map[string]string{"sidecar.istio.io/inject": "true"}
+	read := func() string {
+		t.Helper()
+		if meshed, err := e.enroll(t.Context(), rev); !meshed || err != nil {
+			t.Fatalf("in the mesh: %v, %v", meshed, err)
+		}
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
+			t.Fatal(err)
+		}
+		return string(secret.Data["token"])
+	}
+	first := read()
+	if got := w.user(first, "istio-ca"); got != "system:serviceaccount:"+w.namespace+":default" {
+		t.Errorf("for istiod the token is of %q", got)
+	}
+	if got := w.user(first, ""); got != "" {
+		t.Errorf("for the API server the token is of %q, and should be worth nothing", got)
+	}
+	if read() != first {
+		t.Error("a token that lasts was replaced")
+	}
+	e.now = func() time.Time { return time.Now().Add(tokenLife/2 + time.Hour) }
+	if read() == first {
+		t.Error("a token with less than half of its life before it was kept")
+	}
+}
+
+// user is whose token it is to somebody of that name, "" if nobody's.
+func (w *world) user(token, audience string) string {
+	w.Helper()
+	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
+	if audience != "" {
+		review.Spec.Audiences = []string{audience}
+	}
+	if err := w.Create(w.Context(), review); err != nil {
+		w.Fatal(err)
+	}
+	if !review.Status.Authenticated {
+		return ""
+	}
+	return review.Status.User.Username
+}
