@@ -81,7 +81,7 @@ func named(ctx context.Context, dir string) ([]Target, error) {
 		return nil, err
 	}
 	packages, err := graph.Find(ctx, dir, ".")
-	if err != nil && isManifests {
+	if err != nil && isManifests && !hasSource(dir) {
 		return []Target{beside}, nil // of no module, and that is well
 	}
 	if err != nil {

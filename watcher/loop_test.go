@@ -79,7 +79,9 @@ func (p *place) begin(once bool, args ...string) *session {
 		p.t.Fatal(err)
 	}
 	for i := range targets {
-		targets[i].Namespace, targets[i].Service.Namespace = p.namespace, p.namespace
+		if targets[i].Service != nil {
+			targets[i].Namespace, targets[i].Service.Namespace = p.namespace, p.namespace
+		}
 	}
 	s := &session{place: p, news: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -87,7 +89,7 @@ func (p *place) begin(once bool, args ...string) *session {
 	go func() {
 		done <- Run(ctx, Config{
 			Targets: targets, Registry: p.registry, REST: p.rest,
-			Gateway: p.box.URL, Domain: standin.Domain, Once: once, Events: s.take,
+			Gateway: p.box.URL, Domain: standin.Domain, Engine: "embedded", Once: once, Events: s.take,
 		})
 	}()
 	s.stop = sync.OnceValue(func() error {

@@ -213,9 +213,9 @@ func (n told) Metrics(context.Context) (map[string]*dto.MetricFamily, error) {
 }
 
 func TestHeldIsSaidOrSaidToBeUnknown(t *testing.T) {
-	service := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}
+	on := &subject{namespace: "default", name: "hello"}
 	for want, box := range map[string]told{"held 5": {held: 4}, "held unknown": {err: errors.New("an older box")}} {
-		reader := heldReader{box: box, service: service}
+		reader := heldReader{box: box, on: on}
 		if got := reader.now(t.Context()); got != want {
 			t.Errorf("%q; want %q", got, want)
 		}
