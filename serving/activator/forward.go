@@ -90,6 +90,9 @@ func (f *forwarder) answer(w http.ResponseWriter, r *http.Request) {
 	key := road.largest().key
 	w.Header()[proxy.Namespace] = []string{key.Namespace}
 	w.Header()[proxy.Revision] = []string{key.Name}
+	if peer := proxy.PeerName(proxy.Session(r)); peer != "" {
+		w.Header()[proxy.SessionPeer] = []string{peer}
+	}
 	_, _ = io.WriteString(w, proxy.Activator) // a prober that has gone asks again
 }
 

@@ -34,9 +34,10 @@ func newScheme(withIngress bool) (*runtime.Scheme, error) {
 // cacheOptions keep of the cluster only what the controller looks at.
 func cacheOptions(withIngress bool) cache.Options {
 	by := map[client.Object]cache.ByObject{
-		&corev1.Pod{}:     {Label: labelled(servingv1.RevisionUIDLabel), Transform: slimPod},
-		&corev1.Service{}: {Label: labelled(servingv1.RouteLabel)},
-		&corev1.Node{}:    {Transform: slimNode},
+		&corev1.Pod{}:       {Label: labelled(servingv1.RevisionUIDLabel), Transform: slimPod},
+		&corev1.Service{}:   {Label: labelled(servingv1.RouteLabel)},
+		&corev1.Node{}:      {Transform: slimNode},
+		&corev1.Namespace{}: {Transform: slimNamespace},
 		// A selector has one name or all; there are hardly any others.
 		&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{servingv1.Namespace: {}}},
 	}
@@ -93,6 +94,14 @@ func slimNode(obj any) (any, error) {
 	if node, ok := obj.(*corev1.Node); ok {
 		node.ManagedFields, node.Annotations, node.Labels = nil, nil, nil
 		node.Status = corev1.NodeStatus{Conditions: node.Status.Conditions}
+	}
+	return obj, nil
+}
+
+// slimNamespace keeps of a namespace whether it is in the mesh.
+func slimNamespace(obj any) (any, error) {
+	if namespace, ok := obj.(*corev1.Namespace); ok {
+		namespace.ManagedFields, namespace.Annotations = nil, nil
 	}
 	return obj, nil
 }

@@ -70,6 +70,7 @@ type Controller struct {
 	loop    *autoscaler.Loop
 	numbers *prometheus.Registry
 	look    observability
+	mesh    *gatewayTLS
 	session loopNumbers
 	log     *slog.Logger
 }
@@ -99,7 +100,11 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
-	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), log: cfg.Log}
+	direct, err := client.New(restConfig, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making a client that only writes: %w", err)
+	}
+	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), mesh: &gatewayTLS{client: direct}, log: cfg.Log}
 	c.loop = autoscaler.New(c.scaler.ring, cfg.Log)
 	c.scaler.decider = c.loop
 	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers, &c.look)
@@ -116,14 +121,12 @@ func (c *Controller) register(cfg Config) error {
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
 	lookups := newDigests(cfg.Mirrors)
 	routing := &routes{applier: common, domain: cfg.Domain}
-	var enrolling *enroller
+	var tokens *sidecarTokens
 	if cfg.Gateway != "" {
 		routing.gateway = newGateway(cfg.Gateway)
-		var err error
-		if enrolling, err = newEnroller(mgr); err != nil {
-			return err
-		}
+		tokens = &sidecarTokens{c.mesh.client, time.Now}
 	}
+	c.mesh.cached, c.mesh.gateway, c.mesh.domain = mgr.GetClient(), routing.gateway, cfg.Domain
 	return errors.Join(
 		(&services{common}).register(mgr),
 		(&configurations{common}).register(mgr),
@@ -132,12 +135,12 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, enrolling),
+			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, c.answers.of, tokens),
 			events:   events,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
-		(&tuning{mgr.GetClient(), events, c.scaler, &c.look}).register(mgr),
+		(&tuning{mgr.GetClient(), events, c.scaler, &c.look, c.mesh}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		c.serveHealth(cfg.HealthAddress),
@@ -161,12 +164,16 @@ func (c *Controller) Run(ctx context.Context) error {
 // Receive implements stream.Receiver.
 func (c *Controller) Receive(source string, m stream.Message) {
 	c.answers.receive(m)
+	c.mesh.receive(source, m)
 	c.loop.Receive(source, m)
 }
 
 // Gone implements stream.Receiver. A pod that answered goes on answering
 // while no activator watches it; only what was counted is void.
-func (c *Controller) Gone(source string) { c.loop.Gone(source) }
+func (c *Controller) Gone(source string) {
+	c.loop.Gone(source)
+	c.mesh.gone(source)
+}
 
 // synced is whether the controller has seen the cluster.
 func (c *Controller) synced(req *http.Request) error {

@@ -33,14 +33,17 @@ type fleet struct {
 	events events.EventRecorder
 	queue  desired.Queue
 	look   *observability
-	enroll *enroller
+	// answers says whether a pod takes requests.
+	answers func(*corev1.Pod) bool
+	// tokens are those of sidecars; nil in a cluster without Istio.
+	tokens *sidecarTokens
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, enroll *enroller) *fleet {
-	return &fleet{c, events, queue, look, enroll, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, answers func(*corev1.Pod) bool, tokens *sidecarTokens) *fleet {
+	return &fleet{c, events, queue, look, answers, tokens, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -50,6 +53,9 @@ func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observa
 	id := string(rev.UID)
 	if seen.answering > 0 || to.want == 0 {
 		f.failures.DeleteEntry(id)
+	}
+	if len(seen.sidecars.outdated) > 0 && to.want > 0 {
+		return 0, f.exchange(ctx, rev, seen, int(to.want))
 	}
 	missing := int(to.want) - len(seen.alive)
 	if missing > 0 && len(seen.ended) > 0 && seen.answering == 0 {
@@ -64,13 +70,28 @@ func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observa
 	err := f.remove(ctx, gone)
 	switch {
 	case missing > 0:
-		err = errors.Join(err, f.add(ctx, rev, missing))
+		err = errors.Join(err, f.add(ctx, rev, missing, seen.sidecars.namespace))
 	case missing < 0 && to.want == 0:
 		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "ScaledToZero", "Scale", "Deleted %d pods: %s", -missing, to.reason)
 	case missing < 0:
 		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "ScaledDown", "Scale", "Deleted %d pods: %s", -missing, to.reason)
 	}
 	return 0, err
+}
+
+// exchange puts pods in the place of those that were made when the namespace
+// was in the mesh and is not any more, or the other way round.
+func (f *fleet) exchange(ctx context.Context, rev *servingv1.Revision, seen observation, want int) error {
+	add, gone := exchange(seen, want, f.answers)
+	err := f.remove(ctx, append(gone, seen.ended...))
+	if len(gone) > 0 {
+		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "Replaced", "Scale",
+			"Deleted %d pods: what is asked for of Istio's sidecar has changed", len(gone))
+	}
+	if add > 0 {
+		err = errors.Join(err, f.add(ctx, rev, add, seen.sidecars.namespace))
+	}
+	return err
 }
 
 // holdOff is how long a revision whose pods have ended is to wait for the
@@ -86,7 +107,7 @@ func (f *fleet) holdOff(id string) time.Duration {
 	return f.failures.Get(id)
 }
 
-func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
+func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int, mesh bool) error {
 	decided := time.Now().Format(time.RFC3339Nano)
 	node, err := f.node(ctx, rev)
 	if err != nil {
@@ -96,19 +117,17 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int) error {
 	if err != nil {
 		return err
 	}
-	meshed, err := f.enroll.enroll(ctx, rev)
-	if err != nil {
-		return err
+	if desired.Sidecar(rev, mesh) {
+		if err := f.tokens.keep(ctx, rev); err != nil {
+			return err
+		}
 	}
 	var pods errgroup.Group
 	pods.SetLimit(atOnce)
 	for range n {
 		pods.Go(func() error {
-			pod := desired.Pod(rev, queue, node)
+			pod := desired.Pod(rev, queue, desired.Place{Node: node, Mesh: mesh})
 			pod.Annotations[servingv1.DecidedAnnotation] = decided
-			if _, own := pod.Annotations[desired.TemplatesAnnotation]; meshed && !own {
-				pod.Annotations[desired.TemplatesAnnotation] = desired.QuickTemplate
-			}
 			if err := f.client.Create(ctx, pod, fieldOwner); err != nil {
 				return fmt.Errorf("creating a pod: %w", err)
 			}

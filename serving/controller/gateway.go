@@ -60,26 +60,32 @@ func (g *gateway) leads(ctx context.Context, route types.UID, hosts []string) er
 }
 
 func (g *gateway) probe(ctx context.Context, host string) error {
+	_, err := g.ask(ctx, host)
+	return err
+}
+
+// ask has the activator answer a probe through the gateway.
+func (g *gateway) ask(ctx context.Context, host string) (http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url, nil)
 	if err != nil {
-		return fmt.Errorf("probing the gateway: %w", err)
+		return nil, fmt.Errorf("probing the gateway: %w", err)
 	}
 	req.Host = host
 	req.Header.Set(probeHeader, probeActivator)
 	req.Header.Set("User-Agent", "Knative-Ingress-Probe")
 	resp, err := g.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("probing the gateway for %s: %w", host, err)
+		return nil, fmt.Errorf("probing the gateway for %s: %w", host, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64))
 	if err != nil {
-		return fmt.Errorf("probing the gateway for %s: %w", host, err)
+		return nil, fmt.Errorf("probing the gateway for %s: %w", host, err)
 	}
 	if resp.StatusCode != http.StatusOK || string(body) != probeActivator {
-		return fmt.Errorf("probing the gateway for %s: %s", host, resp.Status)
+		return nil, fmt.Errorf("probing the gateway for %s: %s", host, resp.Status)
 	}
-	return nil
+	return resp.Header, nil
 }
 
 func digestOf(hosts []string) [sha256.Size]byte {

@@ -25,6 +25,8 @@ type scale struct {
 //	n, none answers, one has crashed | as it was   | ExitCode  | Queued
 //	n, none answers, one is stuck    | its reason  | as it was | Queued
 //	n, none answers, for too long    | Progress... | as it was | Queued
+//	n, one lacks the sidecar it was  | its reason  | as it was | as it was
+//	   to have                       |             |           |
 //	0, initial scale is 0            | True        | True      | NoTraffic
 //	0                                | as it was   | as it was | NoTraffic
 //
@@ -36,6 +38,9 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 	s.ActualReplicas, s.DesiredReplicas = new(seen.answering), new(to.want)
 	explain(s, to.reason)
 	switch {
+	case seen.sidecars.missing != nil && to.want > 0:
+		s.MarkResourcesAvailableFalse(seen.sidecars.missing.reason, seen.sidecars.missing.message)
+		return 0
 	case seen.answering > 0:
 		s.MarkActiveTrue()
 		s.MarkContainerHealthyTrue()

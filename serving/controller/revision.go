@@ -36,6 +36,7 @@ func (r *revisions) register(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).
 		For(&servingv1.Revision{}).
 		Owns(&corev1.Pod{}).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.revisionsOfNamespace)).
 		Watches(&servingv1.Revision{}, handler.Funcs{DeleteFunc: r.forget}).
 		Watches(&servingv1.Route{}, handler.EnqueueRequestsFromMapFunc(revisionsOfRoute)).
 		Watches(&servingv1.Configuration{}, handler.EnqueueRequestsFromMapFunc(r.revisionsOfConfiguration)).
@@ -76,7 +77,12 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 	if err != nil {
 		return 0, fmt.Errorf("listing pods: %w", err)
 	}
+	namespace, err := r.inMesh(ctx, rev.Namespace)
+	if err != nil {
+		return 0, err
+	}
 	seen := observe(pods.Items, r.answers.of)
+	seen.sidecars = sidecarsOf(rev, namespace, seen.alive)
 	deadline := progressDeadline(rev, r.deadline)
 	wanted := r.scaler.scale(ctx, rev, seen, to, deadline)
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/queue"
 	"github.com/kind-in-a-box/devbox/serving/trace"
 )
@@ -83,10 +85,13 @@ type tuning struct {
 	events events.EventRecorder
 	scaler *scaler
 	look   *observability
+	mesh   *gatewayTLS
 }
 
 func (t *tuning) register(mgr manager.Manager) error {
-	return builder.ControllerManagedBy(mgr).Named("tuning").For(&corev1.ConfigMap{}).Complete(reconcile.Func(t.Reconcile))
+	return builder.ControllerManagedBy(mgr).Named("tuning").For(&corev1.ConfigMap{}).
+		WatchesRawSource(&t.mesh.doorbell).
+		Complete(reconcile.Func(t.Reconcile))
 }
 
 // Reconcile implements reconcile.Reconciler. A ConfigMap that is wrong leaves
@@ -96,7 +101,10 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	again := time.Duration(0)
 	switch req.Name {
+	case mesh.ConfigName:
+		again, err = t.mesh.lead(ctx, cm)
 	case autoscalerConfig:
 		if err = t.scaler.tune(cm.Data); err == nil {
 			return reconcile.Result{}, t.rescale(ctx)
@@ -112,7 +120,7 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		t.events.Eventf(cm, nil, corev1.EventTypeWarning, reasonInvalid, "Tune", "What was there before still holds: %v", err)
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading %s: %w", req.Name, err))
 	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{RequeueAfter: again}, nil
 }
 
 // rescale has the autoscaler asked again about every revision.

@@ -86,10 +86,12 @@ func newWorld(t *testing.T) *world {
 	scaler.decider = w.wanted
 	w.services, w.configurations = &services{common}, &configurations{common}
 	w.routes = &routes{applier: common, domain: "example.com"}
-	fleet := newFleet(c, w.events, desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}, &observability{}, &enroller{c, c, time.Now})
+	answers := newAnswers()
+	queue := desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
+	fleet := newFleet(c, w.events, queue, &observability{}, answers.of, &sidecarTokens{c, time.Now})
 	fleet.failures = flowcontrol.NewFakeBackOff(firstBackOff, lastBackOff, w.clock)
 	w.revisions = &revisions{
-		applier: common, scaler: scaler, answers: newAnswers(), digests: newDigests(nil),
+		applier: common, scaler: scaler, answers: answers, digests: newDigests(nil),
 		fleet: fleet, events: w.events, deadline: time.Minute,
 	}
 	return w

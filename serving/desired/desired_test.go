@@ -40,7 +40,7 @@ func TestChildren(t *testing.T) {
 			config.UID, config.Generation, route.UID = "config-uid", 2, "route-uid"
 			rev := desired.Revision(config, someDay)
 			rev.UID = "revision-uid"
-			pod := desired.Pod(rev, queue, "devbox-control-plane")
+			pod := desired.Pod(rev, queue, desired.Place{Node: "devbox-control-plane"})
 
 			objects := []any{config, route, rev, pod}
 			for _, s := range desired.PlaceholderServices(route) {
@@ -71,7 +71,7 @@ func TestPodRunsTheResolvedImage(t *testing.T) {
 	rev.Name = "hello-00001"
 	rev.Spec.Containers = []servingv1.Container{{Name: "a", Image: "r/a:1"}, {Name: "b", Image: "devbox.local/b:1"}}
 	rev.Status.ContainerStatuses = []servingv1.ContainerStatus{{Name: "a", ImageDigest: "r/a@sha256:1"}, {Name: "b"}}
-	pod := desired.Pod(rev, queue, "")
+	pod := desired.Pod(rev, queue, desired.Place{})
 	for i, want := range []string{"r/a@sha256:1", "devbox.local/b:1", queue.Image} {
 		if got := pod.Spec.Containers[i].Image; got != want {
 			t.Errorf("container %d runs %s, want %s", i, got, want)
@@ -87,7 +87,7 @@ func TestPortsAreTheNodesToSay(t *testing.T) {
 	rev := &servingv1.Revision{}
 	rev.Annotations = map[string]string{servingv1.PortsAnnotation: `{"queue-port": 5001}`, "mine": "stays"}
 	rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/a:1"}}
-	equal(t, "the pod's annotations", map[string]string{"mine": "stays"}, desired.Pod(rev, queue, "").Annotations)
+	equal(t, "the pod's annotations", map[string]string{"mine": "stays"}, desired.Pod(rev, queue, desired.Place{}).Annotations)
 }
 
 // A request log is asked for by two variables, and by none where there is to
@@ -101,7 +101,7 @@ func TestRequestLog(t *testing.T) {
 		q.LogTemplate, q.LogProbes = template, true
 		rev := &servingv1.Revision{}
 		rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/a:1"}}
-		env := desired.Pod(rev, q, "").Spec.Containers[1].Env
+		env := desired.Pod(rev, q, desired.Place{}).Spec.Containers[1].Env
 		equal(t, "what was added for "+template, []corev1.EnvVar{
 			{Name: "SERVING_REQUEST_LOG_TEMPLATE", Value: want}, {Name: "SERVING_ENABLE_PROBE_REQUEST_LOG", Value: "true"},
 		}, env[len(env)-2:])
@@ -114,7 +114,7 @@ func TestTracing(t *testing.T) {
 	q.Tracing = trace.Settings{Protocol: trace.OTLP, Endpoint: "http://collector:4318/$(X)", Rate: 0.1}
 	rev := &servingv1.Revision{}
 	rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/a:1"}}
-	env := desired.Pod(rev, q, "").Spec.Containers[1].Env
+	env := desired.Pod(rev, q, desired.Place{}).Spec.Containers[1].Env
 	equal(t, "what was added", []corev1.EnvVar{
 		{Name: "TRACING_PROTOCOL", Value: "http/protobuf"}, {Name: "TRACING_ENDPOINT", Value: "http://collector:4318/$$(X)"},
 		{Name: "TRACING_SAMPLING_RATE", Value: "0.1"},

@@ -1,42 +1,90 @@
 package desired
 
 import (
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// Istio's words on who gets a sidecar: a namespace's label, and a pod's, which
-// wins. The annotation of the pod's label's name is its older form.
+// Place is where a pod is to run.
+type Place struct {
+	// Node, if any, binds the pod to a node without the scheduler.
+	Node string
+	// Mesh says that its namespace is one whose pods Istio gives a sidecar.
+	Mesh bool
+}
+
+// Istio's names. What a template says of injection is a label; older ones say
+// it in an annotation, at which Istio's webhooks do not look any more unless
+// the namespace has them called.
 const (
-	injectionLabel = "istio-injection"
-	revisionLabel  = "istio.io/rev"
-	injectLabel    = "sidecar.istio.io/inject"
+	injectKey        = "sidecar.istio.io/inject"
+	excludeInboundBy = "traffic.sidecar.istio.io/excludeInboundPorts"
+
+	// Which of istiod's templates make a pod's sidecar, and the one of
+	// charts/istio for pods that start while a request waits.
+	templatesKey  = "inject.istio.io/templates"
+	quickTemplate = "devbox"
+
+	// InjectionLabel, with InjectionEnabled, is on a namespace whose pods are
+	// given a sidecar; RevisionLabel too, with the name of an istiod, where the
+	// first is not there.
+	InjectionLabel   = "istio-injection"
+	InjectionEnabled = "enabled"
+	RevisionLabel    = "istio.io/rev"
 )
 
-// TemplatesAnnotation of a pod says which of istiod's templates make its
-// sidecar; QuickTemplate is the one of charts/istio for pods that start while
-// a request waits.
-const (
-	TemplatesAnnotation = "inject.istio.io/templates"
-	QuickTemplate       = "devbox"
-)
+// InMesh says whether a namespace with these labels is one whose pods Istio
+// gives a sidecar.
+func InMesh(namespace map[string]string) bool {
+	if value, ok := namespace[InjectionLabel]; ok {
+		return value == InjectionEnabled
+	}
+	return namespace[RevisionLabel] != ""
+}
+
+// Sidecar says whether rev's pods are to have a sidecar: what its template
+// says, else what its namespace does.
+func Sidecar(rev *servingv1.Revision, mesh bool) bool {
+	if said := injection(rev); said != "" {
+		return said == "true"
+	}
+	return mesh
+}
+
+func injection(rev *servingv1.Revision) string {
+	if said, ok := rev.Labels[injectKey]; ok {
+		return said
+	}
+	return rev.Annotations[injectKey]
+}
+
+// inTheClear are the ports of queue-proxy that kubelet and Prometheus call,
+// who have no certificate: the sidecar leaves them alone.
+var inTheClear = []int{servingv1.QueueAdminPort, servingv1.AutometricPort, servingv1.UsermetricPort}
 
 // TokenSecret is the Secret from which the sidecars of a service account's
 // pods have their token; the template names it too.
 func TokenSecret(account string) string { return "istio-token." + account }
 
-// Injected is whether istiod's webhook gives pods of rev a sidecar, in a
-// namespace with these labels.
-func Injected(namespace map[string]string, rev *servingv1.Revision) bool {
-	pod := rev.Labels[injectLabel]
-	if pod == "" {
-		pod = rev.Annotations[injectLabel]
+// meshed makes pod one that gets a sidecar.
+func meshed(pod *corev1.Pod) {
+	pod.Labels[servingv1.MeshLabel] = servingv1.MeshSidecar
+	if said, ok := pod.Annotations[injectKey]; ok && pod.Labels[injectKey] == "" {
+		pod.Labels[injectKey] = said
 	}
-	switch {
-	case namespace[injectionLabel] == "disabled":
-		return false
-	case namespace[injectionLabel] == "enabled" || namespace[revisionLabel] != "":
-		return pod != "false"
-	default:
-		return rev.Labels[injectLabel] == "true" // the webhook is not asked for the annotation's sake
+	ports := strings.FieldsFunc(pod.Annotations[excludeInboundBy], func(r rune) bool { return r == ',' })
+	for _, port := range inTheClear {
+		if text := strconv.Itoa(port); !slices.Contains(ports, text) {
+			ports = append(ports, text)
+		}
+	}
+	pod.Annotations[excludeInboundBy] = strings.Join(ports, ",")
+	if _, own := pod.Annotations[templatesKey]; !own {
+		pod.Annotations[templatesKey] = quickTemplate
 	}
 }

@@ -15,7 +15,7 @@ import (
 // where its pods listen could have another's requests for its own.
 var ownMetadata = []string{
 	servingv1.RoutingStateLabel, servingv1.RoutingStateModified, servingv1.RouteLabel, servingv1.RoutesAnnotation,
-	servingv1.PortsAnnotation,
+	servingv1.PortsAnnotation, servingv1.MeshLabel,
 }
 
 // Pod is one pod of a revision: the user's containers, and queue-proxy in
@@ -24,8 +24,8 @@ var ownMetadata = []string{
 //	request ──:8012──> queue-proxy ──:$PORT──> user-container
 //
 // Images are those that rev's status has resolved to a digest, where it has.
-// NodeName, if any, binds the pod to a node without the scheduler.
-func Pod(rev *servingv1.Revision, queue Queue, nodeName string) *corev1.Pod {
+// Place says where the pod is to run.
+func Pod(rev *servingv1.Revision, queue Queue, place Place) *corev1.Pod {
 	rev = rev.DeepCopy()
 	rev.SetDefaults()
 	pod := &corev1.Pod{
@@ -55,7 +55,10 @@ func Pod(rev *servingv1.Revision, queue Queue, nodeName string) *corev1.Pod {
 		resolveImage(&pod.Spec.InitContainers[i], rev)
 	}
 	pod.Spec.Containers = append(pod.Spec.Containers, queue.container(rev))
-	pod.Spec.NodeName = nodeName
+	pod.Spec.NodeName = place.Node
+	if Sidecar(rev, place.Mesh) {
+		meshed(pod)
+	}
 	withoutToken(&pod.Spec)
 	// A container that ends is started again in its place, and its end can be
 	// read from the pod: a crash is known within a second.

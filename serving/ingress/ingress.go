@@ -42,6 +42,30 @@ func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
 // Kind is an empty object of the kind that a Route's ingress is, to watch.
 func Kind() client.Object { return &networkingv1.VirtualService{} }
 
+// ActivatorRules say how the gateway and sidecars speak to the activator: in
+// the protocol in which a request came, and within the mesh's mutual TLS or in
+// the clear. The gateway knows it by one Service and sidecars by another. The
+// chart makes the rules; what they say of TLS is the controller's.
+func ActivatorRules(within bool) []*networkingv1.DestinationRule {
+	gateway := activatorRule("activator", within)
+	gateway.Spec.TrafficPolicy.ConnectionPool = &istio.ConnectionPoolSettings{
+		Http: &istio.ConnectionPoolSettings_HTTPSettings{UseClientProtocol: true},
+	}
+	return []*networkingv1.DestinationRule{gateway, activatorRule("activator-local", within)}
+}
+
+func activatorRule(service string, within bool) *networkingv1.DestinationRule {
+	policy := &istio.TrafficPolicy{}
+	if within {
+		policy.Tls = &istio.ClientTLSSettings{Mode: istio.ClientTLSSettings_ISTIO_MUTUAL}
+	}
+	return &networkingv1.DestinationRule{
+		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "DestinationRule"},
+		ObjectMeta: metav1.ObjectMeta{Name: service, Namespace: servingv1.Namespace},
+		Spec:       istio.DestinationRule{Host: service + "." + servingv1.Namespace + ".svc.cluster.local", TrafficPolicy: policy},
+	}
+}
+
 // VirtualService leads requests for hosts from the gateway to the activator.
 // Istio does not limit their time: the activator holds a request while its
 // revision starts, and queue-proxy enforces the revision's own limits. It

@@ -110,7 +110,7 @@ func (i *Identity) get() (*credential, error) {
 
 // Run keeps the certificate until ctx ends: it asks for one when one is
 // wanted, for the next at half of its life, and for another one when the
-// mesh's roots change.
+// mesh's roots change. While none is wanted, nothing is asked for.
 func (i *Identity) Run(ctx context.Context) {
 	backOff := firstBackOff
 	for ctx.Err() == nil {
@@ -139,14 +139,12 @@ func (i *Identity) wished() wish {
 const never = time.Duration(1<<63 - 1)
 
 // due is how long it is until a certificate is to be asked for. One that is
-// not wanted any more is dropped.
+// not wanted any more is kept while it lasts: the next pod with a sidecar is
+// not to wait for another.
 func (i *Identity) due(w wish) time.Duration {
 	have := i.current.Load()
 	switch {
 	case !w.wanted || w.roots == "":
-		if have != nil && !w.wanted {
-			i.store(nil)
-		}
 		return never
 	case have == nil || have.from.roots != w.roots:
 		return 0

@@ -108,10 +108,6 @@ func TestNoCertificateIsAskedForUntilOneIsWanted(t *testing.T) {
 	if n := ca.Signed(); n != 1 {
 		t.Errorf("%d certificates were signed, want 1", n)
 	}
-	i.Want(false, ca.Roots())
-	for i.Ready() {
-		<-i.Changed()
-	}
 }
 
 func TestEachSideKnowsTheOther(t *testing.T) {
@@ -184,6 +180,14 @@ func TestRenewals(t *testing.T) {
 				t.Fatalf("after %d halves of a life %d certificates were signed, want %d", half+1, n, half+2)
 			}
 		}
+		i.Want(false, ca.Roots())
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if n := ca.Signed(); n != 11 || i.Ready() {
+			t.Fatalf("%d certificates were signed, ready %t; want no more while none is wanted", n, i.Ready())
+		}
+		i.Want(true, ca.Roots())
+		synctest.Wait()
 		ca.Fail(errors.New("away"))
 		time.Sleep(61 * time.Minute)
 		synctest.Wait()

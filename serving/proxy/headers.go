@@ -28,6 +28,9 @@ const (
 	// Refused is queue-proxy's word to the activator that the user container
 	// did not accept a connection, so that it has seen nothing of the request.
 	Refused = "Devbox-Refused"
+	// SessionPeer, in an answer to a probe, is the name in the certificate that
+	// the prober's last proxy has shown; there is none in the clear.
+	SessionPeer = "Devbox-Session"
 	// Timing, in a request, asks for a Server-Timing header in the answer.
 	Timing = "Devbox-Timing"
 )

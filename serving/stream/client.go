@@ -60,6 +60,8 @@ func (m Message) subject() subject {
 		return subject{"held", m.Held.Namespace, m.Held.Revision}
 	case m.Pod != nil:
 		return subject{"pod", m.Pod.Namespace, m.Pod.Name + "/" + m.Pod.UID}
+	case m.Takes != nil:
+		return subject{kind: "takes"}
 	}
 	return subject{}
 }
@@ -92,10 +94,10 @@ func NewClient(url string, snapshot func() []Message, log *slog.Logger) *Client 
 
 // Send queues m and returns at once. Where an older message about the same
 // thing still waits, m takes its place. Without a connection only Pod
-// messages wait: old numbers are of no use, and the snapshot has the new.
+// and Takes messages wait: old numbers are of no use, and the snapshot has the new.
 func (c *Client) Send(m Message) {
 	key := m.subject()
-	if key == (subject{}) || m.Pod == nil && !c.connected.Load() {
+	if key == (subject{}) || m.Pod == nil && m.Takes == nil && !c.connected.Load() {
 		return
 	}
 	c.mu.Lock()

@@ -34,6 +34,8 @@ func (e *ear) Receive(_ string, m Message) {
 		e.say(fmt.Sprintf("held/%s=%d", m.Held.Revision, m.Held.Requests))
 	case m.Pod != nil:
 		e.say(fmt.Sprintf("pod/%s=%v", m.Pod.Name, m.Pod.Answers))
+	case m.Takes != nil:
+		e.say(fmt.Sprintf("takes/clear=%v/tls=%v", m.Takes.Clear, m.Takes.TLS))
 	case m == Message{}:
 		e.say("here")
 	}
@@ -137,6 +139,8 @@ func TestSnapshotThenMessages(t *testing.T) {
 	ear.wait(t, "stats/x=1.5")
 	c.Send(pod("a", false))
 	ear.wait(t, "pod/a=false")
+	c.Send(Message{Takes: &Takes{TLS: true}})
+	ear.wait(t, "takes/clear=false/tls=true")
 	stop()
 	ear.wait(t, "gone")
 }

@@ -78,7 +78,7 @@ var arrows = []struct {
 	{"serving/targets", []string{"serving/api"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
-	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
+	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/load", nil},
 	{"internal/compare", []string{"internal/event", "internal/load", "serving/api"}},

@@ -139,7 +139,7 @@ func (r *road) startActivator() {
 // pod makes a pod of the service and returns it when it is ready.
 func (r *road) pod() *corev1.Pod {
 	r.t.Helper()
-	pod, err := r.client.CoreV1().Pods(r.namespace).Create(r.t.Context(), desired.Pod(r.revision, r.queue, r.node), metav1.CreateOptions{})
+	pod, err := r.client.CoreV1().Pods(r.namespace).Create(r.t.Context(), desired.Pod(r.revision, r.queue, desired.Place{Node: r.node}), metav1.CreateOptions{})
 	if err != nil {
 		r.t.Fatal(err)
 	}

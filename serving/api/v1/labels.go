@@ -32,6 +32,14 @@ const (
 // with nanoseconds, on that pod: creationTimestamp knows only seconds.
 const DecidedAnnotation = "devbox.dev/decided"
 
+// MeshLabel, with the value MeshSidecar, is on a pod of which the controller
+// expects that Istio's injector gives it a sidecar. Whether it has one is said
+// by the injector's own label.
+const (
+	MeshLabel   = "devbox.dev/mesh"
+	MeshSidecar = "sidecar"
+)
+
 // ScaleReasonAnnotation is why the autoscaler wants the pods that it wants, in
 // words, in a revision's status. It changes with their number, not more often.
 const ScaleReasonAnnotation = "devbox.dev/scale-reason"

@@ -13,30 +13,21 @@ import (
 	"github.com/kind-in-a-box/devbox/serving/desired"
 )
 
-// A pod that is to have a sidecar finds a token that istiod takes; one that is
-// not has none made for it.
-func TestEnroll(t *testing.T) {
+// A sidecar finds a token that istiod takes and nobody else.
+func TestSidecarTokens(t *testing.T) {
 	w := newWorld(t)
-	e := w.revisions.fleet.enroll
+	tokens := w.revisions.fleet.tokens
 	rev := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "hello-00001"}}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "default"}}
 	if err := w.Create(t.Context(), account); err != nil {
 		t.Fatal(err)
 	}
 
-	if meshed, err := e.enroll(t.Context(), rev); meshed || err != nil {
-		t.Errorf("in a namespace outside the mesh: %v, %v", meshed, err)
-	}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: desired.TokenSecret("default")}}
-	if err := w.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err == nil {
-		t.Error("a token was made for a pod outside the mesh")
-	}
-
-	rev.Labels = map[string]string{"sidecar.istio.io/inject": "true"}
 	read := func() string {
 		t.Helper()
-		if meshed, err := e.enroll(t.Context(), rev); !meshed || err != nil {
-			t.Fatalf("in the mesh: %v, %v", meshed, err)
+		if err := tokens.keep(t.Context(), rev); err != nil {
+			t.Fatal(err)
 		}
 		if err := w.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
 			t.Fatal(err)
@@ -53,7 +44,7 @@ func TestEnroll(t *testing.T) {
 	if read() != first {
 		t.Error("a token that lasts was replaced")
 	}
-	e.now = func() time.Time { return time.Now().Add(tokenLife/2 + time.Hour) }
+	tokens.now = func() time.Time { return time.Now().Add(tokenLife/2 + time.Hour) }
 	if read() == first {
 		t.Error("a token with less than half of its life before it was kept")
 	}
