@@ -23,6 +23,10 @@ import (
 // definition is there.
 const defined = 10 * time.Second
 
+// certain is how long the files must have said that something is gone before
+// it is: whoever saves a file in two steps has it cut short in between.
+const certain = 500 * time.Millisecond
+
 // placing brings the objects of a directory into the box. It is a copy of
 // what the loop knew when it began, and runs beside it.
 //
@@ -37,8 +41,9 @@ type placing struct {
 	dir     string
 	name    string
 	objects []manifest.Object
-	whole   bool // what is not among them is not in the files
-	sweep   bool // look for what earlier sessions left
+	whole   bool        // what is not among them is not in the files
+	still   func() bool // the files say the same as when this began
+	sweep   bool        // look for what earlier sessions left
 	built   map[string]v1.Image
 	images  map[string]string       // in the registry, by program
 	known   map[manifest.Key]string // sums of what was placed
@@ -172,11 +177,25 @@ func (p *placing) prune(ctx context.Context, wanted map[manifest.Key]bool) (swep
 		}
 		swept = err == nil
 	}
-	for _, key := range manifest.Gone(there, wanted) {
+	gone := manifest.Gone(there, wanted)
+	if len(gone) > 0 && !p.lasts(ctx) {
+		return false
+	}
+	for _, key := range gone {
 		err := p.deployer.Remove(ctx, p.dir, there[key], client.ObjectKey{Namespace: key.Namespace, Name: key.Name})
 		p.tell(objectRemoved{key, err})
 	}
 	return swept
+}
+
+// lasts says whether the files have not changed a while later.
+func (p *placing) lasts(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(certain):
+		return p.still()
+	}
 }
 
 // at puts an object and where it is written in front of what is wrong with it.
@@ -190,7 +209,7 @@ func (p *placing) at(o manifest.Object, err error) error {
 // lacks says whose lack an unknown kind is.
 func (p *placing) lacks(unknown *deploy.UnknownKindError) error {
 	if p.engine == "embedded" {
-		return fmt.Errorf("the embedded engine has no kind %s of %s; --engine kind may", unknown.Kind.Kind, unknown.Kind.GroupVersion())
+		return fmt.Errorf("the embedded engine has no kind %s of %s; a box of --engine kind may have it", unknown.Kind.Kind, unknown.Kind.GroupVersion())
 	}
 	return fmt.Errorf("%w, on the %s engine: apply its CustomResourceDefinition first, or mend the apiVersion", unknown, p.engine)
 }

@@ -47,6 +47,11 @@ func (l *loop) startPlacing(ctx context.Context, t *target, built map[string]v1.
 		known: map[manifest.Key]string{}, kinds: map[manifest.Key]schema.GroupVersionKind{}, groups: o.groups(),
 		tell: func(news any) { l.report(ctx, func(ctx context.Context) { l.placingSays(ctx, t, news) }) },
 	}
+	print := o.print
+	p.still = func() bool {
+		set, err := t.readObjects()
+		return err == nil && fingerprint(set) == print
+	}
 	for key, there := range o.placed {
 		p.known[key], p.kinds[key] = there.sum, there.kind
 	}

@@ -13,6 +13,10 @@
 //	  |
 //	live in N ms
 //
+// What manifests in a directory say goes the same road beside it: manifest
+// knows which objects there are and which programs their images name, a
+// placing applies them in order and removes those that have left the files.
+//
 // Run is a loop in one goroutine: it alone knows the state, what it decides
 // it decides with a reason, and the work is done by goroutines that report
 // back to it. It says what happens as events and prints nothing.

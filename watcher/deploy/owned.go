@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,8 @@ type Applied struct {
 	Message   string `json:"message,omitempty"`
 }
 
-// AppliedIn are all such objects in a box, in the order of their kinds.
+// AppliedIn are all such objects in a box, in the order of their directories,
+// kinds and names.
 func AppliedIn(ctx context.Context, config *rest.Config, c client.Client) ([]Applied, error) {
 	api, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
@@ -53,6 +55,9 @@ func AppliedIn(ctx context.Context, config *rest.Config, c client.Client) ([]App
 		}
 		all = append(all, one)
 	}
+	slices.SortFunc(all, func(a, b Applied) int {
+		return cmp.Or(cmp.Compare(a.Directory, b.Directory), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
 	return all, err
 }
 

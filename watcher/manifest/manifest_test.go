@@ -172,6 +172,8 @@ func TestWhole(t *testing.T) {
 		"half: [\n":                          false,
 		"apiVersion: v1\nkind: ConfigMap\n":  false,
 		"apiVersion: v2\nname: some-chart\n": true,
+		"# apiVersion: v1\n":                 true,
+		"":                                   false,
 	} {
 		set, err := Read(directory(t, map[string]string{"a.yaml": content}))
 		if err != nil || set.Whole() != want {

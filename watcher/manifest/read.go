@@ -78,7 +78,8 @@ func Read(dir string) (*Set, error) {
 func (s *Set) add(file string, data []byte) {
 	part := decode(file, data)
 	if len(part.Objects) == 0 && len(part.Problems) == 0 && len(part.LeftOut) == 0 {
-		part.LeftOut = []LeftOut{{File: file, Why: "it is empty"}}
+		// A file is empty for a moment while some editors save it.
+		part.LeftOut = []LeftOut{{File: file, Why: "it is empty", unread: len(data) == 0}}
 	}
 	s.Objects = append(s.Objects, part.Objects...)
 	s.Problems = append(s.Problems, part.Problems...)
