@@ -16,7 +16,7 @@ import (
 )
 
 // sidecar is the name of the container that Istio adds to a pod; sidecarUser is
-// as whom it runs where the pod does not say.
+// as whom it runs once it has begun, by which Istio's rules tell its connections.
 const (
 	sidecar     = "istio-proxy"
 	sidecarUser = 1337
@@ -74,7 +74,7 @@ func readNetwork(n way.Network, said bootstrap.Network, err error) way.Network {
 
 // network is what a pod's own words say of its network.
 func network(pod *corev1.Pod) way.Network {
-	n := way.Network{ProxyUser: user(pod, sidecar, sidecarUser), QueueUser: user(pod, "queue-proxy", -1)}
+	n := way.Network{ProxyUser: sidecarUser, QueueUser: user(pod, "queue-proxy")}
 	for _, c := range pod.Spec.Containers {
 		if c.Name == sidecar {
 			continue
@@ -100,11 +100,11 @@ func container(pod *corev1.Pod, name string) *corev1.Container {
 	return nil
 }
 
-// user is as whom a container runs, otherwise where its spec does not say.
-func user(pod *corev1.Pod, name string, otherwise int) int {
+// user is as whom a container runs, -1 where its spec does not say.
+func user(pod *corev1.Pod, name string) int {
 	c := container(pod, name)
 	if c == nil || c.SecurityContext == nil || c.SecurityContext.RunAsUser == nil {
-		return otherwise
+		return -1
 	}
 	return int(*c.SecurityContext.RunAsUser)
 }
