@@ -15,7 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kind-in-a-box/devbox/internal/compare"
+	compared "github.com/kind-in-a-box/devbox/internal/compare"
 	"github.com/kind-in-a-box/devbox/internal/way"
 	"github.com/kind-in-a-box/devbox/test/box"
 )
@@ -81,9 +81,9 @@ func (c *comparing) report(t *testing.T, into any, args ...string) {
 }
 
 func (c *comparing) compare(t *testing.T) {
-	var r compare.Report
+	var r compared.Report
 	c.report(t, &r, "compare", c.dir, "--rounds", "1", "--duration", "1s", "-o", "json")
-	if len(r.Variants) != len(compare.Variants) || len(r.Differences) != 4 || len(r.Words) == 0 {
+	if len(r.Variants) != len(compared.Variants) || len(r.Differences) != 4 || len(r.Words) == 0 {
 		t.Errorf("the report is %+v", r)
 	}
 	for _, v := range r.Variants {
@@ -110,7 +110,7 @@ func (c *comparing) cutShort(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	box.Eventually(t, "a variant has pods", func() bool { return len(c.PodsOf(compare.Namespace, "")) > 0 })
+	box.Eventually(t, "a variant has pods", func() bool { return len(c.PodsOf(compared.Namespace, "")) > 0 })
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +125,8 @@ func (c *comparing) gone(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	_, err := c.Kubernetes().CoreV1().Namespaces().Get(ctx, compare.Namespace, metav1.GetOptions{})
+	_, err := c.Kubernetes().CoreV1().Namespaces().Get(ctx, compared.Namespace, metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
-		t.Errorf("namespace %s is left: %v", compare.Namespace, err)
+		t.Errorf("namespace %s is left: %v", compared.Namespace, err)
 	}
 }
