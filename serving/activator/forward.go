@@ -156,7 +156,7 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 			}
 		}
 		resp, err := f.send(t, req)
-		if !refused(ctx, resp, err) {
+		if !refused(ctx, t.pod, resp, err) {
 			if errors.Is(context.Cause(ctx), errSilent) {
 				t.revision.doubt(t.pod) // frozen, perhaps: it takes requests when it answers again
 			}
@@ -198,13 +198,14 @@ func (f *forwarder) send(t *trip, req *http.Request) (*http.Response, error) {
 }
 
 // refused says that the container has seen nothing of the request: nothing
-// was sent, or queue-proxy says that the container did not take it.
-func refused(ctx context.Context, resp *http.Response, err error) bool {
+// was sent, queue-proxy says that the container did not take it, or a sidecar
+// that queue-proxy did not.
+func refused(ctx context.Context, p *pod, resp *http.Response, err error) bool {
 	if err != nil {
 		var unsent *proxy.UnsentError
 		return ctx.Err() == nil && errors.As(err, &unsent)
 	}
-	return resp.Header[proxy.Refused] != nil
+	return resp.Header[proxy.Refused] != nil || p.account != "" && sidecarRefused(resp)
 }
 
 // received looks at a response before it is passed on. When the client asked,

@@ -63,6 +63,7 @@ type pod struct {
 	inFlight int
 	used     bool // it has been given a request
 	answers  bool
+	refusal  stream.Refusal // why it does not, where its sidecar is the reason
 	reached  milestones
 	doubts   chan struct{} // holds a token when a request was refused
 	stop     func()        // ends its prober

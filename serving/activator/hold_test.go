@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,9 @@ func (h *heard) Send(m stream.Message) {
 	case m.Held != nil:
 		h.lines = append(h.lines, fmt.Sprintf("held %s %d", m.Held.Revision, m.Held.Requests))
 	case m.Pod != nil:
-		h.lines = append(h.lines, fmt.Sprintf("pod %s %t", m.Pod.Name, m.Pod.Answers))
+		h.lines = append(h.lines, strings.TrimSpace(fmt.Sprintf("pod %s %t %s", m.Pod.Name, m.Pod.Answers, m.Pod.Refusal)))
+	case m.Takes != nil:
+		h.lines = append(h.lines, fmt.Sprintf("takes clear=%t tls=%t", m.Takes.Clear, m.Takes.TLS))
 	case m.Stats != nil:
 		h.lines = append(h.lines, fmt.Sprintf("stats %s concurrency=%.2f requests=%.0f inFlight=%d",
 			m.Stats.Revision, m.Stats.Concurrency, m.Stats.Requests, m.Stats.InFlight))

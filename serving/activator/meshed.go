@@ -145,31 +145,6 @@ func (m *meshed) serves() bool {
 	return p.Clear || p.TLS
 }
 
-type podKey struct{}
-
-// toPod is for what is sent to p: its transport asks session.
-func toPod(ctx context.Context, p *pod) context.Context {
-	if p.account == "" {
-		return ctx
-	}
-	return context.WithValue(ctx, podKey{}, p)
-}
-
-// session is how the pod of ctx is spoken to: within TLS where it has a
-// sidecar, as the account that it runs as and nobody else.
-func (m *meshed) session(alpn string) func(context.Context) (*tls.Config, error) {
-	return func(ctx context.Context) (*tls.Config, error) {
-		p, ok := ctx.Value(podKey{}).(*pod)
-		if !ok {
-			return nil, nil
-		}
-		if m.identity == nil {
-			return nil, mesh.ErrNone
-		}
-		return m.identity.Client(p.revision.key.Namespace, p.account, alpn)
-	}
-}
-
 // handler deals with what came in the clear, and with what is said about
 // clients' certificates.
 func (m *meshed) handler(next http.Handler) http.Handler {

@@ -15,7 +15,7 @@ func (r *revision) opened(p *pod) {
 	if r.pods[p.uid] != p || p.answers {
 		return // it has gone in the meantime
 	}
-	p.answers = true
+	p.answers, p.refusal = true, ""
 	p.reached.listening = time.Now()
 	r.open = append(r.open, p)
 	r.tellPod(p)
@@ -35,6 +35,17 @@ func (r *revision) doubt(p *pod) {
 	case p.doubts <- struct{}{}:
 	default:
 	}
+}
+
+// refuses says how p's sidecar refuses the activator; "" is that it does not.
+func (r *revision) refuses(p *pod, how stream.Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pods[p.uid] != p || p.refusal == how {
+		return
+	}
+	p.refusal = how
+	r.tellPod(p)
 }
 
 // closed takes p from those that answer.
@@ -60,7 +71,7 @@ func (r *revision) tellPod(p *pod) {
 }
 
 func (r *revision) message(p *pod) *stream.Pod {
-	return &stream.Pod{Namespace: r.key.Namespace, Name: p.name, UID: string(p.uid), Revision: r.key.Name, Answers: p.answers}
+	return &stream.Pod{Namespace: r.key.Namespace, Name: p.name, UID: string(p.uid), Revision: r.key.Name, Answers: p.answers, Refusal: p.refusal}
 }
 
 // update makes the revision what the table says. It returns the pods that have

@@ -2,6 +2,8 @@ package activator
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/stream"
 )
 
 // probeTimeout bounds one probe. Queue-proxy holds one for up to 200 ms when
@@ -55,11 +58,28 @@ func (p *prober) untilAnswers(ctx context.Context, pod *pod) bool {
 			p.log.Debug("a pod answers", "namespace", pod.revision.key.Namespace, "pod", pod.name, "after", waited)
 			return true
 		}
+		pod.revision.refuses(pod, refusal(why))
 		p.log.Log(ctx, slog.LevelDebug-4, "a pod does not answer yet", "pod", pod.name, "error", why)
 		if !proxy.Sleep(ctx, proxy.ProbeAfter(waited)) {
 			return false
 		}
 	}
+}
+
+// errDenied is Envoy's word: queue-proxy has no such answer to a probe.
+var errDenied = errors.New("the pod's sidecar denies the activator")
+
+// refusal is how a pod's sidecar has refused a probe that failed, if it was the
+// sidecar.
+func refusal(why error) stream.Refusal {
+	var answer tls.RecordHeaderError
+	switch {
+	case errors.As(why, &answer): // in the clear
+		return stream.RefusesTLS
+	case errors.Is(why, errDenied):
+		return stream.RefusesPeer
+	}
+	return ""
 }
 
 // ask is one probe; nil means that the pod takes requests.
@@ -83,6 +103,9 @@ func (p *prober) ask(ctx context.Context, pod *pod) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // read to its end, so that the connection is kept
 	if err != nil {
 		return fmt.Errorf("reading a probe's answer: %w", err)
+	}
+	if resp.StatusCode == http.StatusForbidden && pod.account != "" {
+		return fmt.Errorf("%w: %s", errDenied, body)
 	}
 	if resp.StatusCode != http.StatusOK || string(body) != proxy.Queue {
 		return fmt.Errorf("probing: %s: %s", resp.Status, body)

@@ -69,6 +69,11 @@ func (r *revision) snapshot() []stream.Message {
 	for _, p := range r.open {
 		all = append(all, stream.Message{Pod: r.message(p)})
 	}
+	for _, p := range r.pods {
+		if p.refusal != "" {
+			all = append(all, stream.Message{Pod: r.message(p)})
+		}
+	}
 	if n := r.waiting.Len(); n > 0 {
 		all = append(all, stream.Message{Held: &stream.Held{Namespace: r.key.Namespace, Revision: r.key.Name, Requests: n}})
 	}

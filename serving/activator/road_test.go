@@ -2,6 +2,7 @@ package activator
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/queue"
 )
@@ -40,11 +42,16 @@ type box struct {
 }
 
 func newBox(t testing.TB) *box {
+	t.Helper()
+	return newBoxIn(t, func(to teller) *meshed { return &meshed{tell: to, gate: mesh.NewGate(nil)} })
+}
+
+// newBoxIn is a box whose activator has a part in a mesh.
+func newBoxIn(t testing.TB, in func(teller) *meshed) *box {
 	b := &box{t: t, told: &heard{}}
 	log := slog.New(slog.DiscardHandler)
-	a := &activator{log: log}
-	http1 := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle}))
-	h2c := proxy.Once(proxy.NewTransport(proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, H2C: true}))
+	a := &activator{log: log, mesh: in(b.told)}
+	http1, h2c := a.mesh.transports()
 	a.roads = newRoads(b.told, newRoom(defaultHoldMemory), (&prober{transport: http1, log: log}).run)
 	a.forward = &forwarder{roads: a.roads, drain: &a.drain, http1: http1, h2c: h2c, log: log}
 	b.activator = a
@@ -54,7 +61,7 @@ func newBox(t testing.TB) *box {
 	ctx, stop := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		server := proxy.Server{Listener: listener, Handler: a.forward.handler(), Drain: &a.drain, Limit: time.Second, Log: log}
+		server := proxy.Server{Listener: a.mesh.gate.Listener(listener), Handler: a.mesh.handler(a.forward.handler()), Drain: &a.drain, Limit: time.Second, Log: log}
 		if err := server.Serve(ctx); err != nil {
 			t.Errorf("serving: %v", err)
 		}
@@ -102,7 +109,9 @@ type sidecar struct {
 // podConfig is what differs between pods.
 type podConfig struct {
 	queue    queue.Config
-	lateUser bool // the user server starts with startUser
+	lateUser bool          // the user server starts with startUser
+	envoy    *tls.Config   // of a sidecar in front of queue-proxy, which runs as hello
+	shaken   *atomic.Int64 // handshakes that were made with it
 }
 
 // pod starts a pod and shows it to the activator.
@@ -113,7 +122,7 @@ func (b *box) pod(name, revision string, user http.Handler, change ...func(*podC
 	for _, f := range change {
 		f(&c)
 	}
-	ports := freePorts(b.t, 5)
+	ports := freePorts(b.t, 6)
 	c.queue.ServingPort, c.queue.AdminPort, c.queue.AutometricPort, c.queue.UsermetricPort = ports[0], ports[1], ports[2], ports[3]
 	c.queue.UserAddress = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[4]))
 
@@ -140,6 +149,9 @@ func (b *box) pod(name, revision string, user http.Handler, change ...func(*podC
 	s.pod = makePod(name, revision, "127.0.0.1", func(p *corev1.Pod) {
 		p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "queue-port", ContainerPort: int32(ports[0])}}}}
 	})
+	if c.envoy != nil {
+		b.envoy(&s.pod, ports[5], ports[0], c)
+	}
 	b.change(func(o *objects) { o.pods = append(without(o.pods, s.pod.UID), s.pod) })
 	return s
 }

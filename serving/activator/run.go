@@ -18,7 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 	"github.com/kind-in-a-box/devbox/serving/trace"
@@ -134,10 +133,7 @@ func newActivator(ctx context.Context, c Config) (*activator, error) {
 	if a.mesh, err = newMeshed(c, a.client); err != nil {
 		return nil, err
 	}
-	to := proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, Session: a.mesh.session(mesh.ALPNHTTP1)}
-	http1 := proxy.Once(proxy.NewTransport(to))
-	to.H2C, to.Session = true, a.mesh.session(mesh.ALPNHTTP2)
-	h2c := proxy.Once(proxy.NewTransport(to))
+	http1, h2c := a.mesh.transports()
 	if c.StreamToken != "" {
 		a.client.Token = func() (string, error) {
 			token, err := os.ReadFile(c.StreamToken)

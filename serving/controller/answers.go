@@ -11,7 +11,7 @@ import (
 // answers is what activators have said about which pods answer their probe.
 type answers struct {
 	doorbell
-	pods *lru.Cache // by pod UID: bool
+	pods *lru.Cache // by pod UID: stream.Pod
 }
 
 func newAnswers() *answers { return &answers{pods: lru.New(8192)} }
@@ -22,7 +22,7 @@ func (a *answers) receive(m stream.Message) {
 	if m.Pod == nil {
 		return
 	}
-	a.pods.Add(types.UID(m.Pod.UID), m.Pod.Answers)
+	a.pods.Add(types.UID(m.Pod.UID), *m.Pod)
 	a.ring(types.NamespacedName{Namespace: m.Pod.Namespace, Name: m.Pod.Revision})
 }
 
@@ -31,8 +31,8 @@ func (a *answers) receive(m stream.Message) {
 // question of the same port, once a second.
 func (a *answers) of(pod *corev1.Pod) bool {
 	if said, ok := a.pods.Get(pod.UID); ok {
-		answers, _ := said.(bool)
-		return answers
+		pod, _ := said.(stream.Pod)
+		return pod.Answers
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
@@ -40,4 +40,11 @@ func (a *answers) of(pod *corev1.Pod) bool {
 		}
 	}
 	return false
+}
+
+// refusal is how pod's sidecar refuses the activator; "" where it does not.
+func (a *answers) refusal(pod *corev1.Pod) stream.Refusal {
+	said, _ := a.pods.Get(pod.UID)
+	told, _ := said.(stream.Pod)
+	return told.Refusal
 }

@@ -87,17 +87,23 @@ func (g *gatewayTLS) taken(within bool) bool {
 	return len(g.takes) > 0
 }
 
-// lead makes the next step to what config-mesh asks for, and returns when to
-// look again, if not only when an activator says something.
-func (g *gatewayTLS) lead(ctx context.Context, config *corev1.ConfigMap) (time.Duration, error) {
+// wanted is whether config-mesh asks for TLS; its error says what is wrong with
+// what it asks for.
+func (g *gatewayTLS) wanted(config *corev1.ConfigMap) (bool, error) {
 	mode, err := mesh.ParseMode(config.Data)
 	if err == nil && mode != mesh.Off && g.gateway == nil {
 		err = fmt.Errorf("mtls: %s %w", mode, errNoIstio)
 	}
+	return mode != mesh.Off, err
+}
+
+// lead makes the next step to what config-mesh asks for, and returns when to
+// look again, if not only when an activator says something.
+func (g *gatewayTLS) lead(ctx context.Context, config *corev1.ConfigMap) (time.Duration, error) {
+	within, err := g.wanted(config)
 	if err != nil || config.UID == "" || g.gateway == nil {
 		return 0, err
 	}
-	within := mode != mesh.Off
 	if (config.Annotations[mesh.GatewayAnnotation] == mesh.GatewayTLS) == within {
 		return 0, nil
 	}

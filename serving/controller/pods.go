@@ -19,6 +19,7 @@ type observation struct {
 	oldest    time.Time // when the oldest of alive was made
 	crash     *trouble  // a container of a pod that does not answer has ended
 	stuck     *trouble  // a pod does not get as far as running
+	blocked   *trouble  // the sidecar of a pod refuses the activator
 	sidecars  sidecars
 }
 

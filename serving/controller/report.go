@@ -24,6 +24,8 @@ type scale struct {
 //	n, none answers                  | Deploying*  | Unknown*  | Queued
 //	n, none answers, one has crashed | as it was   | ExitCode  | Queued
 //	n, none answers, one is stuck    | its reason  | as it was | Queued
+//	n, none answers, a sidecar       | its reason  | as it was | Queued
+//	   refuses the activator         |             |           |
 //	n, none answers, for too long    | Progress... | as it was | Queued
 //	n, one lacks the sidecar it was  | its reason  | as it was | as it was
 //	   to have                       |             |           |
@@ -65,6 +67,9 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 		return 0
 	case seen.stuck != nil:
 		s.MarkResourcesAvailableFalse(seen.stuck.reason, seen.stuck.message)
+		return 0
+	case seen.blocked != nil:
+		s.MarkResourcesAvailableFalse(seen.blocked.reason, seen.blocked.message)
 		return 0
 	case late <= 0:
 		s.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, fmt.Sprintf("No pod has answered within %s.", deadline))

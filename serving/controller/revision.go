@@ -83,6 +83,11 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 	}
 	seen := observe(pods.Items, r.answers.of)
 	seen.sidecars = sidecarsOf(rev, namespace, seen.alive)
+	if seen.answering == 0 {
+		if seen.blocked, err = r.blocked(ctx, seen.alive); err != nil {
+			return 0, err
+		}
+	}
 	deadline := progressDeadline(rev, r.deadline)
 	wanted := r.scaler.scale(ctx, rev, seen, to, deadline)
 

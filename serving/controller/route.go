@@ -121,12 +121,30 @@ func (r *routes) ingress(ctx context.Context, before, route *servingv1.Route) (t
 	}
 	route.DeepCopyInto(before)
 	if err := r.gateway.leads(ctx, route.UID, hosts); err != nil {
-		route.Status.MarkIngressNotReady("Uninitialized", "Waiting for the gateway: "+err.Error())
-		return askAgain(route.Status.Condition(servingv1.RouteIngressReady).LastTransitionTime.Time, time.Now()), nil
+		return r.notLed(ctx, route, hosts, err)
 	}
 	route.Status.MarkIngressReady()
 	return 0, nil
 }
+
+// notLed says why the gateway does not lead here yet. After a while another's
+// object may be why.
+func (r *routes) notLed(ctx context.Context, route *servingv1.Route, hosts []string, why error) (time.Duration, error) {
+	text := "Waiting for the gateway: " + why.Error()
+	route.Status.MarkIngressNotReady("Uninitialized", text)
+	since, now := route.Status.Condition(servingv1.RouteIngressReady).LastTransitionTime.Time, time.Now()
+	if now.Sub(since) < suspicious {
+		return askAgain(since, now), nil
+	}
+	rivals, err := r.rivals(ctx, route, hosts)
+	if err == nil && rivals != "" {
+		route.Status.MarkIngressNotReady("HostTaken", text+". Its host is claimed by "+rivals+" too.")
+	}
+	return askAgain(since, now), err
+}
+
+// suspicious is how long the gateway takes at most where nothing is wrong.
+const suspicious = 3 * time.Second
 
 // askAgain is how long to wait before the gateway is asked again: hardly at
 // all at first, for it takes Istio some ten milliseconds, and longer the

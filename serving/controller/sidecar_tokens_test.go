@@ -16,7 +16,7 @@ import (
 // A sidecar finds a token that istiod takes and nobody else.
 func TestSidecarTokens(t *testing.T) {
 	w := newWorld(t)
-	tokens := w.revisions.fleet.tokens
+	tokens := &sidecarTokens{w.Client, time.Now}
 	rev := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "hello-00001"}}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "default"}}
 	if err := w.Create(t.Context(), account); err != nil {

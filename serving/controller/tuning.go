@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
@@ -101,10 +100,12 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	again := time.Duration(0)
 	switch req.Name {
 	case mesh.ConfigName:
-		again, err = t.mesh.lead(ctx, cm)
+		if _, err = t.mesh.wanted(cm); err == nil {
+			again, err := t.mesh.lead(ctx, cm)
+			return reconcile.Result{RequeueAfter: again}, err // what the server refused it may take the next time
+		}
 	case autoscalerConfig:
 		if err = t.scaler.tune(cm.Data); err == nil {
 			return reconcile.Result{}, t.rescale(ctx)
@@ -120,7 +121,7 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		t.events.Eventf(cm, nil, corev1.EventTypeWarning, reasonInvalid, "Tune", "What was there before still holds: %v", err)
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading %s: %w", req.Name, err))
 	}
-	return reconcile.Result{RequeueAfter: again}, nil
+	return reconcile.Result{}, nil
 }
 
 // rescale has the autoscaler asked again about every revision.

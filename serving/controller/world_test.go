@@ -88,7 +88,7 @@ func newWorld(t *testing.T) *world {
 	w.routes = &routes{applier: common, domain: "example.com"}
 	answers := newAnswers()
 	queue := desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
-	fleet := newFleet(c, w.events, queue, &observability{}, answers.of, &sidecarTokens{c, time.Now})
+	fleet := newFleet(c, w.events, queue, &observability{}, answers.of, nil)
 	fleet.failures = flowcontrol.NewFakeBackOff(firstBackOff, lastBackOff, w.clock)
 	w.revisions = &revisions{
 		applier: common, scaler: scaler, answers: answers, digests: newDigests(nil),

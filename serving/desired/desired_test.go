@@ -189,3 +189,56 @@ func marshal(t *testing.T, v any) []byte {
 	}
 	return data
 }
+
+// TestPodInTheMesh: who says that it is to have a sidecar, and what it needs for one.
+func TestPodInTheMesh(t *testing.T) {
+	const inject, exclude = "sidecar.istio.io/inject", "traffic.sidecar.istio.io/excludeInboundPorts"
+	for name, c := range map[string]struct {
+		labels, annotations map[string]string
+		mesh                bool
+		sidecar             string // the label that says what is expected
+		ports               string
+	}{
+		"outside":                     {nil, nil, false, "", ""},
+		"by its namespace":            {nil, nil, true, "sidecar", "8022,9090,9091"},
+		"by its template":             {map[string]string{inject: "true"}, nil, false, "sidecar", "8022,9090,9091"},
+		"by an annotation":            {nil, map[string]string{inject: "true"}, false, "sidecar", "8022,9090,9091"},
+		"not, by its template":        {map[string]string{inject: "false"}, nil, true, "", ""},
+		"with ports of its own":       {nil, map[string]string{exclude: "7000,9090"}, true, "sidecar", "7000,9090,8022,9091"},
+		"by a template that pretends": {map[string]string{servingv1.MeshLabel: "sidecar"}, nil, false, "", ""},
+	} {
+		rev := &servingv1.Revision{}
+		rev.Name, rev.Labels, rev.Annotations = "hello-00001", c.labels, c.annotations
+		rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/hello:1"}}
+		pod := desired.Pod(rev, queue, desired.Place{Mesh: c.mesh})
+		if got := pod.Labels[servingv1.MeshLabel]; got != c.sidecar {
+			t.Errorf("%s: expects %q, want %q", name, got, c.sidecar)
+		}
+		if got := pod.Annotations[exclude]; got != c.ports {
+			t.Errorf("%s: ports %q are left alone, want %q", name, got, c.ports)
+		}
+		if c.sidecar != "" && c.annotations[inject] != "" && pod.Labels[inject] != "true" {
+			t.Errorf("%s: Istio's webhook does not see that it is asked", name)
+		}
+		if token := pod.Spec.AutomountServiceAccountToken; token == nil || *token {
+			t.Errorf("%s: the pod has a token of the API server's", name)
+		}
+	}
+}
+
+func TestNamespacesInTheMesh(t *testing.T) {
+	for _, c := range []struct {
+		labels map[string]string
+		want   bool
+	}{
+		{nil, false},
+		{map[string]string{"istio-injection": "enabled"}, true},
+		{map[string]string{"istio-injection": "disabled"}, false},
+		{map[string]string{"istio.io/rev": "default"}, true},
+		{map[string]string{"istio-injection": "disabled", "istio.io/rev": "default"}, false},
+	} {
+		if got := desired.InMesh(c.labels); got != c.want {
+			t.Errorf("%v: %t, want %t", c.labels, got, c.want)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -42,6 +43,30 @@ func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
 // Kind is an empty object of the kind that a Route's ingress is, to watch.
 func Kind() client.Object { return &networkingv1.VirtualService{} }
 
+// KindList is an empty list of that kind.
+func KindList() client.ObjectList { return &networkingv1.VirtualServiceList{} }
+
+// Claim is what an object of that kind claims for itself.
+type Claim struct {
+	Namespace, Name string
+	Owner           types.UID // of its controller; "" where it has none
+	Hosts           []string
+}
+
+// Claims are the claims of a KindList.
+func Claims(list client.ObjectList) []Claim {
+	of, _ := list.(*networkingv1.VirtualServiceList)
+	var claims []Claim
+	for _, v := range of.Items {
+		c := Claim{Namespace: v.Namespace, Name: v.Name, Hosts: v.Spec.Hosts}
+		if owner := metav1.GetControllerOf(v); owner != nil {
+			c.Owner = owner.UID
+		}
+		claims = append(claims, c)
+	}
+	return claims
+}
+
 // ActivatorRules say how the gateway and sidecars speak to the activator: in
 // the protocol in which a request came, and within the mesh's mutual TLS or in
 // the clear. The gateway knows it by one Service and sidecars by another. The
@@ -55,14 +80,17 @@ func ActivatorRules(within bool) []*networkingv1.DestinationRule {
 }
 
 func activatorRule(service string, within bool) *networkingv1.DestinationRule {
-	policy := &istio.TrafficPolicy{}
+	mode := istio.ClientTLSSettings_DISABLE
 	if within {
-		policy.Tls = &istio.ClientTLSSettings{Mode: istio.ClientTLSSettings_ISTIO_MUTUAL}
+		mode = istio.ClientTLSSettings_ISTIO_MUTUAL
 	}
 	return &networkingv1.DestinationRule{
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "DestinationRule"},
 		ObjectMeta: metav1.ObjectMeta{Name: service, Namespace: servingv1.Namespace},
-		Spec:       istio.DestinationRule{Host: service + "." + servingv1.Namespace + ".svc.cluster.local", TrafficPolicy: policy},
+		Spec: istio.DestinationRule{
+			Host:          service + "." + servingv1.Namespace + ".svc.cluster.local",
+			TrafficPolicy: &istio.TrafficPolicy{Tls: &istio.ClientTLSSettings{Mode: mode}},
+		},
 	}
 }
 

@@ -22,7 +22,8 @@ type Message struct {
 	// Held is sent at once when the activator begins to hold a request for a
 	// revision that has no pod to take it, and every second while it does.
 	Held *Held `json:"held,omitempty"`
-	// Pod is sent when a pod begins or ceases to answer the activator's probe.
+	// Pod is sent when a pod begins or ceases to answer the activator's probe,
+	// and when there is news of why it does not.
 	Pod *Pod `json:"pod,omitempty"`
 	// Takes is sent when the activator takes requests in another way than
 	// before.
@@ -64,4 +65,16 @@ type Pod struct {
 	UID       string `json:"uid"`
 	Revision  string `json:"revision"`
 	Answers   bool   `json:"answers"`
+	// Refusal is set of a pod that does not answer because its sidecar does
+	// not let the activator in.
+	Refusal Refusal `json:"refusal,omitempty"`
 }
+
+// Refusal is how a pod's sidecar refuses the activator.
+type Refusal string
+
+// The refusals.
+const (
+	RefusesTLS  Refusal = "tls"  // it takes no mutual TLS
+	RefusesPeer Refusal = "peer" // it takes it, and denies the activator
+)
