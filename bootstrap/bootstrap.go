@@ -54,9 +54,9 @@ type Config struct {
 	// the cluster starts. Nil makes a box with Istio and no serving stack.
 	Platform func(context.Context) (Platform, error)
 
-	// Command is what runs a box that is a process of this machine's: a
-	// program and its arguments.
-	Command []string
+	// Process makes ready what runs a box that is a process of this machine's,
+	// and returns the program and its arguments. say is told how far it is.
+	Process func(ctx context.Context, say func(string)) ([]string, error)
 
 	Events event.Sink // told of every step; may be nil
 }

@@ -180,7 +180,7 @@ func manifestsIn(dir string) (t Target, any bool, err error) {
 	if err != nil {
 		return Target{}, false, fmt.Errorf("finding a directory: %w", err)
 	}
-	t = Target{Name: filepath.Base(real), Dir: real}
+	t = Target{Name: filepath.Base(real), Namespace: metav1.NamespaceDefault, Dir: real}
 	set, err := t.readObjects()
 	if err != nil {
 		return Target{}, false, err

@@ -42,7 +42,7 @@ import (
 // both, which are two targets then.
 type Target struct {
 	Name         string
-	Namespace    string             // of a service
+	Namespace    string             // of the service, or of objects that name none
 	Dir          string             // the main package's folder, or the manifests', absolute
 	ImportPath   string             // of a service
 	ManifestPath string             // service.yaml in Dir, whether it is there or not

@@ -2,7 +2,7 @@
 // box is a process of devbox's own, with a real Kubernetes API server, a node
 // that runs pods as processes, and the serving stack in it.
 //
-//	devbox up ──spawns──> devbox box, which outlives it
+//	devbox up ──spawns──> cmd/box, which outlives it
 //	   │ <───── events ───── │
 //	   └──── curl, kubectl ─>│
 //

@@ -34,7 +34,7 @@ func TestSurvey(t *testing.T) {
 		}
 	}
 	s := &bootstrap.Survey{Config: bootstrap.Config{Name: "one", Port: bootstrap.DefaultPort}, Dir: filepath.Join(dir, "one")}
-	if steps := (Engine{}).Survey(t.Context(), s); len(steps) != 1 || steps[0].Name != "" {
+	if steps := (Engine{}).Survey(t.Context(), s); len(steps) != 2 || steps[0].Name != "program" {
 		t.Errorf("got %+v", steps)
 	}
 	for _, port := range []int{s.Box.HTTPPort, s.Box.RegistryPort, s.Box.APIPort, s.Box.MetricsPort} {

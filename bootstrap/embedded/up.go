@@ -8,6 +8,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
+	"github.com/kind-in-a-box/devbox/internal/compile"
 )
 
 // up is one run of the steps: what they hand to each other.
@@ -16,25 +17,48 @@ type up struct {
 	box     *bootstrap.Box
 	running *process.Process // the box's process, nil where none runs
 
+	ready   bootstrap.Gate // program: it is there
+	command []string       // it and its arguments
+
 	looked bootstrap.Gate // box: what to do is known
 	kept   bool           // the process that runs will do
 }
 
 func newUp(s *bootstrap.Survey, running *process.Process) *up {
-	return &up{Config: s.Config, box: s.Box, running: running, looked: make(bootstrap.Gate)}
+	return &up{Config: s.Config, box: s.Box, running: running, ready: make(bootstrap.Gate), looked: make(bootstrap.Gate)}
 }
 
-// steps see to it that the box's process runs, from this very devbox, and
-// answers. One that is started tells of its own steps: box.Serve has their
-// list.
+// steps see to it that the box's process runs, of the program that belongs to
+// this devbox, and answers. One that is started tells of its own steps:
+// box.Serve has their list.
 func (u *up) steps() []bootstrap.Step {
+	program := bootstrap.Step{Name: "program", Do: u.program}
 	if u.running == nil {
-		return []bootstrap.Step{{Do: u.start}}
+		return []bootstrap.Step{program, {After: u.ready, Do: u.start}}
 	}
 	return []bootstrap.Step{
-		{Name: "box", Do: u.look},
+		program,
+		{Name: "box", After: u.ready, Do: u.look},
 		{After: u.looked, Do: u.start},
 	}
+}
+
+// program makes ready what is to run.
+func (u *up) program(ctx context.Context, say func(string)) (string, error) {
+	compiled := false
+	command, err := u.Process(ctx, func(message string) {
+		compiled = true
+		say(message)
+	})
+	if err != nil {
+		return "", err
+	}
+	u.command = command
+	u.ready.Open()
+	if compiled {
+		return "the box's program compiled", nil
+	}
+	return "the box's program is there", nil
 }
 
 // answerLimit is how long a box that runs may take to answer.
@@ -43,7 +67,7 @@ const answerLimit = 10 * time.Second
 // look says whether the process that runs will do. Where it will not, it has
 // ended.
 func (u *up) look(ctx context.Context, say func(string)) (string, error) {
-	program, err := process.Program()
+	program, err := compile.Sum(u.command[0])
 	if err != nil {
 		return "", err
 	}
@@ -80,7 +104,7 @@ func (u *up) start(ctx context.Context, _ func(string)) (string, error) {
 	if err := u.box.Save(); err != nil {
 		return "", err
 	}
-	err := process.Spawn(ctx, u.box.Dir(), u.Command, u.Events)
+	err := process.Spawn(ctx, u.box.Dir(), u.command, u.Events)
 	if failed, ok := errors.AsType[*process.Failure](err); ok {
 		return "", &bootstrap.ClusterError{Step: failed.Step, Err: errors.New(failed.Message), Hint: failed.Hint}
 	}

@@ -25,33 +25,34 @@ const modulePath = "github.com/kind-in-a-box/devbox"
 
 // buildPlatform returns the images of the serving stack.
 func buildPlatform(ctx context.Context) (bootstrap.Platform, error) {
-	images, err := buildOurs(ctx, "serving", "queue")
+	_, images, err := buildOurs(ctx, "serving", "queue")
 	if err != nil {
 		return bootstrap.Platform{}, err
 	}
 	return bootstrap.Platform{Serving: images["serving"], Queue: images["queue"]}, nil
 }
 
-// buildQueue returns queue-proxy's image.
-func buildQueue(ctx context.Context) (v1.Image, error) {
-	images, err := buildOurs(ctx, "queue")
-	return images["queue"], err
+// queueLayout returns an OCI layout that has queue-proxy's image alone.
+func queueLayout(ctx context.Context) (string, error) {
+	cache, _, err := buildOurs(ctx, "queue")
+	return string(cache), err
 }
 
 // buildOurs returns the images of folders of our own cmd, built from our own
-// source, or kept from when this very source was built before.
-func buildOurs(ctx context.Context, folders ...string) (map[string]v1.Image, error) {
+// source, or kept from when this very source was built before, and where they
+// are kept.
+func buildOurs(ctx context.Context, folders ...string) (platformCache, map[string]v1.Image, error) {
 	dir, err := source(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("finding the source of the serving stack: %w", err)
+		return "", nil, fmt.Errorf("finding the source of the serving stack: %w", err)
 	}
 	builder := build.New(build.Options{WorkDir: dir})
 	cache, err := cacheOf(ctx, builder, dir, folders)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	if images, ok := cache.load(folders); ok {
-		return images, nil
+		return cache, images, nil
 	}
 	built := make([]v1.Image, len(folders))
 	group, ctx := errgroup.WithContext(ctx)
@@ -62,16 +63,16 @@ func buildOurs(ctx context.Context, folders ...string) (map[string]v1.Image, err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	images := map[string]v1.Image{}
 	for i, folder := range folders {
 		images[folder] = built[i]
 	}
 	if err := cache.save(images); err != nil {
-		return nil, fmt.Errorf("keeping the images of the serving stack: %w", err)
+		return "", nil, fmt.Errorf("keeping the images of the serving stack: %w", err)
 	}
-	return images, nil
+	return cache, images, nil
 }
 
 // source returns the root of our module's source: the checkout this binary

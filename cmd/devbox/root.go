@@ -86,7 +86,7 @@ with an API server of its own and with pods as processes.
 	root.PersistentFlags().StringVar(&d.name, "name", bootstrap.DefaultName, "name of the box")
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
-		d.upCommand(), d.boxCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.eventsCommand(),
+		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.eventsCommand(),
 		d.traceCommand(), d.loadCommand(), d.compareCommand(), d.uiCommand(),
 		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
 		exitCodesTopic(),

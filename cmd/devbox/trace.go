@@ -128,7 +128,7 @@ func (d *devbox) trace(ctx context.Context, name string, request way.Request, fl
 			return err
 		}
 	}
-	request.Service, request.Namespace = of.name, of.namespace
+	request.Service, request.Namespace, request.Plain = of.name, of.namespace, of.service == nil
 	request.Gateway, request.Host = c.box.Gateway(), of.host
 	if of.service != nil {
 		request.Networks = networks(c.box, c.client, of.service)

@@ -66,10 +66,7 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			}
 			defer kept.Close()
 			config := options.config(d.name, cmd.Flags())
-			config.Platform, config.Events = buildPlatform, both(reader.Show, kept.Show)
-			if config.Command, err = d.boxProcess(); err != nil {
-				return err
-			}
+			config.Platform, config.Process, config.Events = buildPlatform, d.boxProcess, both(reader.Show, kept.Show)
 			return d.ending(d.up(cmd.Context(), config, dirs, detach), reader.Show)
 		},
 	}, "text, or json for one event a line")

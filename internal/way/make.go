@@ -149,6 +149,8 @@ func (w *Way) unreported(o Observation, queue *proxy.Hop) {
 	switch {
 	case queue != nil:
 		w.note("The activator did not report; the box may be of an older devbox.")
+	case w.Hop(Gateway) != nil && o.Request.Plain:
+		w.note("What is behind the gateway runs without the serving stack, and reports nothing.")
 	case w.Hop(Gateway) != nil:
 		w.note("No hop behind the gateway reported: the box may be of an older devbox, or the gateway answered by itself.")
 	default:

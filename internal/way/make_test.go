@@ -109,3 +109,13 @@ func TestNobodyIsAssumed(t *testing.T) {
 		}
 	}
 }
+
+// TestPlain is a request to what runs without the serving stack: that nothing
+// behind the gateway reports is no wonder.
+func TestPlain(t *testing.T) {
+	o := observations(t)["gateway-404"]
+	o.Request.Plain = true
+	if notes := Make(o).Notes; len(notes) != 1 || notes[0] != "What is behind the gateway runs without the serving stack, and reports nothing." {
+		t.Errorf("notes %q", notes)
+	}
+}

@@ -20,6 +20,7 @@ import (
 // Request is what is sent.
 type Request struct {
 	Service, Namespace string // for whom it is, which the picture says
+	Plain              bool   // that has no proxy of the serving stack in front of it
 
 	Gateway string      // the box's, as in http://127.0.0.1:8080
 	Host    string      // of the service, by which it is found

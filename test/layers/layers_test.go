@@ -48,6 +48,7 @@ var arrows = []struct {
 	to   []string
 }{
 	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "serving/autoscaler", "charts", "internal"}},
+	{"cmd/box", []string{"bootstrap"}},
 	{"cmd/serving", []string{"serving", "internal/patient"}},
 	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
 	{"bootstrap", []string{"bootstrap/images", "bootstrap/docker", "internal/event", "serving/api"}}, // no engine
@@ -56,7 +57,7 @@ var arrows = []struct {
 	{"bootstrap/images", []string{"bootstrap/docker"}},
 	{"bootstrap/kind", []string{"bootstrap", "charts", "serving/api"}},
 	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
-	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "serving"}},
+	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "internal/compile", "serving"}},
 	{"charts", nil},
 	{"charts/istio", nil},
 	{"charts/dashboards", []string{"internal/panel"}},
@@ -81,6 +82,7 @@ var arrows = []struct {
 	{"serving/runner", []string{"serving/runner"}},
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/queue", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
+	{"internal/compile", nil},
 	{"internal/load", nil},
 	{"internal/compare", []string{"internal/event", "internal/load", "serving/api"}},
 	{"internal/history", []string{"internal/event"}},
@@ -182,7 +184,7 @@ func TestArrowsPointOneWay(t *testing.T) {
 // import from it: the file that chooses, and the program that is a box.
 var engines = map[string][]string{
 	"bootstrap/kind":     {"cmd/devbox/engines.go"},
-	"bootstrap/embedded": {"cmd/devbox/engines.go", "cmd/devbox/box.go"},
+	"bootstrap/embedded": {"cmd/devbox/engines.go", "cmd/box/main.go"},
 }
 
 // TestNobodyNamesAnEngine but the one place that chooses.
@@ -200,6 +202,19 @@ func TestNobodyNamesAnEngine(t *testing.T) {
 						t.Errorf("%s/%s imports %s; of an engine only %v know more than bootstrap.Engine", name, file, path, may)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestCommandLinksNoServer: whoever changes a line of the command, or has its
+// first build ahead, does not wait for an API server that a box of its own
+// program runs.
+func TestCommandLinksNoServer(t *testing.T) {
+	for _, dep := range load(t)["cmd/devbox"].Deps {
+		for _, server := range []string{"k8s.io/kubernetes", "k8s.io/apiserver/pkg/server", "go.etcd.io/etcd/server/v3", module + "/bootstrap/embedded/box"} {
+			if under(dep, server) {
+				t.Errorf("cmd/devbox links %s", dep)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -31,11 +32,11 @@ const (
 // ServeConfig is what the process of an embedded box needs to know beside the
 // box's record.
 type ServeConfig struct {
-	Box    *bootstrap.Box                          // that Up has recorded
-	Queue  func(context.Context) (v1.Image, error) // builds queue-proxy's image
-	Log    io.Writer                               // of all parts
-	Events event.Sink                              // told of every step
-	Ready  func()                                  // called when the box answers
+	Box    *bootstrap.Box // that Up has recorded
+	Queue  string         // an OCI layout with queue-proxy's image
+	Log    io.Writer      // of all parts
+	Events event.Sink     // told of every step
+	Ready  func()         // called when the box answers
 }
 
 // Serve is the process of an embedded box. It returns when ctx has ended, or
@@ -110,13 +111,12 @@ func (s *serve) api(ctx context.Context, say func(string)) (string, error) {
 	return fmt.Sprintf("Kubernetes %s on 127.0.0.1:%d", version, s.Box.APIPort), nil
 }
 
-// platform builds queue-proxy's image and puts it into the registry.
-func (s *serve) platform(ctx context.Context, say func(string)) (string, error) {
+// platform starts the registry and puts queue-proxy's image into it.
+func (s *serve) platform(ctx context.Context, _ func(string)) (string, error) {
 	if err := s.box.StartRegistry(ctx); err != nil {
 		return "", err
 	}
-	say("building queue-proxy")
-	img, err := s.Queue(ctx)
+	img, err := only(s.Queue)
 	if err != nil {
 		return "", err
 	}
@@ -124,7 +124,27 @@ func (s *serve) platform(ctx context.Context, say func(string)) (string, error) 
 		return "", err
 	}
 	s.queueIn.Open()
-	return "registry, queue-proxy built", nil
+	return "registry, with queue-proxy in it", nil
+}
+
+// only is the one image of an OCI layout.
+func only(dir string) (v1.Image, error) {
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening queue-proxy's image: %w", err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, fmt.Errorf("reading queue-proxy's image: %w", err)
+	}
+	if len(manifest.Manifests) != 1 {
+		return nil, fmt.Errorf("%s has %d images, not queue-proxy's alone", dir, len(manifest.Manifests))
+	}
+	img, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		return nil, fmt.Errorf("reading queue-proxy's image: %w", err)
+	}
+	return img, nil
 }
 
 // servingKinds are what the controller and the activator watch.

@@ -10,8 +10,6 @@ package process
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,13 +21,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kind-in-a-box/devbox/internal/compile"
 )
 
 // Process is the record of a box process, which it keeps locked as long as it
 // lives: whoever finds the lock free knows that there is none.
 type Process struct {
 	PID     int       `json:"pid"`
-	Program string    `json:"program"` // its content, as Program returns it
+	Program string    `json:"program"` // its content, as compile.Sum names it
 	Started time.Time `json:"started"`
 
 	dir string
@@ -51,7 +51,7 @@ func recordOf(dir string) string { return filepath.Join(dir, "process.json") }
 // called or the process ends, however it ends. Its error is ErrRunning where
 // there is one.
 func Hold(dir string) (release func(), err error) {
-	program, err := Program()
+	program, err := own()
 	if err != nil {
 		return nil, err
 	}
@@ -169,21 +169,12 @@ func (p *Process) gone(ctx context.Context) bool {
 	return true
 }
 
-// Program names the content of the program that this process runs, so that a
-// box process of another version of devbox is told from one of this.
-func Program() (string, error) {
+// own names the content of the program that this process runs, so that a box
+// process of another version of devbox is told from one of this.
+func own() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("finding this program: %w", err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading this program: %w", err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", fmt.Errorf("reading this program: %w", err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return compile.Sum(path)
 }

@@ -86,7 +86,7 @@ func TestLife(t *testing.T) {
 		t.Fatalf("told %v, %v", told, err)
 	}
 	p := running(t, dir, true)
-	program, err := Program()
+	program, err := own()
 	if err != nil || p.Program != program {
 		t.Errorf("its program is %q, ours %q, %v", p.Program, program, err)
 	}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/compile"
+)
+
+// boxFolders are what the program of an embedded box is made of.
+var boxFolders = []string{"bootstrap", "charts", "cmd/box", "internal", "serving"}
+
+// boxProcess makes ready what runs an embedded box, and returns its command
+// line: the program, which is compiled where this very source was not before,
+// and queue-proxy's image beside it.
+func (d *devbox) boxProcess(ctx context.Context, say func(string)) ([]string, error) {
+	dir, err := source(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("finding the source of the box's program: %w", err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("finding the folder of compiled programs: %w", err)
+	}
+	var program, queue string
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() (err error) {
+		program, err = compile.Program{
+			Source: dir, Folders: boxFolders, Package: modulePath + "/cmd/box", Dir: filepath.Join(cache, "devbox", "programs"),
+		}.Get(ctx, say)
+		return err
+	})
+	both.Go(func() (err error) {
+		queue, err = queueLayout(ctx)
+		return err
+	})
+	if err := both.Wait(); err != nil {
+		return nil, withoutGo(err)
+	}
+	return []string{program, "--name", d.name, "--queue", queue}, nil
+}
+
+// withoutGo says what to do where there is no go command.
+func withoutGo(err error) error {
+	if !errors.Is(err, exec.ErrNotFound) {
+		return err
+	}
+	return &bootstrap.PrerequisiteError{Findings: []bootstrap.Finding{{
+		Name: "go", Level: bootstrap.Fail, Message: err.Error(), Hint: "install Go, or put the go command on the PATH",
+	}}}
+}
+
+// idleGC lets the heap grow by a quarter between collections, where Go's
+// default is to double it: a session that waits allocates little.
+const idleGC = 25
+
+// settled is how long after the start the first answers are out, which a
+// collection would delay.
+const settled = 5 * time.Second
+
+// settle gives back what starting took, a little later.
+func settle() {
+	time.AfterFunc(settled, func() {
+		debug.SetGCPercent(idleGC)
+		debug.FreeOSMemory()
+	})
+}
