@@ -40,7 +40,6 @@ const (
 	requestLimit = 30 * time.Second // of one request
 	patience     = 2 * time.Second  // for the last answers, once a load was cut short
 	giveUp       = 5 * time.Second  // without any answer, the box is gone
-	removal      = goneLimit        // of what was put into the cluster
 )
 
 // Steps of a comparison, as its events name them.
@@ -98,8 +97,6 @@ func (r *run) all(ctx context.Context) error {
 
 // clear removes what there is in the cluster, whatever has happened.
 func (r *run) clear(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, removal)
-	defer cancel()
 	return r.step(stepClear, func() (string, error) {
 		return "namespace " + Namespace + " is gone", r.stage.clear(ctx)
 	})

@@ -36,7 +36,8 @@ type stage struct {
 var ErrTaken = errors.New("namespace " + Namespace + " is there and is not of a comparison: delete it, or rename what is in it")
 
 // clear removes what a comparison has put into the cluster, and waits until it
-// is gone. Where there is nothing it is well.
+// is gone. Where there is nothing it is well. The namespace goes last: it would
+// wait for as long as its pods might take to end, and not as they do.
 func (s *stage) clear(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, goneLimit, fmt.Errorf("namespace %s is not gone after %s", Namespace, goneLimit))
 	defer cancel()
@@ -50,14 +51,45 @@ func (s *stage) clear(ctx context.Context) error {
 			return false, fmt.Errorf("looking for namespace %s: %w", Namespace, err)
 		case ns.Labels[owner] == "":
 			return false, ErrTaken
-		case !ns.DeletionTimestamp.IsZero():
-			return false, nil
+		}
+		left, err := s.empty(ctx)
+		if err != nil || left > 0 || !ns.DeletionTimestamp.IsZero() {
+			return false, err
 		}
 		if err := s.client.Delete(ctx, &ns); client.IgnoreNotFound(err) != nil {
 			return false, fmt.Errorf("deleting namespace %s: %w", Namespace, err)
 		}
 		return false, nil
 	})
+}
+
+// empty deletes what makes pods, and the pods, and returns how many are left.
+func (s *stage) empty(ctx context.Context) (left int, err error) {
+	for _, all := range []client.Object{&servingv1.Service{}, &appsv1.Deployment{}} {
+		if err := s.client.DeleteAllOf(ctx, all, client.InNamespace(Namespace)); client.IgnoreNotFound(err) != nil {
+			return 0, fmt.Errorf("deleting what is in namespace %s: %w", Namespace, err)
+		}
+	}
+	pods, err := s.pods(ctx)
+	for _, of := range pods {
+		left += len(of)
+		err = errors.Join(err, s.hurry(ctx, of))
+	}
+	return left, err
+}
+
+// hurry ends pods at once that are ending: nobody sends them anything any more,
+// and who waits for them here has asked for nothing else.
+func (s *stage) hurry(ctx context.Context, pods []corev1.Pod) error {
+	for i := range pods {
+		if pods[i].DeletionTimestamp.IsZero() {
+			continue
+		}
+		if err := s.client.Delete(ctx, &pods[i], client.GracePeriodSeconds(1)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("ending pod %s: %w", pods[i].Name, err)
+		}
+	}
+	return nil
 }
 
 // set puts all variants into the cluster, and returns when each has answered.
@@ -166,7 +198,10 @@ func (s *stage) count(ctx context.Context, v Variant, pods int, limit time.Durat
 	defer cancel()
 	return poll(ctx, func(ctx context.Context) (bool, error) {
 		all, err := s.pods(ctx)
-		return err == nil && len(all[v.Name]) == pods, err
+		if err != nil || len(all[v.Name]) == pods {
+			return err == nil, err
+		}
+		return false, s.hurry(ctx, all[v.Name])
 	})
 }
 
