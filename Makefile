@@ -51,6 +51,11 @@ page: build ## play the page in a real Chromium on the embedded engine; screensh
 story: build ## play docs/story.md on a kind box; DEVBOX_STORY=write writes down what it prints; ten minutes
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 30m -v ./test/story
 
+mesh: build ## run the stories and the chaos stories with every pod in Istio's mesh, on a kind box; twenty minutes
+	layout=$$($(MAKE) -s lab) && export DEVBOX_IMAGES="$$layout" DEVBOX_MESH=true && \
+	go test -tags e2e -count=1 -timeout 20m -v -run '^(TestBox|TestObservability)$$' ./test/e2e && \
+	go test -tags e2e -count=1 -timeout 40m -v ./test/chaos
+
 chaos: build ## break a box part by part and hold its answers against what may be seen, on both engines; ten minutes
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 20m -v ./test/chaos
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 40m -v ./test/chaos
@@ -62,4 +67,4 @@ bench: build ## measure both engines, as ratios against a reference in the same 
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e page story chaos soak bench
+.PHONY: help build test check generate lab up down e2e page story mesh chaos soak bench

@@ -72,25 +72,26 @@ func Claims(list client.ObjectList) []Claim {
 // the clear. The gateway knows it by one Service and sidecars by another. The
 // chart makes the rules; what they say of TLS is the controller's.
 func ActivatorRules(within bool) []*networkingv1.DestinationRule {
-	gateway := activatorRule("activator", within)
-	gateway.Spec.TrafficPolicy.ConnectionPool = &istio.ConnectionPoolSettings{
-		Http: &istio.ConnectionPoolSettings_HTTPSettings{UseClientProtocol: true},
+	return []*networkingv1.DestinationRule{
+		activatorRule("activator", within, &istio.TrafficPolicy{ConnectionPool: &istio.ConnectionPoolSettings{
+			Http: &istio.ConnectionPoolSettings_HTTPSettings{UseClientProtocol: true},
+		}}),
+		// What Istio does anyway: without TLS the policy would be empty, and
+		// that is refused.
+		activatorRule("activator-local", within, &istio.TrafficPolicy{LoadBalancer: &istio.LoadBalancerSettings{
+			LbPolicy: &istio.LoadBalancerSettings_Simple{Simple: istio.LoadBalancerSettings_LEAST_REQUEST},
+		}}),
 	}
-	return []*networkingv1.DestinationRule{gateway, activatorRule("activator-local", within)}
 }
 
-func activatorRule(service string, within bool) *networkingv1.DestinationRule {
-	mode := istio.ClientTLSSettings_DISABLE
+func activatorRule(service string, within bool, policy *istio.TrafficPolicy) *networkingv1.DestinationRule {
 	if within {
-		mode = istio.ClientTLSSettings_ISTIO_MUTUAL
+		policy.Tls = &istio.ClientTLSSettings{Mode: istio.ClientTLSSettings_ISTIO_MUTUAL}
 	}
 	return &networkingv1.DestinationRule{
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "DestinationRule"},
 		ObjectMeta: metav1.ObjectMeta{Name: service, Namespace: servingv1.Namespace},
-		Spec: istio.DestinationRule{
-			Host:          service + "." + servingv1.Namespace + ".svc.cluster.local",
-			TrafficPolicy: &istio.TrafficPolicy{Tls: &istio.ClientTLSSettings{Mode: mode}},
-		},
+		Spec:       istio.DestinationRule{Host: service + "." + servingv1.Namespace + ".svc.cluster.local", TrafficPolicy: policy},
 	}
 }
 
