@@ -30,7 +30,7 @@ func TestSameProgram(t *testing.T) {
 	p := hello()
 	for _, v := range Variants {
 		var c corev1.Container
-		labels := map[string]string{}
+		var labels map[string]string
 		if v.Serving {
 			s := p.service(v, soonAtZero)
 			c, labels = s.Spec.Template.Spec.Kubernetes().Containers[0], s.Spec.Template.Labels
