@@ -38,6 +38,12 @@ What is drawn was seen. The activator and queue-proxy report what they saw. The
 gateway and the container do not, and are drawn by what those beside them saw.
 A hop that did not report is drawn with broken lines.
 
+Where a pod has a sidecar, the rules of iptables that lead the request to it are
+read from the pod's network, through the node: those that are about it are marked,
+with how many connections they have met so far, and how many of them now. Where
+that cannot be read the picture says why. TLS sessions have the names in the
+certificates of both ends.
+
 The time of a hop, in its box, is from when the request came to it until the
 answer began. OWN TIME is without what is behind it, and so adds up to the
 whole; time of a hop that did not report is with the one in front of it.
@@ -131,6 +137,9 @@ func (d *devbox) trace(ctx context.Context, name string, request way.Request, fl
 	}
 	request.Service, request.Namespace, request.Plain = of.name, of.namespace, of.service == nil
 	request.Gateway, request.Host = c.box.Gateway(), of.host
+	if of.service != nil {
+		request.Networks = networks(c.box, c.client, of.service)
+	}
 	w, err := way.Send(ctx, request)
 	if err != nil {
 		return classify(codeCluster, err, d.command("up"))

@@ -14,9 +14,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/page"
+	"github.com/kind-in-a-box/devbox/internal/way"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 const (
@@ -64,6 +67,10 @@ func (d *devbox) ui(ctx context.Context, l net.Listener, open bool) error {
 	if err != nil {
 		return err
 	}
+	comparison, err := comparisonFile(d.name)
+	if err != nil {
+		return err
+	}
 	token := rand.Text()
 	url := fmt.Sprintf("http://%s/#token=%s", page.Names(l.Addr().(*net.TCPAddr).Port)[0], token)
 	if err := d.printPage(url); err != nil {
@@ -74,7 +81,7 @@ func (d *devbox) ui(ctx context.Context, l net.Listener, open bool) error {
 			fmt.Fprintf(d.stderr, "   no browser was opened: %v\n", err)
 		}
 	}
-	err = page.New(page.Config{Find: d.pageBox, Events: events, Token: token}).Serve(ctx, l)
+	err = page.New(page.Config{Find: d.pageBox, Events: events, Comparison: comparison, Token: token}).Serve(ctx, l)
 	if interrupted(ctx) {
 		return nil
 	}
@@ -109,7 +116,10 @@ func (d *devbox) pageBox() (page.Box, error) {
 	}
 	return page.Box{
 		Name: box.Name, Engine: box.Engine, Gateway: box.Gateway(), Domain: box.Domain, HTTPPort: box.HTTPPort,
-		REST: rest, Metrics: box.Metrics, Identity: fmt.Sprintf("%d %s", box.HTTPPort, kubeconfig),
+		REST: rest, Metrics: box.Metrics, Networks: func(c client.Client, service *servingv1.Service) func(context.Context) map[string]way.Network {
+			return networks(box, c, service)
+		},
+		Identity: fmt.Sprintf("%d %s", box.HTTPPort, kubeconfig),
 	}, nil
 }
 

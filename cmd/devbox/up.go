@@ -92,7 +92,9 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	counted := tally.New()
 	config.Events = both(config.Events, counted.Take)
 	for _, t := range targets {
-		config.Namespaces = append(config.Namespaces, t.Namespace)
+		if t.Service != nil { // manifests name theirs themselves
+			config.Namespaces = append(config.Namespaces, t.Namespace)
+		}
 	}
 	box, err := engines().Up(ctx, config)
 	if err != nil {

@@ -54,13 +54,36 @@ const (
 // compare compares lane 0 to lane 1.
 func compare(samples []Sample) *Comparison {
 	cold := coldSpans(samples)
-	c := &Comparison{Test: testName, A: side(samples, 0, cold), B: side(samples, 1, cold), P: 1, Effect: 0.5}
+	return weigh(side(samples, 0, cold), side(samples, 1, cold))
+}
+
+// Compare compares the latencies of answered requests to two that met the same
+// machine in turns, whatever they are.
+func Compare(a, b []time.Duration) *Comparison {
+	return weigh(sideOf(slices.Clone(a)), sideOf(slices.Clone(b)))
+}
+
+func weigh(a, b Side) *Comparison {
+	c := &Comparison{Test: testName, A: a, B: b, P: 1, Effect: 0.5}
 	if min(c.A.Requests, c.B.Requests) >= fewSides {
 		c.U, c.Z, c.P = mannWhitney(c.A.values, c.B.values)
 		c.Effect = c.U / (float64(c.A.Requests) * float64(c.B.Requests))
 		c.Differ = c.P < Level
 	}
 	return c
+}
+
+// sideOf is a side of values, which it puts in order.
+func sideOf(values []time.Duration) Side {
+	slices.Sort(values)
+	var sum time.Duration
+	for _, d := range values {
+		sum += d
+	}
+	return Side{
+		Requests: len(values), Mean: sum / time.Duration(max(1, len(values))),
+		P50: quantile(values, 0.50), P95: quantile(values, 0.95), P99: quantile(values, 0.99), values: values,
+	}
 }
 
 // settles is how long a pod that has just started is not what it will be.
@@ -94,24 +117,21 @@ func within(at time.Duration, spans []coldSpan) bool {
 }
 
 func side(samples []Sample, lane uint8, cold []coldSpan) Side {
-	var s Side
-	var sum time.Duration
+	var values []time.Duration
+	failed, leftOut := 0, 0
 	for _, one := range samples {
 		switch {
 		case one.Lane != lane:
 		case !one.OK():
-			s.Failed++
+			failed++
 		case within(one.At, cold):
-			s.LeftOut++
+			leftOut++
 		default:
-			s.values = append(s.values, one.Latency)
-			sum += one.Latency
+			values = append(values, one.Latency)
 		}
 	}
-	slices.Sort(s.values)
-	s.Requests = len(s.values)
-	s.Mean = sum / time.Duration(max(1, len(s.values)))
-	s.P50, s.P95, s.P99 = quantile(s.values, 0.50), quantile(s.values, 0.95), quantile(s.values, 0.99)
+	s := sideOf(values)
+	s.Failed, s.LeftOut = failed, leftOut
 	return s
 }
 
@@ -162,10 +182,11 @@ func mannWhitney(a, b []time.Duration) (u, z, p float64) {
 	return u, z, math.Erfc(math.Abs(z) / math.Sqrt2)
 }
 
-// size is the effect in a word, by the bounds of Vargha and Delaney: A critique
-// and improvement of the CL common language effect size statistics, Journal of
-// Educational and Behavioral Statistics 25 (2000) 101-132.
-func (c *Comparison) size() string {
+// Size is the effect in a word, negligible, small, medium or large, by the
+// bounds of Vargha and Delaney: A critique and improvement of the CL common
+// language effect size statistics, Journal of Educational and Behavioral
+// Statistics 25 (2000) 101-132.
+func (c *Comparison) Size() string {
 	switch off := math.Abs(c.Effect - 0.5); {
 	case off < 0.06:
 		return "negligible"
@@ -182,7 +203,7 @@ func (c *Comparison) line() string {
 	if c == nil {
 		return ""
 	}
-	test := fmt.Sprintf("%s: p = %.2g, effect A = %.2f, %s", c.Test, c.P, c.Effect, c.size())
+	test := fmt.Sprintf("%s: p = %.2g, effect A = %.2f, %s", c.Test, c.P, c.Effect, c.Size())
 	switch {
 	case min(c.A.Requests, c.B.Requests) < fewSides:
 		return fmt.Sprintf("too few requests to tell: at least %d of each must have been answered by a pod that was there", fewSides)

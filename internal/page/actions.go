@@ -172,6 +172,9 @@ func (s *Server) send(r *http.Request, ask asked) (*sent, error) {
 		Host:   servingv1.PublicHost(ask.Tag, ksvc.Name, ksvc.Namespace, box.Domain),
 		Method: ask.Method, Path: ask.Path, Body: []byte(ask.Body),
 	}
+	if box.Networks != nil {
+		request.Networks = box.Networks(c, &ksvc)
+	}
 	if err := request.Check(); err != nil {
 		return nil, inputError{err}
 	}

@@ -42,6 +42,7 @@ func (s *Server) handler(port int) http.Handler {
 	api.HandleFunc("GET /api/logs", s.serveLogs)
 	api.HandleFunc("GET /api/dashboards", s.serveDashboards)
 	api.HandleFunc("GET /api/dashboards/{uid}", s.servePanels)
+	api.HandleFunc("GET /api/comparison", s.serveComparison)
 	api.HandleFunc("PUT /api/services/{namespace}/{name}/traffic", s.serveTraffic)
 	api.HandleFunc("POST /api/services/{namespace}/{name}/requests", s.serveRequest)
 

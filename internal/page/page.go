@@ -18,6 +18,7 @@
 //	live.go     the metrics: now, and the panels
 //	cold.go     the last cold starts, out of the metrics
 //	actions.go  what a person may change
+//	compared.go the last comparison with Istio alone
 package page
 
 import (
@@ -32,8 +33,11 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/internal/panel"
+	"github.com/kind-in-a-box/devbox/internal/way"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 // Box is a box as the page needs it.
@@ -44,6 +48,9 @@ type Box struct {
 	REST            *rest.Config
 	// Metrics are the families of the box's parts.
 	Metrics func(context.Context) (map[string]*dto.MetricFamily, error)
+	// Networks is how to read the networks of a service's pods that have a
+	// sidecar; nil reads nothing.
+	Networks func(client.Client, *servingv1.Service) func(context.Context) map[string]way.Network
 	// Identity differs when a box of the same name is another one.
 	Identity string
 }
@@ -55,6 +62,8 @@ type Config struct {
 	Find func() (Box, error)
 	// Events is the file of the sessions' events.
 	Events string
+	// Comparison is the file of the last comparison, whether it is there or not.
+	Comparison string
 	// Token is asked for by everything but the page's own files.
 	Token string
 }

@@ -124,6 +124,9 @@ func observations(t *testing.T) map[string]Observation {
 	evil := seen(t, 404, short, append(embeddedHops(warm), proxy.Hop{Name: QueueProxy, Pod: "a lie"}), timed(warmTiming, "X<script>", "&\x1b[31m")...)
 	evil.Message = "<script>alert('x')</script> & \x1b[31mred\x07 ]]> \xff " + strings.Repeat("long", 60)
 	all["evil"] = evil
+	for name, o := range meshed(t) {
+		all[name] = o
+	}
 	all["redirected"] = seen(t, 200, short, embeddedHops(warm), timed(warmTiming)...)
 	return all
 }

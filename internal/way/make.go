@@ -24,6 +24,10 @@ type Observation struct {
 	Status  int
 	Answer  http.Header
 	Message string // the begin of the body of an answer of 400 and above
+
+	// Before and After are the networks of the service's pods that have a
+	// sidecar, by the pods' names, before the request was sent and after it.
+	Before, After map[string]Network
 }
 
 // Make makes a way of what was seen.
@@ -42,15 +46,16 @@ func Make(o Observation) Way {
 	switch {
 	case activator != nil:
 		w.toActivator(o, activator)
-		w.toPod(activator, queue)
+		w.toPod(o, activator, queue)
 	case t != nil:
 		w.byTiming(t, queue)
 	default:
 		w.unreported(o, queue)
 	}
 	if queue != nil {
-		w.inPod(queue)
+		w.inPod(o, queue)
 	}
+	w.sealed(activator, queue)
 	for _, h := range []*proxy.Hop{activator, queue} {
 		if h != nil && (cut(h.Received) || cut(h.Sent)) {
 			w.note("The request has too many headers for %s to name, so which it added and took is not known.", h.Name)
@@ -101,13 +106,15 @@ func (w *Way) toActivator(o Observation, activator *proxy.Hop) {
 
 // toPod adds what is between the activator and queue-proxy, and queue-proxy
 // where it did not report.
-func (w *Way) toPod(activator, queue *proxy.Hop) {
+func (w *Way) toPod(o Observation, activator, queue *proxy.Hop) {
 	switch a := w.last(); {
 	case queue != nil:
 		q := reported(*queue)
 		if between := gap(a, &q); between != nil {
 			between.Added, between.Taken = difference(activator.Sent, queue.Received)
-			w.note("Something between activator and queue-proxy did not report: queue-proxy was reached from %s at %s.", known(q.Peer), known(q.Listen))
+			if !w.bySidecar(between, q.Pod, &o) {
+				w.note("Something between activator and queue-proxy did not report: queue-proxy was reached from %s at %s.", known(q.Peer), known(q.Listen))
+			}
 			w.add(*between)
 		}
 	case a.To != "":
@@ -155,18 +162,24 @@ func (w *Way) unreported(o Observation, queue *proxy.Hop) {
 
 // inPod adds queue-proxy and the container behind it. The container reports
 // nothing: it is where queue-proxy sent the request to.
-func (w *Way) inPod(queue *proxy.Hop) {
+func (w *Way) inPod(o Observation, queue *proxy.Hop) {
 	q := reported(*queue)
+	network := o.After[q.Pod]
+	if w.last().Name == Sidecar {
+		o.local(&q, network.ProxyUser)
+	}
 	w.add(q)
 	if q.To == "" {
 		w.note("queue-proxy sent the request no further.")
 		return
 	}
-	w.add(Hop{
+	container := Hop{
 		Name: Container, Seen: Observed, Pod: q.Pod, Revision: q.Revision,
 		Peer: q.From, Listen: q.To, Protocol: queue.ProtocolSent,
 		Timed: true, Stayed: max(q.Stayed-q.Waited, 0),
-	})
+	}
+	o.local(&container, network.QueueUser)
+	w.add(container)
 	if queue.ProtocolSent == "" {
 		w.note("queue-proxy heard no answer of the container.")
 	}

@@ -22,8 +22,10 @@ type station struct {
 	kind   string // the hop's name where it is one of ours, else Nameless
 	name   string
 	seen   Seen
-	stayed string // how long, if it is known
-	road   string // how the request came here; empty for the first
+	stayed string   // how long, if it is known
+	sealed []string // the TLS session, by whom and to whom
+	road   string   // how the request came here; empty for the first
+	rules  []Rule   // that led it here
 	rows   []row
 }
 
@@ -58,7 +60,7 @@ func draw(w Way) picture {
 			s.stayed = millis(h.Stayed)
 		}
 		if i > 0 {
-			s.road = road(w.Hops[i-1], h)
+			s.road, s.rules, s.sealed = road(w.Hops[i-1], h), h.Rules, h.TLS.words()
 		}
 		s.rows = rows(w, h)
 		p.stations = append(p.stations, s)
@@ -69,7 +71,7 @@ func draw(w Way) picture {
 
 func kind(name string) string {
 	switch name {
-	case Client, Gateway, Activator, QueueProxy, Container:
+	case Client, Gateway, Activator, Sidecar, QueueProxy, Container:
 		return name
 	}
 	return Nameless
@@ -84,7 +86,11 @@ func road(from, to Hop) string {
 	if to.Protocol != "" {
 		said = append(said, to.Protocol)
 	}
-	if to.Redirect != "" {
+	switch {
+	case to.Redirect == "":
+	case len(to.Rules) > 0: // they are drawn
+		said = append(said, "redirected by iptables to "+to.Listen)
+	default:
 		said = append(said, "redirected by "+to.Redirect)
 	}
 	return strings.Join(said, ", ")
@@ -109,6 +115,9 @@ func rows(w Way, h Hop) []row {
 	if h.Name != Container {
 		say("revision", h.Revision)
 	}
+	redirected, stay := ledTo(h.Ports)
+	say("takes over", strings.Fields(strings.Join(redirected, ", "))...)
+	say("leaves be", strings.Fields(strings.Join(stay, ", "))...)
 	say("adds", list(h.Added)...)
 	say("takes", list(h.Taken)...)
 	if waited(h) {
@@ -219,4 +228,36 @@ func (s *station) told() string {
 		return "did not report"
 	}
 	return ""
+}
+
+// rulesHead is over the columns of ruleHead.
+const rulesHead = "  so far   now  rules of iptables, in order"
+
+// ruleColumns is where a rule begins.
+const ruleColumns = 16
+
+// ruleHead is what is in front of a rule: whether it is about the connection,
+// and how many it has met.
+func ruleHead(r Rule) string {
+	mark, now := " ", ""
+	if r.Met {
+		mark = "▸"
+	}
+	if r.Now > 0 {
+		now = fmt.Sprintf("+%d", r.Now)
+	}
+	return fmt.Sprintf("%s %6d %5s  ", mark, r.Count, now)
+}
+
+// ruleLines are a rule in lines of so many columns.
+func ruleLines(r Rule, columns int) []string {
+	lines := wrap(strings.Fields(strings.TrimPrefix(r.Rule, "-A ")), columns-ruleColumns)
+	for i := range lines {
+		if i == 0 {
+			lines[i] = ruleHead(r) + lines[i]
+		} else {
+			lines[i] = strings.Repeat(" ", ruleColumns) + lines[i]
+		}
+	}
+	return lines
 }

@@ -28,6 +28,10 @@ type Request struct {
 	Path    string      // with a query, if any; / where it is empty
 	Header  http.Header // beside ours
 	Body    []byte
+
+	// Networks reads the networks of the service's pods that have a sidecar.
+	// It is asked before the request and after it; nil is never asked.
+	Networks func(context.Context) map[string]Network
 }
 
 func (r *Request) method() string { return cmp.Or(r.Method, http.MethodGet) }
@@ -84,6 +88,7 @@ func Send(ctx context.Context, r Request) (Way, error) {
 	// No proxy, and no header that nobody asked for: the box is on this machine.
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
+	before := r.networks(ctx)
 	seen.began = time.Now()
 	resp, err := transport.RoundTrip(req)
 	took := time.Since(seen.began)
@@ -94,13 +99,20 @@ func Send(ctx context.Context, r Request) (Way, error) {
 		return Way{}, fmt.Errorf("asking the gateway: %w", err)
 	}
 	defer resp.Body.Close()
-	o := Observation{Request: r, Took: took, Status: resp.StatusCode, Answer: resp.Header}
+	o := Observation{Request: r, Took: took, Status: resp.StatusCode, Answer: resp.Header, Before: before, After: r.networks(ctx)}
 	if resp.StatusCode >= http.StatusBadRequest {
 		defer time.AfterFunc(messageTime, cancel).Stop()
 		o.Message = message(resp.Body)
 	}
 	seen.into(&o)
 	return Make(o), nil
+}
+
+func (r *Request) networks(ctx context.Context) map[string]Network {
+	if r.Networks == nil {
+		return nil
+	}
+	return r.Networks(ctx)
 }
 
 // How much is read of an error's body, and for how long.

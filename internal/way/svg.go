@@ -35,6 +35,7 @@ text { font: 13px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; 
 .client { fill: #59636e }
 .gateway { fill: #8250df }
 .activator { fill: #0969da }
+.istio-proxy { fill: #bf3989 }
 .queue-proxy { fill: #1b7c83 }
 .container { fill: #1a7f37 }
 .held { fill: #d4801b }
@@ -48,6 +49,7 @@ text { fill: #e6edf3 }
 .client { fill: #9198a1 }
 .gateway { fill: #a371f7 }
 .activator { fill: #4493f8 }
+.istio-proxy { fill: #f778ba }
 .queue-proxy { fill: #39c5cf }
 .container { fill: #3fb950 }
 .held { fill: #e3a04a }
@@ -114,7 +116,7 @@ func escape(text string) string {
 // station draws one box, with the road that leads to it.
 func (s *svg) station(st *station) {
 	if st.road != "" {
-		s.road(st.road)
+		s.road(st)
 	}
 	lines := 0
 	var rows [][]string
@@ -157,14 +159,35 @@ func (s *svg) head(st *station) {
 	}
 }
 
-// road is an arrow, and how the request came.
-func (s *svg) road(words string) {
-	lines := wrap(strings.Fields(words), svgColumns-8)
+// road is an arrow, how the request came, and the rules that led it.
+func (s *svg) road(st *station) {
+	type line struct{ class, text string }
+	var lines []line
+	for _, text := range wrap(strings.Fields(st.road), svgColumns-8) {
+		lines = append(lines, line{"dim", text})
+	}
+	for _, said := range st.sealed {
+		for _, text := range wrap(strings.Fields(said), svgColumns-10) {
+			lines = append(lines, line{"dim", "  " + text})
+		}
+	}
+	if len(st.rules) > 0 {
+		lines = append(lines, line{"dim", rulesHead})
+	}
+	for _, r := range st.rules {
+		class := "dim"
+		if r.Met {
+			class = ""
+		}
+		for _, text := range ruleLines(r, svgColumns-8) {
+			lines = append(lines, line{class, text})
+		}
+	}
 	const x = svgMargin + 28
 	height := svgRoad + len(lines)*svgLine - 6
 	fmt.Fprintf(&s.b, `<path class="road" d="M%d %dV%dm-5 -7l5 7l5 -7"/>`+"\n", x, s.y+2, s.y+height-2)
-	for i, line := range lines {
-		s.text(x+16, s.y+21+i*svgLine, "dim", line)
+	for i, l := range lines {
+		s.text(x+16, s.y+21+i*svgLine, l.class, l.text)
 	}
 	s.y += height
 }

@@ -62,7 +62,7 @@ func (t *text) paint(code, s string) string {
 }
 
 // codes are the colours of the terminal for each kind of station.
-var codes = map[string]string{Client: "1", Gateway: "35", Activator: "34", QueueProxy: "36", Container: "32", Nameless: "2", Held: "33"}
+var codes = map[string]string{Client: "1", Gateway: "35", Activator: "34", Sidecar: "35", QueueProxy: "36", Container: "32", Nameless: "2", Held: "33"}
 
 // frame is how the box of a station is drawn.
 type frame struct{ code, across, side string }
@@ -92,11 +92,33 @@ func (t *text) station(s *station, last bool) {
 	for _, line := range wrap(strings.Fields(s.road), textColumns-5) {
 		t.line("   │ " + line)
 	}
+	for _, said := range s.sealed {
+		for _, line := range wrap(strings.Fields(said), textColumns-7) {
+			t.line("   │   " + line)
+		}
+	}
+	t.rules(s.rules)
 	t.line(t.paint(f.code, top(s, f, arrow)))
 	for _, r := range s.rows {
 		t.row(r, f)
 	}
 	t.line(t.paint(f.code, "└"+f.across+f.across+tail+strings.Repeat(f.across, textColumns-5)+"┘"))
+}
+
+// rules draws the rules that were asked on the road.
+func (t *text) rules(rules []Rule) {
+	if len(rules) > 0 {
+		t.line("   │ " + t.paint("2", rulesHead))
+	}
+	for _, r := range rules {
+		code := "2"
+		if r.Met {
+			code = ""
+		}
+		for _, line := range ruleLines(r, textColumns-5) {
+			t.line("   │ " + t.paint(code, line))
+		}
+	}
 }
 
 // top is a box's upper line: the name, and at the right the time.

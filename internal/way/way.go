@@ -29,6 +29,7 @@ const (
 	Client     = "client"
 	Gateway    = "gateway"
 	Activator  = "activator"
+	Sidecar    = "istio-proxy"
 	QueueProxy = "queue-proxy"
 	Container  = "container"
 	Nameless   = "unknown"
@@ -51,12 +52,15 @@ type Hop struct {
 	Pod      string `json:"pod,omitempty"`
 	Revision string `json:"revision,omitempty"`
 
-	Peer     string `json:"peer,omitempty"`     // the address that the request came from
-	Listen   string `json:"listen,omitempty"`   // the address that it came to
-	Redirect string `json:"redirect,omitempty"` // the iptables rule that led it here instead of where it was sent to
-	From     string `json:"from,omitempty"`     // the address that it was sent from
-	To       string `json:"to,omitempty"`       // the address that it was sent to
-	Protocol string `json:"protocol,omitempty"` // in which it came, as in HTTP/1.1
+	Peer     string   `json:"peer,omitempty"`     // the address that the request came from
+	Listen   string   `json:"listen,omitempty"`   // the address that it came to
+	TLS      *Session `json:"tls,omitempty"`      // the session that it came in
+	Redirect string   `json:"redirect,omitempty"` // the iptables rule that led it here instead of where it was sent to
+	Rules    []Rule   `json:"rules,omitempty"`    // of iptables, that were asked about its connection, in order
+	Ports    []Port   `json:"ports,omitempty"`    // of the pod that a sidecar is in
+	From     string   `json:"from,omitempty"`     // the address that it was sent from
+	To       string   `json:"to,omitempty"`       // the address that it was sent to
+	Protocol string   `json:"protocol,omitempty"` // in which it came, as in HTTP/1.1
 
 	Sent  []string `json:"sent,omitempty"`  // names of the headers that the client sent
 	Added []string `json:"added,omitempty"` // names of the headers that it added to the request
@@ -66,6 +70,15 @@ type Hop struct {
 	Stayed time.Duration `json:"stayed"` // from when it came to the answer's begin, with all that is behind this hop
 	Waited time.Duration `json:"waited"` // of that, for a pod or for its turn
 	Own    time.Duration `json:"own"`    // the rest of it that no hop behind accounts for, there and back; queue-proxy's is in the container's
+}
+
+// Session is a TLS session, as far as its ends have told. The names are those
+// in the certificates.
+type Session struct {
+	Version string `json:"version,omitempty"` // as in TLS 1.3
+	Cipher  string `json:"cipher,omitempty"`
+	Client  string `json:"client,omitempty"` // who sent, by the word of who took it
+	Server  string `json:"server,omitempty"` // who took it, by the word of who sent
 }
 
 // Step is what happened in the activator. Those of a pod are within the step

@@ -59,6 +59,7 @@ func seal(ctx context.Context, made net.Conn, config *tls.Config) (net.Conn, err
 // Tunnel is a TLS session as a hop saw it, or as its sidecar told of it.
 type Tunnel struct {
 	Version string `json:"version,omitempty"` // as in TLS 1.3; "" where only a sidecar knows
+	Cipher  string `json:"cipher,omitempty"`  // as in TLS_AES_128_GCM_SHA256; "" like it
 	Peer    string `json:"peer,omitempty"`    // the other side's name in its certificate
 }
 
@@ -67,7 +68,7 @@ func tunnel(session *tls.ConnectionState) *Tunnel {
 	if session == nil {
 		return nil
 	}
-	return &Tunnel{Version: tls.VersionName(session.Version), Peer: PeerName(session)}
+	return &Tunnel{Version: tls.VersionName(session.Version), Cipher: tls.CipherSuiteName(session.CipherSuite), Peer: PeerName(session)}
 }
 
 // inbound is the session in which r came: its connection's, or the one that a

@@ -86,15 +86,17 @@ var arrows = []struct {
 	{"internal/event", nil},
 	{"internal/compile", nil},
 	{"internal/load", nil},
+	{"internal/compare", []string{"internal/event", "internal/load", "serving/api"}},
 	{"internal/history", []string{"internal/event"}},
-	{"internal/page", []string{"internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
+	{"internal/page", []string{"internal/compare", "internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
 	{"internal/panel", nil},
 	{"internal/patient", nil},
 	{"internal/served", nil},
 	{"internal/tail", []string{"serving/api"}},
 	{"internal/tally", []string{"internal/event"}},
 	{"internal/terminal", []string{"internal/event"}},
-	{"internal/way", []string{"serving/proxy"}}, // reads what the proxies report, by the one definition of it
+	{"internal/netfilter", nil},
+	{"internal/way", []string{"internal/netfilter", "serving/proxy"}}, // reads what the proxies report, by the one definition of it
 	{"examples", nil},
 }
 

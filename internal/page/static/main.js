@@ -8,6 +8,7 @@ import {showEdits} from './edits.js';
 import {showCold} from './cold.js';
 import {Panels} from './panels.js';
 import {Logs} from './logs.js';
+import {compare} from './compare.js';
 
 const services = new Services(byId('services'));
 const panels = new Panels();
@@ -80,7 +81,7 @@ async function follow() {
   }
 }
 
-const views = {overview: {}, panels, logs};
+const views = {overview: {}, panels, logs, compare};
 
 function route() {
   const name = location.hash.replace(/^#\/?/, '') || 'overview';
@@ -97,7 +98,7 @@ function route() {
 
 document.addEventListener('keydown', (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector('dialog[open]') || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) return;
-  const to = {1: '#/', 2: '#/panels', 3: '#/logs'}[e.key];
+  const to = {1: '#/', 2: '#/panels', 3: '#/logs', 4: '#/compare'}[e.key];
   if (to) location.hash = to;
   if (e.key === '/') {
     e.preventDefault();
