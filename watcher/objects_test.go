@@ -196,6 +196,21 @@ func TestManifestsAlone(t *testing.T) {
 	for p.word("words") != "back" {
 		s.wait(&mark, event.ObjectApplied)
 	}
+
+	// What was refused, and so never was, leaves the files without a word.
+	for _, file := range []string{"way.yaml", "link.yaml"} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.wait(&mark, event.ObjectRemoved)
+	save(t, filepath.Join(dir, "map.yaml"), p.says("words", "after"))
+	for p.word("words") != "after" {
+		s.wait(&mark, event.ObjectApplied)
+	}
+	if told := s.told(); strings.Contains(told, "removing") {
+		t.Errorf("something that never was is removed:%s", told)
+	}
 }
 
 func TestAMistakeIsAnOutcome(t *testing.T) {

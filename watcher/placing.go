@@ -72,6 +72,8 @@ type (
 		key manifest.Key
 		err error
 	}
+	// objectForgotten is of one that left the files before it ever came to be.
+	objectForgotten struct{ key manifest.Key }
 )
 
 // owned is an object in the box that devbox made of a directory.
@@ -182,6 +184,10 @@ func (p *placing) prune(ctx context.Context, wanted map[manifest.Key]bool) (swep
 		return false
 	}
 	for _, key := range gone {
+		if there[key].Empty() { // refused from the first
+			p.tell(objectForgotten{key})
+			continue
+		}
 		err := p.deployer.Remove(ctx, p.dir, there[key], client.ObjectKey{Namespace: key.Namespace, Name: key.Name})
 		p.tell(objectRemoved{key, err})
 	}

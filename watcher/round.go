@@ -98,6 +98,8 @@ func (l *loop) placingSays(ctx context.Context, t *target, news any) {
 		l.objectPlaced(ctx, t, n)
 	case objectRemoved:
 		l.objectRemoved(t, n)
+	case objectForgotten:
+		delete(t.objects.placed, n.key)
 	}
 }
 
