@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
@@ -101,7 +102,7 @@ func (l *loop) startShip(ctx context.Context, t *target, img v1.Image) {
 	l.do(ctx, func() func(context.Context) {
 		if img != nil {
 			var err error
-			if ref, err = build.Push(ctx, l.cfg.Registry, t.Name, img); err != nil {
+			if ref, err = push.Image(ctx, l.cfg.Registry, t.Name, img); err != nil {
 				return func(context.Context) { l.notShipped(t, err) }
 			}
 			pushed := time.Now()

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 	"github.com/kind-in-a-box/devbox/watcher/manifest"
 )
@@ -102,7 +102,7 @@ func (p *placing) run(ctx context.Context) (swept bool) {
 func (p *placing) push(ctx context.Context) {
 	p.images = maps.Clone(p.images)
 	for importPath, image := range p.built {
-		ref, err := build.Push(ctx, p.registry, p.name+"/"+path.Base(importPath), image)
+		ref, err := push.Image(ctx, p.registry, p.name+"/"+path.Base(importPath), image)
 		if err == nil {
 			p.images[importPath] = ref
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/bootstrap/parts"
+	"github.com/kind-in-a-box/devbox/internal/push"
 )
 
 // partsTimeout is how long a part may take to answer: Java takes its time on a
@@ -102,7 +103,7 @@ func (u *up) bringParts(ctx context.Context, say func(string)) (refs map[string]
 		if err != nil {
 			return nil, err
 		}
-		if refs[string(r)], err = images.Push(ctx, u.box.Registry(), "devbox/"+string(r), img); err != nil {
+		if refs[string(r)], err = push.Image(ctx, u.box.Registry(), "devbox/"+string(r), img); err != nil {
 			return nil, err
 		}
 	}

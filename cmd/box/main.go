@@ -14,9 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
-	"time"
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
@@ -24,6 +22,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/box"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/process"
+	"github.com/kind-in-a-box/devbox/internal/idle"
 )
 
 func main() {
@@ -55,23 +54,7 @@ func run(ctx context.Context, name, queue string) error {
 		Box: record, Queue: queue, Log: log, Events: events,
 		Ready: func() {
 			closeEvents()
-			settle()
+			idle.Settle()
 		},
-	})
-}
-
-// idleGC lets the heap grow by a quarter between collections, where Go's
-// default is to double it: a box that is up allocates little.
-const idleGC = 25
-
-// settled is how long after the start the first answers are out, which a
-// collection would delay.
-const settled = 5 * time.Second
-
-// settle gives back what starting took, a little later.
-func settle() {
-	time.AfterFunc(settled, func() {
-		debug.SetGCPercent(idleGC)
-		debug.FreeOSMemory()
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/compare"
 	"github.com/kind-in-a-box/devbox/internal/load"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
@@ -139,7 +140,7 @@ func (d *devbox) image(ctx context.Context, box *bootstrap.Box, t watcher.Target
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w", t.Name, err)
 	}
-	ref, err := build.Push(ctx, box.Registry(), t.Name, img)
+	ref, err := push.Image(ctx, box.Registry(), t.Name, img)
 	return ref, classify(codeCluster, err, d.command("up"))
 }
 

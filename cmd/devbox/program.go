@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,20 +55,4 @@ func withoutGo(err error) error {
 	return &bootstrap.PrerequisiteError{Findings: []bootstrap.Finding{{
 		Name: "go", Level: bootstrap.Fail, Message: err.Error(), Hint: "install Go, or put the go command on the PATH",
 	}}}
-}
-
-// idleGC lets the heap grow by a quarter between collections, where Go's
-// default is to double it: a session that waits allocates little.
-const idleGC = 25
-
-// settled is how long after the start the first answers are out, which a
-// collection would delay.
-const settled = 5 * time.Second
-
-// settle gives back what starting took, a little later.
-func settle() {
-	time.AfterFunc(settled, func() {
-		debug.SetGCPercent(idleGC)
-		debug.FreeOSMemory()
-	})
 }

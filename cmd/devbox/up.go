@@ -10,6 +10,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/idle"
 	"github.com/kind-in-a-box/devbox/internal/tally"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
@@ -104,7 +105,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string,
 	if err != nil {
 		return classify(codeCluster, err, d.command("up"))
 	}
-	settle()
+	idle.Settle()
 	watched, stop := box.Watch(ctx)
 	defer stop()
 	defer tellLoop(watched, box, counted)()

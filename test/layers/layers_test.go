@@ -48,7 +48,7 @@ var arrows = []struct {
 	to   []string
 }{
 	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "serving/autoscaler", "charts", "internal"}},
-	{"cmd/box", []string{"bootstrap"}},
+	{"cmd/box", []string{"bootstrap", "internal/idle"}},
 	{"cmd/serving", []string{"serving", "internal/patient"}},
 	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
 	{"bootstrap", []string{"bootstrap/images", "bootstrap/docker", "internal/event", "serving/api"}}, // no engine
@@ -58,11 +58,11 @@ var arrows = []struct {
 	{"bootstrap/parts", []string{"bootstrap", "charts"}},
 	{"bootstrap/kind", []string{"bootstrap", "charts", "serving/api"}},
 	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
-	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "internal/compile", "serving"}},
+	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "internal/compile", "internal/push", "serving"}},
 	{"charts", nil},
 	{"charts/istio", nil},
 	{"charts/dashboards", []string{"internal/panel"}},
-	{"watcher", []string{"watcher", "internal/event", "serving/api"}},
+	{"watcher", []string{"watcher", "internal/event", "internal/push", "serving/api"}},
 	{"watcher/notify", nil},
 	{"watcher/graph", nil},
 	{"watcher/build", nil},
@@ -85,6 +85,8 @@ var arrows = []struct {
 	{"serving/controller", []string{"serving/api", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/queue", "serving/settings", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/compile", nil},
+	{"internal/idle", nil},
+	{"internal/push", nil},
 	{"internal/load", nil},
 	{"internal/compare", []string{"internal/event", "internal/load", "serving/api"}},
 	{"internal/history", []string{"internal/event"}},

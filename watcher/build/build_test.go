@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
 
@@ -137,7 +138,7 @@ func TestKoYAMLIsHonoured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := build.Push(t.Context(), host, "some/base", named)
+	ref, err := push.Image(t.Context(), host, "some/base", named)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestPushSendsOnlyWhatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		uploads.Store(0)
-		ref, err := build.Push(t.Context(), host, "tiny", img)
+		ref, err := push.Image(t.Context(), host, "tiny", img)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/data"
-	"github.com/kind-in-a-box/devbox/bootstrap/images"
+	"github.com/kind-in-a-box/devbox/internal/push"
 )
 
 // newBox returns a Box whose registry is to listen at the listener's
@@ -57,7 +57,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := images.Push(t.Context(), listener.Addr().String(), "some/image", img)
+	pushed, err := push.Image(t.Context(), listener.Addr().String(), "some/image", img)
 	if err != nil {
 		t.Fatal(err)
 	}

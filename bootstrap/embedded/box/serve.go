@@ -20,6 +20,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -130,7 +131,7 @@ func (s *serve) platform(ctx context.Context, _ func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s.queue, err = images.Push(ctx, s.Box.Registry(), "devbox/queue", img); err != nil {
+	if s.queue, err = push.Image(ctx, s.Box.Registry(), "devbox/queue", img); err != nil {
 		return "", err
 	}
 	s.queueIn.Open()

@@ -1,4 +1,6 @@
-package build
+// Package push writes images to a box's registry: those of services, and those
+// of the box's own parts.
+package push
 
 import (
 	"context"
@@ -9,11 +11,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// Push writes an image to the plain-HTTP registry under repository and
+// Image writes an image to the plain-HTTP registry under repository and
 // returns the reference, by digest, under which it is there. Layers that the
 // registry has are not sent again; it is asked each time, because it forgets
 // images that are old.
-func Push(ctx context.Context, registry, repository string, img v1.Image) (string, error) {
+func Image(ctx context.Context, registry, repository string, img v1.Image) (string, error) {
 	digest, err := img.Digest()
 	if err != nil {
 		return "", fmt.Errorf("hashing the image of %s: %w", repository, err)
