@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
 
@@ -46,8 +46,11 @@ func buildOurs(ctx context.Context, folders ...string) (platformCache, map[strin
 	if err != nil {
 		return "", nil, fmt.Errorf("finding the source of the serving stack: %w", err)
 	}
-	builder := build.New(build.Options{WorkDir: dir})
-	cache, err := cacheOf(ctx, builder, dir, folders)
+	builder, err := build.NewOwn(ctx, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	cache, err := cacheOf(ctx, builder, folders)
 	if err != nil {
 		return "", nil, err
 	}
@@ -58,7 +61,7 @@ func buildOurs(ctx context.Context, folders ...string) (platformCache, map[strin
 	group, ctx := errgroup.WithContext(ctx)
 	for i, folder := range folders {
 		group.Go(func() (err error) {
-			built[i], err = builder.Build(ctx, dir, modulePath+"/cmd/"+folder)
+			built[i], err = builder.Build(ctx, modulePath+"/cmd/"+folder)
 			return err
 		})
 	}
@@ -85,7 +88,7 @@ func source(ctx context.Context) (string, error) {
 			return root, nil
 		}
 	}
-	if out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", modulePath).Output(); err == nil {
+	if out, err := goenv.Command(ctx, "list", "-m", "-f", "{{.Dir}}", modulePath).Output(); err == nil {
 		if root := strings.TrimSpace(string(out)); isOurs(root) {
 			return root, nil
 		}
@@ -106,8 +109,13 @@ func isOurs(dir string) bool {
 
 // download asks the go command for a version of our module.
 func download(ctx context.Context, version string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", version)
+	env, err := goenv.Own(ctx, runtime.GOOS, runtime.GOARCH)
+	if err != nil {
+		return "", err
+	}
+	cmd := goenv.Command(ctx, "mod", "download", "-json", version)
 	cmd.Dir = os.TempDir() // not in anybody's module, whose replacements are not meant
+	cmd.Env = append(os.Environ(), env...)
 	out, failure := cmd.Output()
 	var module struct{ Dir, Error string }
 	if err := json.Unmarshal(out, &module); err != nil {

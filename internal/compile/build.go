@@ -2,12 +2,13 @@ package compile
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // build compiles the program to a file.
@@ -39,14 +40,12 @@ func (p Program) build(ctx context.Context, to string, say func(string)) error {
 // before.
 func (p Program) stale(ctx context.Context) (map[string]bool, error) {
 	cmd := p.goCommand(ctx, "list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", "-ldflags=-s -w", p.Package)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := goenv.Output(cmd)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("listing the packages of %s: %w\n%s", p.Package, err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("listing the packages of %s: %w", p.Package, err)
 	}
 	todo := map[string]bool{}
 	for name := range strings.FieldsSeq(string(out)) {
