@@ -67,7 +67,7 @@ func Own(ctx context.Context, goos, goarch string) ([]string, error) {
 // Fixed are those of Own's variables that have a value and choose what is
 // made: what it is kept by.
 func Fixed(goos, goarch string) []string {
-	return append(Services(goos, goarch), "GOFLAGS=-mod=readonly", "GOWORK=off")
+	return append(Services(goos, goarch), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off")
 }
 
 // Services is for a user's program: what their shell sets for the go command

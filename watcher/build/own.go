@@ -30,9 +30,8 @@ type Own struct {
 	base v1.Image
 }
 
-// ownFlags are those of every build. They are those of a service's, so that the
-// two share the build cache.
-var ownFlags = []string{"-buildvcs=false", "-ldflags=-s -w"}
+// ownFlags are those of every build, beside what the environment has.
+var ownFlags = []string{"-ldflags=-s -w"}
 
 // NewOwn is for the module in dir.
 func NewOwn(ctx context.Context, dir string) (*Own, error) {
