@@ -45,6 +45,9 @@ e2e: build ## run the stories on a real kind box made from the lab's images
 	go test -tags e2e -count=1 -timeout 40m -v -skip '^(TestKill|TestGrowth)' ./test/e2e && \
 	go test -tags e2e -count=1 -timeout 40m -run '^(TestInterruptedEverywhere|TestRepairs)$$' ./bootstrap/kind
 
+dist: ## make the archives of a release in bin/dist; PLATFORMS=linux/amd64 makes that one alone
+	go run ./cmd/dist -out bin/dist $(if $(PLATFORMS),-platforms $(PLATFORMS))
+
 page: build ## play the page in a real Chromium on the embedded engine; screenshots go to bin/page
 	DEVBOX_SCREENSHOTS=$(CURDIR)/bin/page go test -tags e2e -count=1 -timeout 10m ./test/page
 
@@ -71,4 +74,4 @@ bench: build ## measure both engines, as ratios against a reference in the same 
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench && \
 	go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e page hour story mesh chaos soak bench
+.PHONY: help build test check generate lab up down e2e dist page hour story mesh chaos soak bench
