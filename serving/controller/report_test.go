@@ -28,11 +28,11 @@ func pod(name string, age int, change ...func(*corev1.Pod)) corev1.Pod {
 
 func exited(code int32, words string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{
 			Name:                 servingv1.UserContainer,
 			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
 			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: words, Reason: "Error"}},
-		}}
+		})
 	}
 }
 
@@ -50,12 +50,23 @@ func failed(reason, words string) func(*corev1.Pod) {
 	}
 }
 
-// runs is a container that has crashed and is up again.
-func runs(p *corev1.Pod) {
-	for i := range p.Status.ContainerStatuses {
-		s := &p.Status.ContainerStatuses[i]
-		s.Ready, s.State = true, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+// runs is a container that has crashed and is up again, for some seconds before
+// noon.
+func runs(seconds int) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		for i := range p.Status.ContainerStatuses {
+			s := &p.Status.ContainerStatuses[i]
+			since := metav1.NewTime(noon.Add(-time.Duration(seconds) * time.Second))
+			s.Ready, s.State = true, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: since}}
+		}
 	}
+}
+
+// steady is a container that has never ended.
+func steady(p *corev1.Pod) {
+	p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{
+		Name: servingv1.UserContainer, Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+	})
 }
 
 func unschedulable(p *corev1.Pod) {
@@ -103,7 +114,7 @@ func TestReport(t *testing.T) {
 		want      int32
 
 		ready, resources, container, active string
-		again                               time.Duration
+		again, settled                      time.Duration
 	}{
 		"a new pod": {
 			pods: []corev1.Pod{pod("a", 4)}, want: 1,
@@ -162,8 +173,19 @@ func TestReport(t *testing.T) {
 		},
 		"a crash overcome": {
 			before: crashed,
-			pods:   []corev1.Pod{pod("a", 9, exited(1, "boom"))}, answering: map[string]bool{"a": true}, want: 1,
+			pods:   []corev1.Pod{pod("a", 9, exited(1, "boom"), runs(4))}, answering: map[string]bool{"a": true}, want: 1,
 			ready: "True", resources: "True", container: "True", active: "True",
+		},
+		"a crash that may be overcome": {
+			before: crashed,
+			pods:   []corev1.Pod{pod("a", 9, exited(1, "boom"), runs(2))}, answering: map[string]bool{"a": true}, want: 1,
+			ready: "False ExitCode1: Container failed with: boom", resources: "True", container: "False ExitCode1: Container failed with: boom",
+			active: queued, again: 51 * time.Second, settled: time.Second,
+		},
+		"a sidecar that has crashed, while the program answers": {
+			pods: []corev1.Pod{pod("a", 9, steady, exited(1, "boom"))}, answering: map[string]bool{"a": true}, want: 1,
+			ready: "False ExitCode1: Container failed with: boom", resources: "Unknown", container: "False ExitCode1: Container failed with: boom",
+			active: queued, again: 51 * time.Second,
 		},
 		"no such image": {
 			pods: []corev1.Pod{pod("a", 2, waits("ErrImagePull", "not found"))}, want: 1,
@@ -197,7 +219,7 @@ func TestReport(t *testing.T) {
 		"given up": {
 			before: func(s *servingv1.RevisionStatus) {
 				s.Condition(servingv1.RevisionActive).LastTransitionTime = metav1.Time{}
-				report(s, observe([]corev1.Pod{pod("a", 60)}, func(*corev1.Pod) bool { return false }), scale{want: 1}, time.Minute, noon)
+				report(s, observe([]corev1.Pod{pod("a", 60)}, func(*corev1.Pod) bool { return false }, noon), scale{want: 1}, time.Minute, noon)
 			},
 			want: 0, ready: none + late, resources: none + late, container: "Unknown",
 			active: "False TimedOut: No pod has answered" + late,
@@ -212,13 +234,14 @@ func TestReport(t *testing.T) {
 			for i := range s.Conditions {
 				s.Conditions[i].LastTransitionTime = metav1.NewTime(noon.Add(-time.Hour))
 			}
-			seen := observe(c.pods, func(p *corev1.Pod) bool { return c.answering[p.Name] })
+			seen := observe(c.pods, func(p *corev1.Pod) bool { return c.answering[p.Name] }, noon)
 			again := report(&s, seen, scale{want: c.want, initial: 2}, time.Minute, noon)
 			for _, got := range []struct {
 				what      servingv1.ConditionType
 				got, want string
 			}{
 				{"again", again.String(), c.again.String()},
+				{"settled", seen.settled.String(), c.settled.String()},
 				{servingv1.ConditionReady, condition(&s.Status, servingv1.ConditionReady), c.ready},
 				{servingv1.RevisionResourcesAvailable, condition(&s.Status, servingv1.RevisionResourcesAvailable), c.resources},
 				{servingv1.RevisionContainerHealthy, condition(&s.Status, servingv1.RevisionContainerHealthy), c.container},
@@ -247,7 +270,7 @@ func TestWhoGoesFirst(t *testing.T) {
 	seen := observe([]corev1.Pod{
 		pod("old", 90), pod("starting", 50), pod("young", 10), pod("starting too", 5),
 		pod("gone", 5, ending), pod("ended", 5, failed("Evicted", "")),
-	}, func(p *corev1.Pod) bool { return answering[p.Name] })
+	}, func(p *corev1.Pod) bool { return answering[p.Name] }, noon)
 	var got []string
 	for _, p := range seen.alive {
 		got = append(got, p.Name)
@@ -295,7 +318,7 @@ func TestSilentForAMoment(t *testing.T) {
 		old := pod("a", 0)
 		old.CreationTimestamp = metav1.Now()
 		look := func(answers bool) time.Duration {
-			seen := observe([]corev1.Pod{old}, func(*corev1.Pod) bool { return answers })
+			seen := observe([]corev1.Pod{old}, func(*corev1.Pod) bool { return answers }, time.Now())
 			return report(&s, seen, scale{want: 1, initial: 1}, time.Minute, time.Now())
 		}
 		look(true)

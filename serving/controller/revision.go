@@ -81,7 +81,7 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 	if err != nil {
 		return 0, err
 	}
-	seen := observe(pods.Items, r.answers.of)
+	seen := observe(pods.Items, r.answers.of, time.Now())
 	seen.sidecars = sidecarsOf(rev, namespace, seen.alive)
 	if seen.answering == 0 {
 		if seen.blocked, err = r.blocked(ctx, seen.alive); err != nil {
@@ -96,7 +96,7 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 	if err != nil && seen.answering == 0 {
 		rev.Status.MarkResourcesAvailableFalse(reasonFailedCreate, err.Error())
 	}
-	return soonest(backOff, late), err
+	return soonest(soonest(backOff, late), seen.settled), err
 }
 
 // forget drops what is remembered of a revision that is gone.
