@@ -139,7 +139,7 @@ func (a *archive) fill(ctx context.Context) error {
 	if err := a.bill(release.Command, release.Box); err != nil {
 		return err
 	}
-	if err := document(a.dir, a.committed); err != nil {
+	if err := document(a.dir, a.committed); err != nil { //nolint:contextcheck // a command has its context when it is executed
 		return err
 	}
 	for _, text := range []string{"LICENSE", "README.md"} {
