@@ -25,6 +25,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kind-in-a-box/devbox/internal/compile"
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 	"github.com/kind-in-a-box/devbox/internal/platform"
 	"github.com/kind-in-a-box/devbox/internal/release"
 	"github.com/kind-in-a-box/devbox/watcher/build"
@@ -156,21 +157,27 @@ func (a *archive) fill(ctx context.Context) error {
 
 // compile makes a program that does not name this machine's folders.
 func (a *archive) compile(ctx context.Context, program, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", a.dir.Path(program), path)
-	cmd.Dir = a.source
-	cmd.Env = append(compile.Environment(), "GOOS="+a.goos, "GOARCH="+a.goarch)
-	if words, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("compiling %s: %w\n%s", program, err, words)
+	env, err := goenv.Own(ctx, a.goos, a.goarch)
+	if err != nil {
+		return err
+	}
+	cmd := goenv.Command(ctx, "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", a.dir.Path(program), path)
+	cmd.Dir, cmd.Env = a.source, append(os.Environ(), env...)
+	if _, err := goenv.Output(cmd); err != nil {
+		return fmt.Errorf("compiling %s: %w", program, err)
 	}
 	return nil
 }
 
 // images makes the serving stack's images, which are Linux everywhere.
 func (a *archive) images(ctx context.Context) error {
-	builder := build.New(build.Options{WorkDir: a.source, Arch: a.goarch})
+	builder, err := build.NewOwn(ctx, a.source, a.goarch, "-trimpath")
+	if err != nil {
+		return err
+	}
 	images := map[string]v1.Image{}
 	for _, name := range []string{"queue", "serving"} {
-		image, err := builder.Build(ctx, a.source, compile.Module+"/cmd/"+name)
+		image, err := builder.Build(ctx, compile.Module+"/cmd/"+name)
 		if err != nil {
 			return fmt.Errorf("building the image of %s: %w", name, err)
 		}

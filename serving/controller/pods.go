@@ -31,8 +31,9 @@ type trouble struct{ reason, message string }
 // answers are believed: one that ends again and again answers in between.
 const settling = 3 * time.Second
 
-// observe sums up pods; answers says which of them take requests.
-func observe(pods []corev1.Pod, answers func(*corev1.Pod) bool, now time.Time) observation {
+// observe sums up pods. Since says which of them take requests, and from when
+// on: what they say is believed when they have for as long as proof.
+func observe(pods []corev1.Pod, since func(*corev1.Pod) (time.Time, bool), proof time.Duration, now time.Time) observation {
 	var o observation
 	up := map[*corev1.Pod]bool{}
 	for i := range pods {
@@ -49,13 +50,16 @@ func observe(pods []corev1.Pod, answers func(*corev1.Pod) bool, now time.Time) o
 		if made := pod.CreationTimestamp.Time; o.oldest.IsZero() || made.Before(o.oldest) {
 			o.oldest = made
 		}
-		if answers(pod) {
+		if answered, ok := since(pod); ok {
 			wait, ended := unsettled(pod, now)
-			if up[pod] = !ended; up[pod] {
+			if proof > 0 {
+				wait = max(wait, answered.Add(proof).Sub(now))
+			}
+			if up[pod] = !ended && wait <= 0; up[pod] {
 				o.answering++
 				continue
 			}
-			o.settled = soonest(o.settled, wait)
+			o.settled = soonest(o.settled, max(wait, 0))
 		}
 		o.crash = cmp.Or(o.crash, podCrash(pod))
 		o.stuck = cmp.Or(o.stuck, podStuck(pod))
@@ -74,9 +78,9 @@ func observe(pods []corev1.Pod, answers func(*corev1.Pod) bool, now time.Time) o
 	return o
 }
 
-// unsettled says that one of pod's containers has ended, and either does not
-// run yet or does so for less than settling, of which wait is left. Whatever
-// answers in such a pod's place, its end is the newer word.
+// unsettled says that one of pod's containers has ended and does not run yet,
+// or runs for less than settling, of which wait is left. Whatever answers in
+// such a pod's place, its end is the newer word.
 func unsettled(pod *corev1.Pod, now time.Time) (wait time.Duration, ended bool) {
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Terminated == nil && s.LastTerminationState.Terminated == nil {
@@ -87,7 +91,7 @@ func unsettled(pod *corev1.Pod, now time.Time) (wait time.Duration, ended bool) 
 		}
 		wait = max(wait, s.State.Running.StartedAt.Add(settling).Sub(now))
 	}
-	return wait, wait > 0
+	return wait, false
 }
 
 func podEnded(pod *corev1.Pod) *trouble {
