@@ -148,7 +148,11 @@ func (l *loop) shipped(ctx context.Context, t *target, rollout *deploy.Rollout) 
 	t.follow = f
 	l.do(ctx, func() func(context.Context) {
 		defer cancel()
-		err := l.deployer.Wait(followCtx, rollout, func(r deploy.Report) {
+		wait := l.deployer.Attend
+		if l.cfg.Once {
+			wait = l.deployer.Wait
+		}
+		err := wait(followCtx, rollout, func(r deploy.Report) {
 			l.report(ctx, func(context.Context) { l.progress(t, f, r) })
 		})
 		return func(context.Context) { l.followed(t, f, err) }
@@ -191,6 +195,13 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 			e.Duration += p.Duration
 		}
 		t.settle(nil)
+	case deploy.Failing:
+		e.Kind, e.Message = event.Warning, r.Revision+" was live and fails: "+r.Reason
+		for _, line := range r.Log {
+			e.Message += "\n| " + line
+		}
+	case deploy.Well:
+		e.Kind, e.Message = event.Note, r.Revision+" is well again"
 	}
 	l.events.Emit(e)
 }
