@@ -53,6 +53,9 @@ func (l *loop) startBuild(ctx context.Context, t *target) {
 	}
 	l.do(ctx, func() func(context.Context) {
 		defer cancel(nil)
+		if t.Image != nil {
+			return func(ctx context.Context) { l.built(ctx, t, t.Image, nil) }
+		}
 		img, err := l.builder.Build(buildCtx, t.Dir, t.ImportPath)
 		return func(ctx context.Context) { l.built(ctx, t, img, err) }
 	})
