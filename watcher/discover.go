@@ -245,16 +245,29 @@ func serviceName(folder string) string {
 
 // short is a path as a person in the working directory would write it.
 func short(path string) string {
-	here, err := filepath.Abs(".")
+	here, err := workDir()
 	if err != nil {
 		return path
 	}
 	return relative(here, path)
 }
 
-// relative is path as seen from dir when it lies in it, else path.
+// workDir is the working directory without links, as all paths here are.
+func workDir() (string, error) {
+	dir, err := filepath.Abs(".")
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding the working directory: %w", err)
+	}
+	return dir, nil
+}
+
+// relative is path as seen from dir where that is shorter, which is the go
+// command's rule too.
 func relative(dir, path string) string {
-	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+	if rel, err := filepath.Rel(dir, path); err == nil && len(rel) < len(path) {
 		return rel
 	}
 	return path

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kind-in-a-box/devbox/watcher/build"
@@ -102,14 +103,17 @@ func (l *loop) missed(files []string, began time.Time, all bool) []edit {
 // watch watches what all targets are made from.
 func (l *loop) watch() error {
 	graphs := l.graphs()
-	set := notify.Set{Relevant: func(file string) bool {
-		for _, g := range graphs {
-			if _, ok := g.Concerns(file); ok {
-				return true
-			}
-		}
-		return false
-	}}
+	set := notify.Set{
+		Relevant: func(file string) bool {
+			return slices.ContainsFunc(graphs, func(g *graph.Graph) bool {
+				_, ok := g.Concerns(file)
+				return ok
+			})
+		},
+		Enters: func(dir string) bool {
+			return slices.ContainsFunc(graphs, func(g *graph.Graph) bool { return g.Enters(dir) })
+		},
+	}
 	for _, g := range graphs {
 		dirs, trees := g.Watch()
 		set.Dirs, set.Trees = append(set.Dirs, dirs...), append(set.Trees, trees...)
@@ -139,11 +143,15 @@ func present(g *graph.Graph) []string {
 		}
 	}
 	for _, tree := range trees {
-		_ = filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
-			if err == nil {
+		_ = filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil: // a tree that is not there has no files
+			case !d.IsDir():
 				keep(path)
+			case path != tree && !g.Enters(path):
+				return fs.SkipDir
 			}
-			return nil // a tree that is not there has no files
+			return nil
 		})
 	}
 	return files

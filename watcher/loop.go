@@ -31,7 +31,7 @@ type loop struct {
 
 	targets  []*target
 	sweep    sweep
-	contents contents
+	contents *contents
 	slots    int // builds that may run at a time
 	building int
 	watching bool // the screen has been told so
@@ -45,7 +45,7 @@ type loop struct {
 func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *loop {
 	l := &loop{
 		cfg: cfg, workDir: workDir, builder: b, deployer: d, events: cfg.Events,
-		contents: contents{},
+		contents: newContents(),
 		// The compiler uses all processors by itself; linking uses one.
 		slots:   max(1, min(4, runtime.GOMAXPROCS(0))),
 		batches: make(chan notify.Batch),
@@ -101,6 +101,9 @@ func (l *loop) act(ctx context.Context) {
 		case ship:
 			t.work, t.pending = t.pending, nil
 			t.began, t.built, t.pushed = time.Now(), time.Time{}, time.Time{}
+			if t.work.list {
+				l.startList(ctx, t)
+			}
 			l.startShip(ctx, t, nil)
 		case restart:
 			t.cancel()
@@ -144,7 +147,7 @@ func (l *loop) edited(edits []edit, since time.Time) {
 			e := byFile[reason.File]
 			r.files = append(r.files, l.place(e))
 			r.build = r.build || reason.Kind != graph.Manifest
-			r.list = r.list || reason.Kind == graph.Modules || reason.Kind == graph.Config || reason.Kind == graph.Source && e.reshaped
+			r.list = r.list || lists(reason, e)
 		}
 		l.events.Emit(event.Event{Kind: event.Changed, Service: t.Name, Files: r.files, Message: effect.Reasons[0].Words})
 		if effect.Has(graph.Manifest) && !l.reload(t) && !r.build {
@@ -152,6 +155,11 @@ func (l *loop) edited(edits []edit, since time.Time) {
 		}
 		t.pending = t.pending.add(r)
 	}
+}
+
+// lists says whether a program may be made from other files after an edit.
+func lists(reason graph.Reason, e edit) bool {
+	return reason.Kind == graph.Modules || reason.Kind == graph.Config || reason.Kind == graph.Source && e.reshaped || e.relinked
 }
 
 // reload reads a target's manifest again and says whether it is of use.
@@ -172,7 +180,7 @@ func (l *loop) reload(t *target) bool {
 // everything are the files that there are now or were when last looked at.
 func (l *loop) everything() []string {
 	var files []string
-	for file := range l.contents {
+	for file := range l.contents.files {
 		files = append(files, file)
 	}
 	for _, g := range l.graphs() {
@@ -214,6 +222,14 @@ func (l *loop) place(e edit) string {
 		return name
 	}
 	return fmt.Sprintf("%s:%d", name, e.line)
+}
+
+// held tells of a lock of git's that saves wait for. It is called from another
+// goroutine.
+func (l *loop) held(lock string) {
+	l.events.Emit(event.Event{
+		Kind: event.Note, Message: fmt.Sprintf("git is at work: what was saved waits for %s, ten seconds at most", relative(l.workDir, lock)),
+	})
 }
 
 func (l *loop) warn(t *target, err error, hint string) {

@@ -76,10 +76,10 @@ func (l *loop) manifestsEdited(t *target, effect graph.Effect, edits map[string]
 		e := edits[reason.File]
 		r.files = append(r.files, l.place(e))
 		if reason.Kind == graph.Manifest {
-			reread, r.list = true, r.list || e.new
+			reread, r.list = true, r.list || e.new || e.relinked
 			continue
 		}
-		r.list = r.list || reason.Kind == graph.Modules || reason.Kind == graph.Config || e.reshaped
+		r.list = r.list || lists(reason, e)
 	}
 	if program := t.objects.programOf(t.key(), effect.Target); program != "" && slices.Contains(t.objects.programs(), program) {
 		r.programs = []string{program}

@@ -11,7 +11,8 @@
 //
 // Folders are watched, not files, because editors save by writing a new file
 // and renaming it into place. Which files matter is the caller's to say: an
-// event for any other neither starts nor prolongs a batch.
+// event for any other neither starts nor prolongs a batch. Links are not
+// followed: who wants what lies behind one names it.
 package notify
 
 import (
@@ -52,6 +53,9 @@ type Options struct {
 	Cap time.Duration
 	// HoldCap is Cap while git is at work in the tree. 10 s.
 	HoldCap time.Duration
+	// Held is told of a lock of git's that has held a batch for a second. It
+	// must not block. Nil where nobody wants to know.
+	Held func(lock string)
 }
 
 // many is where QuietMany takes over from Quiet.
@@ -63,6 +67,7 @@ func (o Options) withDefaults() Options {
 		QuietMany: cmp.Or(o.QuietMany, 200*time.Millisecond),
 		Cap:       cmp.Or(o.Cap, time.Second),
 		HoldCap:   cmp.Or(o.HoldCap, 10*time.Second),
+		Held:      o.Held,
 	}
 }
 
@@ -71,8 +76,10 @@ type Set struct {
 	// Dirs are folders whose files are watched. One that is not there is
 	// waited for.
 	Dirs []string
-	// Trees are folders that are watched with all below them.
-	Trees []string
+	// Trees are folders that are watched with those below them that Enters
+	// lets in. Nil lets in all.
+	Trees  []string
+	Enters func(dir string) bool
 	// Relevant says whether a file matters. It is called from the Watcher's
 	// own goroutine. Nil means that all do.
 	Relevant func(file string) bool

@@ -200,19 +200,27 @@ func TestGitAtWork(t *testing.T) {
 	if want := []string{git, filepath.Join(git, "worktrees", "x")}; !slices.Equal(got, want) {
 		t.Fatalf("git's folders are %v, want %v", got, want)
 	}
-	if gitBusy(git) {
-		t.Error("busy at rest")
+	now := time.Now()
+	if lock := gitBusy(git, now); lock != "" {
+		t.Errorf("busy at rest: %s", lock)
 	}
 	lock := save(t, filepath.Join(git, "index.lock"))
-	if !gitBusy(git) {
-		t.Error("idle with a locked index")
+	if got := gitBusy(git, now); got != lock {
+		t.Errorf("a locked index: %q", got)
 	}
-	if err := os.Remove(lock); err != nil {
-		t.Fatal(err)
+	for what, at := range map[string]time.Time{
+		"a lock that was there long before": now.Add(-3 * time.Second), "a lock of a wrong clock": now.Add(time.Hour),
+	} {
+		if err := os.Chtimes(lock, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if got := gitBusy(git, now); got != "" {
+			t.Errorf("%s holds", what)
+		}
 	}
 	save(t, filepath.Join(git, "rebase-merge", "msgnum"))
-	if !gitBusy(git) {
-		t.Error("idle in a rebase")
+	if got := gitBusy(git, now); got != filepath.Join(git, "rebase-merge") {
+		t.Errorf("a rebase: %q", got)
 	}
 	old := time.Now().Add(-time.Minute)
 	for _, f := range []string{"HEAD", "rebase-merge"} {
@@ -220,7 +228,40 @@ func TestGitAtWork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if gitBusy(git) {
-		t.Error("busy though the rebase has stopped for the user")
+	if got := gitBusy(git, now); got != "" {
+		t.Errorf("busy though the rebase has stopped for the user: %s", got)
+	}
+}
+
+// TestOnlyWhatIsWantedIsWatched: of a tree, and of it only what can be read.
+func TestOnlyWhatIsWantedIsWatched(t *testing.T) {
+	root := t.TempDir()
+	for _, f := range []string{"pages/a.html", "node_modules/x/a.js", "data/dump"} {
+		save(t, filepath.Join(root, f))
+	}
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(root, "pages", "linked")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(root, "pages", "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.fs.Close()
+	pages := filepath.Join(root, "pages")
+	set := Set{Trees: []string{root, filepath.Join(pages, "linked")}, Enters: func(dir string) bool { return strings.HasPrefix(dir, pages) }}
+	if err := w.Watch(set); err != nil {
+		t.Fatal(err)
+	}
+	got := w.fs.WatchList()
+	slices.Sort(got)
+	if want := []string{root, pages}; !slices.Equal(got, want) {
+		t.Errorf("watching %v, want %v", got, want)
+	}
+	if _, err := w.event(fsnotify.Event{Name: filepath.Join(root, "node_modules"), Op: fsnotify.Create}); err != nil || len(w.fs.WatchList()) != 2 {
+		t.Errorf("a folder that came is watched: %v, %v", w.fs.WatchList(), err)
 	}
 }
