@@ -24,7 +24,7 @@ func activatorCommand(log logger) *cobra.Command {
 			if c.Pod, err = os.Hostname(); err != nil {
 				return fmt.Errorf("asking for the pod's name: %w", err)
 			}
-			c.Log = log()
+			c.Upgraded, c.Log = true, log() // this process is the activator
 			return activator.Run(cmd.Context(), c)
 		},
 	}

@@ -42,7 +42,7 @@ func controllerCommand(log logger) *cobra.Command {
 	flags.StringVar(&c.Domain, "domain", "example.com", "last part of every public host")
 	flags.StringVar(&c.Gateway, "gateway", "", "URL of the ingress gateway inside the cluster; none means no ingress")
 	flags.StringArrayVar(&mirrors, "registry", nil, "HOST=URL: where the registry that images call HOST is found from here")
-	flags.DurationVar(&c.ProgressDeadline, "progress-deadline", time.Minute, "how long a revision's first pod may take to answer")
+	flags.DurationVar(&c.ProgressDeadline, "progress-deadline", 10*time.Minute, "how long a revision's first pod may take to answer")
 	flags.DurationVar(&c.DrainQuietPeriod, "drain-quiet-period", time.Second, "how long a pod that is to end must have been idle")
 	flags.StringVar(&address, "stream-address", fmt.Sprintf(":%d", stream.Port), "where activators tell what they count")
 	flags.StringVar(&activators, "stream-account", "", "NAMESPACE/NAME: the service account of activators; none means that anybody may tell")

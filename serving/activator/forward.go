@@ -186,6 +186,7 @@ func (f *forwarder) send(t *trip, req *http.Request) (*http.Response, error) {
 	transport := f.http1
 	if h2c {
 		transport = f.h2c
+		proxy.NoUpgrade(req.Header)
 	}
 	req.URL.Host = t.pod.address
 	req.Header[proxy.Namespace], req.Header[proxy.Revision] = t.revision.namespace, t.revision.name

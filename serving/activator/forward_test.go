@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
@@ -208,9 +209,10 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-func TestUpgrade(t *testing.T) {
-	b := newBox(t)
-	b.pod("p", "hello-00001", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// upgraded is a container that takes any upgrade to echo, greets, and says
+// back what it hears.
+func upgraded(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "echo" {
 			http.Error(w, "no", http.StatusBadRequest)
 			return
@@ -221,30 +223,91 @@ func TestUpgrade(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nwelcome\n")
 		_ = rw.Flush()
 		_, _ = io.Copy(conn, rw)
-	}), func(c *podConfig) { c.queue.Idle = 50 * time.Millisecond }) // which is not for upgraded connections
-	b.route(to("hello-00001", 100))
-	b.answers("hello-00001", 1)
+	})
+}
 
+// upgrade asks for an upgrade and returns the connection.
+func (b *box) upgrade() (net.Conn, *bufio.Reader) {
+	b.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	defer conn.Close()
 	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", host)
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("got %v, %v", resp, err)
+		b.t.Fatalf("got %v, %v", resp, err)
 	}
-	for _, word := range []string{"hello\n", "again\n"} {
-		<-time.After(60 * time.Millisecond) // longer than Idle
-		fmt.Fprint(conn, word)
-		if got, err := in.ReadString('\n'); got != word {
-			t.Fatalf("got %q, %v", got, err)
-		}
+	return conn, in
+}
+
+// A server that has spoken goes on for longer than its timeouts.
+func TestUpgrade(t *testing.T) {
+	b := newBox(t)
+	const timeout = 300 * time.Millisecond
+	b.pod("p", "hello-00001", upgraded(t), func(c *podConfig) { c.queue.Timeout, c.queue.ResponseStart = timeout, timeout })
+	b.route(to("hello-00001", 100))
+	b.answers("hello-00001", 1)
+	conn, in := b.upgrade()
+	defer conn.Close()
+	if got, err := in.ReadString('\n'); got != "welcome\n" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	<-time.After(timeout + 50*time.Millisecond)
+	fmt.Fprint(conn, "hello\n")
+	if got, err := in.ReadString('\n'); got != "hello\n" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+}
+
+// An offer to go on in HTTP/2 is passed over: the container is spoken to in
+// what its port's name says.
+func TestUpgradeToHTTP2(t *testing.T) {
+	const body = "3\r\nabc\r\n0\r\n\r\n"
+	for name, c := range map[string]struct {
+		h2c           bool
+		request, want string
+	}{
+		"to an h2c service": {true, "GET / HTTP/1.1\r\nHost: " + host +
+			"\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", "HTTP/2.0 [] []"},
+		"with a body": {true, "POST / HTTP/1.1\r\nHost: " + host +
+			"\r\nTransfer-Encoding: chunked\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n" + body, "HTTP/2.0 [] [abc]"},
+		"to another one": {false, "GET / HTTP/1.1\r\nHost: " + host +
+			"\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", "HTTP/1.1 [] []"},
+		"WebSocket to an h2c service": {true, "GET / HTTP/1.1\r\nHost: " + host +
+			"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "HTTP/2.0 [] []"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t)
+			b.revision("hello-00001", func(r *servingv1.Revision) {
+				if c.h2c {
+					r.Spec.Containers = []servingv1.Container{{Ports: []servingv1.ContainerPort{{Name: "h2c"}}}}
+				}
+			})
+			b.pod("p", "hello-00001", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				got, _ := io.ReadAll(r.Body)
+				fmt.Fprintf(w, "%s [%s] [%s]", r.Proto, r.Header.Get("Http2-Settings")+r.Header.Get("Upgrade"), got)
+			}), func(p *podConfig) { p.queue.UserH2C = c.h2c })
+			b.route(to("hello-00001", 100))
+			b.answers("hello-00001", 1)
+			conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, c.request)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := read(resp); got != "200 "+c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

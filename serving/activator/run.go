@@ -55,7 +55,10 @@ type Config struct {
 	// has come for Quiet (default 1 s), and after Limit (default 25 s) at the
 	// latest.
 	Quiet, Limit time.Duration
-	Log          *slog.Logger
+	// Upgraded says that upgraded connections are waited for too, within Limit:
+	// the process ends with the activator, and they with the process.
+	Upgraded bool
+	Log      *slog.Logger
 }
 
 const (
@@ -232,7 +235,7 @@ func (a *activator) serve(ctx, under context.Context, c Config) error {
 	c.Log.Info("the activator serves", "address", listener.Addr().String())
 	return proxy.Server{
 		Listener: a.mesh.gate.Listener(listener), Handler: handler, Log: c.Log,
-		Drain: &a.drain, Quiet: c.Quiet, Limit: c.Limit,
+		Drain: &a.drain, Quiet: c.Quiet, Limit: c.Limit, Upgraded: c.Upgraded,
 	}.Serve(ctx)
 }
 

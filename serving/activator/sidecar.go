@@ -7,10 +7,15 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
+
+// silence is how long a pod may be silent that has streams open: one that is
+// gone without a word is found out.
+const silence = 30 * time.Second
 
 type podKey struct{}
 
@@ -26,7 +31,7 @@ func toPod(ctx context.Context, p *pod) context.Context {
 func (m *meshed) transports() (http1, h2c http.RoundTripper) {
 	to := proxy.TransportConfig{Dial: dialTimeout, Idle: keepIdle, Session: m.session(mesh.ALPNHTTP1)}
 	http1 = proxy.Once(proxy.NewTransport(to))
-	to.H2C, to.Session = true, m.session(mesh.ALPNHTTP2)
+	to.H2C, to.Ping, to.Session = true, silence, m.session(mesh.ALPNHTTP2)
 	return http1, proxy.Once(proxy.NewTransport(to))
 }
 

@@ -88,24 +88,24 @@ func (r *configurations) stamp(ctx context.Context, c *servingv1.Configuration) 
 	return &rev, nil
 }
 
-// observeRevisions writes what c's revisions have come to into its status.
+// observeRevisions writes what c's revisions have come to into its status: the
+// latest ready one keeps its traffic, and what the latest created one is, c is,
+// though it may have been ready before.
 func observeRevisions(c *servingv1.Configuration, created *servingv1.Revision, revisions []servingv1.Revision) {
+	latest, before := latestReady(c, revisions), c.Status.LatestReadyRevisionName
+	if latest != "" {
+		c.Status.LatestReadyRevisionName = latest
+	}
 	ready := created.Status.Condition(servingv1.ConditionReady)
 	switch {
-	case created.IsReady():
-	case created.IsFailed() && created.Name == c.Status.LatestReadyRevisionName:
-		// It has been ready, and keeps its traffic; what is wrong is the revision's
-		// to say. To mark it and take that back would be a write each time.
+	case latest == "" && before != "":
+		c.Status.MarkLatestReadyDeleted()
 	case created.IsFailed():
 		c.Status.MarkLatestCreatedFailed(created.Name, ready.Message)
-	case ready != nil:
+	case latest == created.Name && created.IsReady():
+		c.Status.MarkLatestCreatedReady()
+	case ready != nil && !created.IsReady():
 		c.Status.MarkLatestCreatedPending(ready.Reason, ready.Message)
-	}
-	switch latest := latestReady(c, revisions); {
-	case latest != "":
-		c.Status.SetLatestReadyRevisionName(latest)
-	case c.Status.LatestReadyRevisionName != "":
-		c.Status.MarkLatestReadyDeleted()
 	}
 }
 

@@ -177,6 +177,29 @@ func TestCrash(t *testing.T) {
 	w.expect("pods that crash, after the next edit", len(w.pods("hello-00002")), 0)
 }
 
+// A service is no healthier than its latest revision, whatever that has been.
+func TestCrashAfterItWasReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	pod := w.pods("hello-00001")[0]
+	w.kubelet(pod, exited(1, "on purpose"))
+	w.silent("hello-00001")
+
+	const words = `False RevisionFailed: Revision "hello-00001" failed with message: Container failed with: on purpose.`
+	svc := get(w, &servingv1.Service{}, "hello")
+	w.expect("Ready", condition(&svc.Status.Status, servingv1.ConditionReady), words)
+	w.expect("ConfigurationsReady", condition(&svc.Status.Status, servingv1.ServiceConfigurationsReady), words)
+	w.expect("RoutesReady", condition(&svc.Status.Status, servingv1.ServiceRoutesReady), "True")
+	w.expect("Configuration", condition(&get(w, &servingv1.Configuration{}, "hello").Status.Status, servingv1.ConditionReady), words)
+	w.expect("latest ready", svc.Status.LatestReadyRevisionName, "hello-00001")
+	w.expect("traffic", w.traffic("hello"), "[hello-00001 100 latest]")
+
+	w.kubelet(pod, runs)
+	w.activator("hello-00001")
+	w.expect("Ready when it is well again", condition(&get(w, &servingv1.Service{}, "hello").Status.Status, servingv1.ConditionReady), "True")
+}
+
 func TestFirstImageMissing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

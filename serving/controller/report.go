@@ -1,8 +1,11 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
@@ -26,11 +29,13 @@ type scale struct {
 //	n, none answers, one is stuck    | its reason  | as it was | Queued
 //	n, none answers, a sidecar       | its reason  | as it was | Queued
 //	   refuses the activator         |             |           |
-//	n, none answers, for too long    | Progress... | as it was | Queued
+//	n, too few answer, for too long  | Progress... | as above  | as above
 //	n, one lacks the sidecar it was  | its reason  | as it was | as it was
 //	   to have                       |             |           |
 //	0, initial scale is 0            | True        | True      | NoTraffic
 //	0                                | as it was   | as it was | NoTraffic
+//
+//	0, and it was too late           | as it was   | as it was | TimedOut
 //
 // * as it was, where the revision has been ready before: it stays ready while
 // it goes to zero pods and comes back.
@@ -44,36 +49,27 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 		s.MarkResourcesAvailableFalse(seen.sidecars.missing.reason, seen.sidecars.missing.message)
 		return 0
 	case seen.answering > 0:
-		s.MarkActiveTrue()
-		s.MarkContainerHealthyTrue()
-		if !s.IsTrue(servingv1.RevisionResourcesAvailable) && seen.answering < to.initial {
-			s.MarkResourcesAvailableUnknown(servingv1.ReasonDeploying, fmt.Sprintf("%d of %d pods answer.", seen.answering, to.initial))
-			return 0
-		}
-		s.MarkResourcesAvailableTrue()
-		return 0
+		return reportAnswering(s, seen, to, deadline, now)
 	case to.want == 0:
-		s.MarkActiveFalse(servingv1.ReasonNoTraffic, "The target is not receiving traffic.")
-		if to.initial == 0 {
-			s.MarkContainerHealthyTrue()
-			s.MarkResourcesAvailableTrue()
-		}
+		reportNone(s, to)
 		return 0
 	}
 	s.MarkActiveUnknown(servingv1.ReasonQueued, "Requests to the target are being buffered as resources are provisioned.")
-	switch late := lateIn(seen, deadline, now); {
-	case seen.crash != nil:
+	if seen.crash != nil {
 		s.MarkContainerHealthyFalse(seen.crash.reason, seen.crash.message)
+	}
+	switch late := lateIn(s, seen, deadline, now); {
+	case late <= 0:
+		s.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, tooLate("No pod has answered", deadline))
 		return 0
+	case seen.crash != nil:
+		return late
 	case seen.stuck != nil:
 		s.MarkResourcesAvailableFalse(seen.stuck.reason, seen.stuck.message)
-		return 0
+		return late
 	case seen.blocked != nil:
 		s.MarkResourcesAvailableFalse(seen.blocked.reason, seen.blocked.message)
-		return 0
-	case late <= 0:
-		s.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, fmt.Sprintf("No pod has answered within %s.", deadline))
-		return 0
+		return late
 	default:
 		if !s.IsTrue(servingv1.ConditionReady) {
 			s.MarkResourcesAvailableUnknown(servingv1.ReasonDeploying, "")
@@ -81,6 +77,48 @@ func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline ti
 		}
 		return late
 	}
+}
+
+// reportAnswering is report where at least one pod answers.
+func reportAnswering(s *servingv1.RevisionStatus, seen observation, to scale, deadline time.Duration, now time.Time) time.Duration {
+	s.MarkActiveTrue()
+	s.MarkContainerHealthyTrue()
+	if s.IsTrue(servingv1.RevisionResourcesAvailable) || seen.answering >= to.initial {
+		s.MarkResourcesAvailableTrue()
+		return 0
+	}
+	so := fmt.Sprintf("%d of %d pods answer", seen.answering, to.initial)
+	late := lateIn(s, seen, deadline, now)
+	if late <= 0 {
+		s.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, tooLate("Only "+so, deadline))
+		return 0
+	}
+	if why := cmp.Or(seen.crash, seen.stuck); why != nil {
+		so += ", another does not: " + why.message
+	}
+	s.MarkResourcesAvailableUnknown(servingv1.ReasonDeploying, so+".")
+	return late
+}
+
+// reportNone is report where no pod is wanted.
+func reportNone(s *servingv1.RevisionStatus, to scale) {
+	c := s.Condition(servingv1.RevisionResourcesAvailable)
+	if c != nil && c.Reason == servingv1.ReasonProgressDeadlineExceeded {
+		s.MarkActiveFalse(servingv1.ReasonTimedOut, c.Message)
+	} else {
+		s.MarkActiveFalse(servingv1.ReasonNoTraffic, "The target is not receiving traffic.")
+	}
+	if to.initial == 0 {
+		s.MarkContainerHealthyTrue()
+		s.MarkResourcesAvailableTrue()
+	}
+}
+
+// tooLate says what has not come in time, by whose word, and that waiting is
+// of no more use.
+func tooLate(what string, deadline time.Duration) string {
+	return fmt.Sprintf("%s within %s (annotation %s), and no further try is made. To have one, delete the revision or change the service.",
+		what, deadline, servingv1.ProgressDeadlineAnnotation)
 }
 
 // explain says why the autoscaler wants what it wants.
@@ -95,12 +133,18 @@ func explain(s *servingv1.RevisionStatus, reason string) {
 	}
 }
 
-// lateIn is how long the oldest pod still has to answer.
-func lateIn(seen observation, deadline time.Duration, now time.Time) time.Duration {
+// lateIn is how long the pods still have to answer. Their time begins when the
+// first of them is made, or the last that answered is gone: a pod of yesterday
+// that is silent for a moment is not a day late.
+func lateIn(s *servingv1.RevisionStatus, seen observation, deadline time.Duration, now time.Time) time.Duration {
 	if seen.oldest.IsZero() {
 		return deadline
 	}
-	return seen.oldest.Add(deadline).Sub(now)
+	began := seen.oldest
+	if c := s.Condition(servingv1.RevisionActive); c.Status == corev1.ConditionUnknown && c.LastTransitionTime.After(began) {
+		began = c.LastTransitionTime.Time
+	}
+	return began.Add(deadline).Sub(now)
 }
 
 // progressDeadline is how long rev's pods have to answer: its own annotation,

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -49,6 +50,14 @@ func failed(reason, words string) func(*corev1.Pod) {
 	}
 }
 
+// runs is a container that has crashed and is up again.
+func runs(p *corev1.Pod) {
+	for i := range p.Status.ContainerStatuses {
+		s := &p.Status.ContainerStatuses[i]
+		s.Ready, s.State = true, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	}
+}
+
 func unschedulable(p *corev1.Pod) {
 	p.Status.Conditions = []corev1.PodCondition{{
 		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes",
@@ -78,6 +87,9 @@ func TestReport(t *testing.T) {
 		queued    = "Unknown Queued: Requests to the target are being buffered as resources are provisioned."
 		noTraffic = "False NoTraffic: The target is not receiving traffic."
 		deploying = "Unknown Deploying"
+		none      = "False ProgressDeadlineExceeded: No pod has answered"
+		late      = " within 1m0s (annotation serving.knative.dev/progress-deadline), and no further try is made. " +
+			"To have one, delete the revision or change the service."
 	)
 	ready := func(s *servingv1.RevisionStatus) { s.MarkResourcesAvailableTrue(); s.MarkContainerHealthyTrue() }
 	crashed := func(s *servingv1.RevisionStatus) {
@@ -108,6 +120,13 @@ func TestReport(t *testing.T) {
 		"one of an initial scale of two answers": {
 			pods: []corev1.Pod{pod("a", 4), pod("b", 4)}, answering: map[string]bool{"a": true}, want: 2,
 			ready: "Unknown Deploying: 1 of 2 pods answer.", resources: "Unknown Deploying: 1 of 2 pods answer.", container: "True", active: "True",
+			again: 56 * time.Second,
+		},
+		"one of an initial scale of two answers, the other crashes": {
+			pods: []corev1.Pod{pod("a", 4), pod("b", 4, exited(1, "boom"))}, answering: map[string]bool{"a": true}, want: 2,
+			ready:     "Unknown Deploying: 1 of 2 pods answer, another does not: Container failed with: boom.",
+			resources: "Unknown Deploying: 1 of 2 pods answer, another does not: Container failed with: boom.",
+			container: "True", active: "True", again: 56 * time.Second,
 		},
 		"one of two, ready before": {
 			before: ready,
@@ -129,12 +148,12 @@ func TestReport(t *testing.T) {
 		"a crash": {
 			pods: []corev1.Pod{pod("a", 1, exited(1, "panic: boom\n"))}, want: 1,
 			ready:     "False ExitCode1: Container failed with: panic: boom",
-			resources: "Unknown", container: "False ExitCode1: Container failed with: panic: boom", active: queued,
+			resources: "Unknown", container: "False ExitCode1: Container failed with: panic: boom", active: queued, again: 59 * time.Second,
 		},
 		"a crash without words": {
 			pods: []corev1.Pod{pod("a", 1, exited(137, ""))}, want: 1,
 			ready:     "False ExitCode137: Container failed with: Error",
-			resources: "Unknown", container: "False ExitCode137: Container failed with: Error", active: queued,
+			resources: "Unknown", container: "False ExitCode137: Container failed with: Error", active: queued, again: 59 * time.Second,
 		},
 		"a crash of one pod while another answers": {
 			before: ready,
@@ -149,22 +168,39 @@ func TestReport(t *testing.T) {
 		"no such image": {
 			pods: []corev1.Pod{pod("a", 2, waits("ErrImagePull", "not found"))}, want: 1,
 			ready:     "False ErrImagePull: not found",
-			resources: "False ErrImagePull: not found", container: "Unknown", active: queued,
+			resources: "False ErrImagePull: not found", container: "Unknown", active: queued, again: 58 * time.Second,
 		},
 		"no room": {
 			pods: []corev1.Pod{pod("a", 2, unschedulable)}, want: 1,
 			ready:     "False Unschedulable: 0/1 nodes",
-			resources: "False Unschedulable: 0/1 nodes", container: "Unknown", active: queued,
+			resources: "False Unschedulable: 0/1 nodes", container: "Unknown", active: queued, again: 58 * time.Second,
 		},
 		"refused by the node": {
 			pods: []corev1.Pod{pod("a", 2, failed("OutOfcpu", "not enough"))}, want: 1,
 			ready:     "False OutOfcpu: not enough",
-			resources: "False OutOfcpu: not enough", container: "Unknown", active: queued,
+			resources: "False OutOfcpu: not enough", container: "Unknown", active: queued, again: time.Minute,
 		},
 		"never listens": {
 			pods: []corev1.Pod{pod("a", 60)}, want: 1,
-			ready:     "False ProgressDeadlineExceeded: No pod has answered within 1m0s.",
-			resources: "False ProgressDeadlineExceeded: No pod has answered within 1m0s.", container: "Unknown", active: queued,
+			ready: none + late, resources: none + late, container: "Unknown", active: queued,
+		},
+		"crashes until it is too late": {
+			pods: []corev1.Pod{pod("a", 60, exited(1, "boom"))}, want: 1,
+			ready: "False ExitCode1: Container failed with: boom", resources: none + late,
+			container: "False ExitCode1: Container failed with: boom", active: queued,
+		},
+		"one of an initial scale of two never answers": {
+			pods: []corev1.Pod{pod("a", 60), pod("b", 60)}, answering: map[string]bool{"a": true}, want: 2,
+			ready:     "False ProgressDeadlineExceeded: Only 1 of 2 pods answer" + late,
+			resources: "False ProgressDeadlineExceeded: Only 1 of 2 pods answer" + late, container: "True", active: "True",
+		},
+		"given up": {
+			before: func(s *servingv1.RevisionStatus) {
+				s.Condition(servingv1.RevisionActive).LastTransitionTime = metav1.Time{}
+				report(s, observe([]corev1.Pod{pod("a", 60)}, func(*corev1.Pod) bool { return false }), scale{want: 1}, time.Minute, noon)
+			},
+			want: 0, ready: none + late, resources: none + late, container: "Unknown",
+			active: "False TimedOut: No pod has answered" + late,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,6 +208,9 @@ func TestReport(t *testing.T) {
 			s.InitializeConditions()
 			if c.before != nil {
 				c.before(&s)
+			}
+			for i := range s.Conditions {
+				s.Conditions[i].LastTransitionTime = metav1.NewTime(noon.Add(-time.Hour))
 			}
 			seen := observe(c.pods, func(p *corev1.Pod) bool { return c.answering[p.Name] })
 			again := report(&s, seen, scale{want: c.want, initial: 2}, time.Minute, noon)
@@ -245,4 +284,28 @@ func TestProgressDeadline(t *testing.T) {
 			t.Errorf("%q gives %s, want %s", value, got, want)
 		}
 	}
+}
+
+// A pod of yesterday that is silent for a moment has the same time to answer
+// as a new one.
+func TestSilentForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s servingv1.RevisionStatus
+		s.InitializeConditions()
+		old := pod("a", 0)
+		old.CreationTimestamp = metav1.Now()
+		look := func(answers bool) time.Duration {
+			seen := observe([]corev1.Pod{old}, func(*corev1.Pod) bool { return answers })
+			return report(&s, seen, scale{want: 1, initial: 1}, time.Minute, time.Now())
+		}
+		look(true)
+		time.Sleep(24 * time.Hour)
+		if again := look(false); again != time.Minute || !s.IsTrue(servingv1.ConditionReady) {
+			t.Errorf("silent for a moment: look again in %s, %s", again, condition(&s.Status, servingv1.ConditionReady))
+		}
+		time.Sleep(time.Minute)
+		if look(false); s.Condition(servingv1.ConditionReady).Reason != servingv1.ReasonProgressDeadlineExceeded {
+			t.Errorf("silent for its deadline: %s", condition(&s.Status, servingv1.ConditionReady))
+		}
+	})
 }

@@ -234,11 +234,16 @@ func (w *world) kubelet(pod *corev1.Pod, change func(*corev1.Pod)) {
 }
 
 // activator says that all pods of a revision answer.
-func (w *world) activator(revision string) {
+func (w *world) activator(revision string) { w.Helper(); w.answer(revision, true) }
+
+// silent says that none does.
+func (w *world) silent(revision string) { w.Helper(); w.answer(revision, false) }
+
+func (w *world) answer(revision string, answers bool) {
 	w.Helper()
 	for _, pod := range w.pods(revision) {
 		w.revisions.answers.receive(stream.Message{Pod: &stream.Pod{
-			Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Revision: revision, Answers: true,
+			Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Revision: revision, Answers: answers,
 		}})
 	}
 	w.settle()

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -24,10 +26,15 @@ const drainPoll = 5 * time.Millisecond
 //     disowns the requests that are on their way,
 //   - leaves when nothing is in flight and nothing has come for a quiet period.
 //
+// An upgraded connection is no request in flight: it may last for days, and
+// only the container can end it well. Whoever leaves last waits for those
+// with WaitUpgraded.
+//
 // The zero Drain is ready for use.
 type Drain struct {
 	draining atomic.Bool
-	inFlight atomic.Int64
+	inFlight atomic.Int64 // without those upgraded
+	upgraded atomic.Int64 // connections that are none of HTTP's any more
 	last     atomic.Int64 // when a request last began or ended, or Begin was called
 }
 
@@ -35,18 +42,43 @@ type Drain struct {
 func (d *Drain) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.inFlight.Add(1)
+		in := &d.inFlight
 		defer func() {
 			d.last.Store(time.Now().UnixNano())
-			d.inFlight.Add(-1)
+			in.Add(-1)
 		}()
-		// An upgrade's Connection header is spoken for; its connection will
-		// not carry a second request anyway.
-		if d.draining.Load() && r.ProtoMajor == 1 && r.Header["Upgrade"] == nil {
+		if r.Header["Upgrade"] != nil {
+			w = &upgrade{w, func() {
+				d.upgraded.Add(1)
+				d.inFlight.Add(-1)
+				in = &d.upgraded
+			}}
+		} else if d.draining.Load() && r.ProtoMajor == 1 {
+			// An upgrade's Connection header is spoken for; its connection
+			// will not carry a second request anyway.
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// upgrade is the ResponseWriter of a request that may become a connection.
+type upgrade struct {
+	http.ResponseWriter
+	done func()
+}
+
+// Hijack implements http.Hijacker.
+func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err == nil {
+		u.done()
+	}
+	return conn, rw, err
+}
+
+// Unwrap lets http.ResponseController find what the server's own writer can do.
+func (u *upgrade) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
 // Begin starts draining.
 func (d *Drain) Begin() {
@@ -60,9 +92,19 @@ func (d *Drain) Draining() bool { return d.draining.Load() }
 // Wait returns nil once nothing is in flight and no request has come or gone
 // for the quiet period, or ctx's error when that ends first.
 func (d *Drain) Wait(ctx context.Context, quiet time.Duration) error {
+	return poll(ctx, func() bool { return d.quietFor(quiet) })
+}
+
+// WaitUpgraded returns nil once no upgraded connection is open any more, or
+// ctx's error when that ends first.
+func (d *Drain) WaitUpgraded(ctx context.Context) error {
+	return poll(ctx, func() bool { return d.upgraded.Load() == 0 })
+}
+
+func poll(ctx context.Context, so func() bool) error {
 	poll := time.NewTicker(drainPoll)
 	defer poll.Stop()
-	for !d.quietFor(quiet) {
+	for !so() {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():

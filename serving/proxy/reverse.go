@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,12 +27,30 @@ func New(transport http.RoundTripper, log *slog.Logger, rewrite func(*httputil.P
 			// into the map of the request that came in.
 			r.Out.Trailer = r.In.Trailer
 			KeepForwarded(r.In.Header, r.Out.Header)
+			refuseH2C(r.Out.Header)
 			rewrite(r)
 		},
 		FlushInterval: flushAfter,
 		BufferPool:    buffers{},
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// refuseH2C passes over an offer to go on in HTTP/2, as a server may and Envoy
+// does: RFC 9113 has done away with it. Each hop of ours has its own way to the
+// next one.
+func refuseH2C(h http.Header) {
+	delete(h, "Http2-Settings")
+	if strings.EqualFold(h.Get("Upgrade"), "h2c") {
+		NoUpgrade(h)
+	}
+}
+
+// NoUpgrade passes over an offer to upgrade the connection, as a server may: in
+// HTTP/2 the next hop could not be offered it.
+func NoUpgrade(h http.Header) {
+	delete(h, "Upgrade")
+	delete(h, "Connection") // of which the upgrade is all that ReverseProxy lets through
 }
 
 // flushAfter is how long a part of an answer of known length waits for the
@@ -55,6 +74,11 @@ type TransportConfig struct {
 	// session the request goes; nil is in the clear. What is spoken in it is
 	// the same as in the clear: no name in the session changes that.
 	Session func(context.Context) (*tls.Config, error)
+	// Ping is how long an HTTP/2 connection to the next hop may be silent
+	// before that is asked whether it is there; 0 asks never. It is for hops of
+	// our own: a gRPC server takes one such question in five minutes, and
+	// closes the connection after a few more.
+	Ping time.Duration
 }
 
 // NewTransport returns a transport that adds nothing to a request.
@@ -78,8 +102,7 @@ func NewTransport(c TransportConfig) *http.Transport {
 		// A client that expects 100-continue gets the next hop's word, unless
 		// that has none within a second.
 		ExpectContinueTimeout: time.Second,
-		// A peer that has gone silently is found out on long-lived streams too.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second},
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: c.Ping},
 	}
 }
 

@@ -21,7 +21,10 @@ type Server struct {
 	Quiet time.Duration
 	// Limit bounds the leaving. What is still in flight then is cut.
 	Limit time.Duration
-	Log   *slog.Logger
+	// Upgraded says that upgraded connections are waited for too, within Limit:
+	// nobody else does, and they end with the process.
+	Upgraded bool
+	Log      *slog.Logger
 }
 
 const (
@@ -88,14 +91,16 @@ func (s Server) leave(ctx context.Context, server *http.Server) {
 	// waited for is who the Drain knows of.
 	farewell, cancel := context.WithTimeout(ctx, farewellTime)
 	defer cancel()
-	if server.Shutdown(farewell) == nil {
-		return
+	if server.Shutdown(farewell) != nil {
+		if err == nil {
+			err = s.Drain.Wait(ctx, 0)
+		}
+		if err != nil {
+			s.Log.Warn("requests are cut that are still in flight after the time to drain", "limit", s.Limit)
+		}
+		_ = server.Close() // nothing more can be done for the connections it closes
 	}
-	if err == nil {
-		err = s.Drain.Wait(ctx, 0)
+	if s.Upgraded && s.Drain.WaitUpgraded(ctx) != nil {
+		s.Log.Warn("upgraded connections are cut that are still open after the time to drain", "limit", s.Limit)
 	}
-	if err != nil {
-		s.Log.Warn("requests are cut that are still in flight after the time to drain", "limit", s.Limit)
-	}
-	_ = server.Close() // nothing more can be done for the connections it closes
 }

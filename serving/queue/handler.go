@@ -151,6 +151,9 @@ func (s *sidecar) toContainer() http.Handler {
 	transport := proxy.NewTransport(proxy.TransportConfig{H2C: s.config.UserH2C, Dial: dialTimeout, Idle: keepIdle})
 	reverse := proxy.New(proxy.Once(transport), s.log, func(r *httputil.ProxyRequest) {
 		r.Out.URL.Host = s.config.UserAddress
+		if s.config.UserH2C {
+			proxy.NoUpgrade(r.Out.Header)
+		}
 		proxy.StripInternal(r.Out.Header)
 		delete(r.Out.Header, proxy.Trace)
 		delete(r.Out.Header, proxy.Timing)

@@ -18,16 +18,20 @@ var errTimeout = errors.New("request timeout")
 //   - no first byte within Timeout, ResponseStart and Idle: 504
 //   - a first byte, and then none for Idle: the response is cut
 //
-// A response that has begun is not cut by Timeout: Knative lets it go on.
+// A response that has begun is not cut by Timeout: Knative lets it go on. An
+// upgraded connection has begun when the container first says something on it,
+// which is not the head that upgrades it. From then on it is idle while neither
+// side says anything.
 type response struct {
 	http.ResponseWriter
 	cancel context.CancelCauseFunc
 	idle   time.Duration
 
-	mu      sync.Mutex
-	timer   *time.Timer // nil without a bound
-	status  int         // 0 until the response begins
-	written time.Time   // when something was last written; kept only with idle
+	mu     sync.Mutex
+	timer  *time.Timer // nil without a bound
+	status int         // 0 until the response begins
+	spoken bool        // the container has said what is timed: see above
+	last   time.Time   // when something was last said; kept only with idle
 }
 
 // newResponse returns the response and the context of its request.
@@ -63,8 +67,8 @@ func (w *response) done() {
 func (w *response) late() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.status != 0 {
-		if left := w.idle - time.Since(w.written); left > 0 {
+	if w.spoken {
+		if left := w.idle - time.Since(w.last); left > 0 {
 			w.timer.Reset(left)
 			return
 		}
@@ -81,12 +85,21 @@ func (w *response) begin(status int) {
 	defer w.mu.Unlock()
 	if w.status == 0 {
 		w.status = status
+	}
+	w.said()
+}
+
+// said notes that the container says something. It is called with the lock
+// held.
+func (w *response) said() {
+	if !w.spoken {
+		w.spoken = true
 		if w.timer != nil && w.idle == 0 {
 			w.timer.Stop()
 		}
 	}
 	if w.idle > 0 {
-		w.written = time.Now()
+		w.last = time.Now()
 	}
 }
 
@@ -104,16 +117,43 @@ func (w *response) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Hijack hands over the connection of an upgraded request, which no bound
-// applies to any more.
+// Hijack hands over the connection of an upgraded request. What is written to
+// it, the container says: the head of the response goes another way.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
-	w.status, w.idle = http.StatusSwitchingProtocols, 0
-	if w.timer != nil {
-		w.timer.Stop()
-	}
+	w.status = http.StatusSwitchingProtocols
+	bounded := w.timer != nil
 	w.mu.Unlock()
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil || !bounded {
+		return conn, rw, err
+	}
+	return &upgraded{conn, w}, rw, nil
+}
+
+// upgraded is a connection whose time is bounded.
+type upgraded struct {
+	net.Conn
+	response *response
+}
+
+// Write implements net.Conn: the container says something.
+func (u *upgraded) Write(b []byte) (int, error) {
+	u.response.mu.Lock()
+	u.response.said()
+	u.response.mu.Unlock()
+	return u.Conn.Write(b)
+}
+
+// Read implements net.Conn: the client does.
+func (u *upgraded) Read(b []byte) (int, error) {
+	n, err := u.Conn.Read(b)
+	u.response.mu.Lock()
+	if n > 0 && u.response.spoken {
+		u.response.said()
+	}
+	u.response.mu.Unlock()
+	return n, err
 }
 
 // Unwrap lets http.ResponseController find what the server's own writer can do.

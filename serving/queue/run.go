@@ -21,6 +21,9 @@ const (
 	// adminLimit bounds the end of the admin servers, which is the answer to
 	// kubelet's hook on its way.
 	adminLimit = 5 * time.Second
+	// upgradedLimit is how long the container has to end its upgraded
+	// connections, from when it is told to go. It is upstream's.
+	upgradedLimit = 60 * time.Second
 )
 
 // Run is queue-proxy: it serves until ctx ends, drains, and lets the user
@@ -60,7 +63,18 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	err = server.Serve(ctx)
 	close(drained)
+	s.farewell(after)
 	return err
+}
+
+// farewell lets the container, which is told to go now, say so on its upgraded
+// connections.
+func (s *sidecar) farewell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, upgradedLimit)
+	defer cancel()
+	if s.drain.WaitUpgraded(ctx) != nil {
+		s.log.Warn("upgraded connections are cut that the container has not ended", "limit", upgradedLimit)
+	}
 }
 
 // drainLimit is the longest that a request in flight can take.

@@ -1,9 +1,11 @@
 package queue
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -62,6 +64,67 @@ func TestRunDrains(t *testing.T) {
 	}
 	if got := <-hook; got != "200" && got != "200 " {
 		t.Errorf("the hook got %q", got)
+	}
+	if err := <-returned; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUpgradedConnectionsDoNotHoldTheDrain: the container is told to go with
+// one open, and its last word on it gets through.
+func TestUpgradedConnectionsDoNotHoldTheDrain(t *testing.T) {
+	leave := make(chan struct{}) // the container's SIGTERM
+	c := Config{ListenHost: "127.0.0.1", DrainQuiet: 50 * time.Millisecond, Timeout: time.Hour, UserAddress: userServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			return
+		}
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nwelcome\n")
+		_ = rw.Flush()
+		<-leave
+		fmt.Fprint(conn, "goodbye\n")
+	})}
+	var addresses [4]string
+	for i, p := range []*int{&c.ServingPort, &c.AdminPort, &c.AutometricPort, &c.UsermetricPort} {
+		addresses[i] = nobody(t)
+		*p = int(portOf(t, addresses[i]))
+	}
+	ctx, term := context.WithCancel(t.Context())
+	returned := make(chan error, 1)
+	go func() { returned <- Run(ctx, c, slog.New(slog.DiscardHandler)) }()
+	for !strings.HasPrefix(get(t, "http://"+addresses[0], "K-Network-Probe", "queue"), "200") {
+		<-time.After(time.Millisecond)
+	}
+	conn, err := net.Dial("tcp", addresses[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	in := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	if got, err := in.ReadString('\n'); got != "welcome\n" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	term()
+	if got := get(t, "http://"+addresses[1]+"/wait-for-drain"); !strings.HasPrefix(got, "200") {
+		t.Errorf("the hook got %q", got)
+	}
+	select {
+	case err := <-returned:
+		t.Fatalf("queue-proxy has gone with a connection open: %v", err)
+	default:
+	}
+	close(leave)
+	if got, err := in.ReadString('\n'); got != "goodbye\n" {
+		t.Errorf("the last word: %q, %v", got, err)
 	}
 	if err := <-returned; err != nil {
 		t.Error(err)

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,9 +25,10 @@ type Rollout struct {
 	service  *servingv1.Service // as applied
 	template string             // TemplateAnnotation's value
 	host     string
-	port     int32 // that the container is to listen on
-	probed   bool  // by a readiness probe of the user's
-	follows  bool  // the gateway is to switch to it
+	port     int32     // that the container is to listen on
+	probed   bool      // by a readiness probe of the user's
+	follows  bool      // the gateway is to switch to it
+	failed   types.UID // of the revision that this one is another try of
 	start    time.Time
 }
 
@@ -65,6 +67,9 @@ func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rol
 		return nil, fmt.Errorf("applying the Service %s: %w", s.Name, err)
 	}
 	s.Generation = u.GetGeneration()
+	if r.failed, err = d.retry(ctx, u, r.template); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -215,6 +216,33 @@ func TestARevisionThatTakesNoTraffic(t *testing.T) {
 	if err := end(); err != nil {
 		t.Errorf("Wait = %v", err)
 	}
+}
+
+// What has failed is tried again by the same code: the reason may have gone.
+func TestAnotherTry(t *testing.T) {
+	s := newStage(t)
+	s.apply(s.manifest(), "example.com/hello:v1")
+	first := s.revise("hello-00001")
+	first.Status.InitializeConditions()
+	first.Status.ObservedGeneration = first.Generation
+	first.Status.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "too late")
+	s.must(s.client.Status().Update(t.Context(), first))
+
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"))
+	err := s.client.Get(t.Context(), client.ObjectKeyFromObject(first), &servingv1.Revision{})
+	if !apierrors.IsNotFound(err) {
+		t.Fatalf("the failed revision: %v; want it gone, so that the controller makes it anew", err)
+	}
+	second := s.revise("hello-00001")
+	next(deploy.Created)
+	s.ready(second)
+	s.route("hello-00001")
+	next(deploy.Live)
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+	s.apply(s.manifest(), "example.com/hello:v1")
+	s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(second), second)) // what is well stays
 }
 
 func TestSomebodyElsesChange(t *testing.T) {

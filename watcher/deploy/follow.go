@@ -14,9 +14,8 @@ import (
 const (
 	// followEvery is the time between two looks at an object on its way.
 	followEvery = 100 * time.Millisecond
-	// giveUp is how long pods may fail before Follow returns. It is the time
-	// that a revision has: what depends on a neighbour may crash until that is
-	// there.
+	// giveUp is how long pods may fail before Follow returns: what depends on a
+	// neighbour may crash until that is there.
 	giveUp = time.Minute
 )
 

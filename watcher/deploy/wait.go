@@ -162,7 +162,7 @@ func (w *waiting) observe(ctx context.Context) (state, error) {
 	case err != nil:
 		return now, fmt.Errorf("reading the Revision %s: %w", name, err)
 	}
-	if rev.Annotations[TemplateAnnotation] != w.template {
+	if rev.Annotations[TemplateAnnotation] != w.template || rev.UID == w.Rollout.failed {
 		return now, nil // the one before ours
 	}
 	now.revision = &rev

@@ -26,7 +26,7 @@ import (
 
 // What the chart's values say on kind.
 const (
-	progressDeadline = time.Minute
+	progressDeadline = 10 * time.Minute
 	drainQuietPeriod = time.Second
 )
 

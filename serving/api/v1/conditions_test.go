@@ -80,12 +80,10 @@ Active False NoTraffic The target is not receiving traffic.
 func TestConfigurationConditions(t *testing.T) {
 	s := &servingv1.ConfigurationStatus{}
 	s.SetLatestCreatedRevisionName("hello-00001")
-	s.SetLatestReadyRevisionName("hello-00001")
+	s.MarkLatestCreatedReady()
 	expect(t, &s.Status, "Ready True\n")
 
 	s.SetLatestCreatedRevisionName("hello-00002")
-	expect(t, &s.Status, "Ready Unknown\n")
-	s.SetLatestReadyRevisionName("hello-00001") // the old one, seen again
 	expect(t, &s.Status, "Ready Unknown\n")
 	s.MarkLatestCreatedFailed("hello-00002", "it does not start")
 	expect(t, &s.Status, "Ready False RevisionFailed Revision \"hello-00002\" failed with message: it does not start.\n")
@@ -115,7 +113,7 @@ CertificateProvisioned True TLSNotEnabled external-domain-tls is not enabled
 func TestServiceMirrorsItsChildren(t *testing.T) {
 	config, route := &servingv1.ConfigurationStatus{}, &servingv1.RouteStatus{}
 	config.SetLatestCreatedRevisionName("hello-00001")
-	config.SetLatestReadyRevisionName("hello-00001")
+	config.MarkLatestCreatedReady()
 	route.URL = "http://hello.default.example.com"
 	route.Traffic = []servingv1.TrafficTarget{{RevisionName: "hello-00001", Percent: new(int64(100))}}
 	route.MarkTrafficAssigned()

@@ -35,12 +35,11 @@ func (s *ConfigurationStatus) SetLatestCreatedRevisionName(name string) {
 	s.LatestCreatedRevisionName = name
 }
 
-// SetLatestReadyRevisionName names the newest revision that became ready.
-func (s *ConfigurationStatus) SetLatestReadyRevisionName(name string) {
-	s.LatestReadyRevisionName = name
-	if name == s.LatestCreatedRevisionName {
-		s.mark(corev1.ConditionTrue, "", "")
-	}
+// MarkLatestCreatedReady says that the latest created revision is ready, and
+// so the latest ready one.
+func (s *ConfigurationStatus) MarkLatestCreatedReady() {
+	s.LatestReadyRevisionName = s.LatestCreatedRevisionName
+	s.mark(corev1.ConditionTrue, "", "")
 }
 
 // MarkLatestCreatedPending says that the latest created revision is neither
