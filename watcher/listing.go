@@ -33,10 +33,29 @@ func (l *loop) startList(ctx context.Context, t *target) {
 	})
 }
 
-// listService is the graph of a Service's program.
+// listService are the graphs of a Service: one for each of its programs, the
+// manifest being a part of the first.
 func (l *loop) listService(ctx context.Context, t Target) ([]*graph.Graph, error) {
-	g, err := l.list(ctx, t.Dir, graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath})
-	return []*graph.Graph{g}, err
+	var graphs []*graph.Graph
+	for _, program := range t.programs() {
+		dir, of := t.Dir, graph.Target{Key: t.programKey(program), Name: t.Name, Dir: t.Dir, ImportPath: program}
+		if len(graphs) == 0 {
+			of.Manifest = t.ManifestPath
+		}
+		if program != t.ImportPath {
+			p, err := findProgram(ctx, t.Dir, program)
+			if err != nil {
+				return nil, err
+			}
+			dir, of.Dir = buildDir(t.Dir, p), p.Dir
+		}
+		g, err := l.list(ctx, dir, of)
+		if err != nil {
+			return nil, err
+		}
+		graphs = append(graphs, g)
+	}
+	return graphs, nil
 }
 
 // list is the graph of one program, as it is built from dir.
@@ -67,7 +86,7 @@ func (l *loop) listed(ctx context.Context, t *target, graphs []*graph.Graph, err
 		if len(t.graphs) > 0 {
 			return
 		}
-		graphs = []*graph.Graph{graph.New(graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})}
+		graphs = []*graph.Graph{graph.New(graph.Target{Key: t.programKey(t.ImportPath), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})}
 	}
 	first := len(t.graphs) == 0
 	t.graphs = graphs

@@ -43,6 +43,13 @@ func (s *session) walk(service string, steps ...step) {
 	}
 }
 
+// mark is where the events are that are still to come.
+func (s *session) mark() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.events)
+}
+
 func (p *place) link(to, at string) {
 	p.t.Helper()
 	if err := os.RemoveAll(at); err != nil {
@@ -152,7 +159,7 @@ func TestLinksAreFollowed(t *testing.T) {
 			p.link("common/go.mod.txt", filepath.Join(root, "go.mod"))
 		}, "fiveA"},
 	)
-	mark := len(s.events)
+	mark := s.mark()
 	save(t, filepath.Join(root, "deploy", "hello.yaml"), manifest("B"))
 	s.wait(&mark, event.RevisionLive)
 	s.answers("hello", "fiveB")
@@ -174,9 +181,8 @@ func TestADirectoryThroughALink(t *testing.T) {
 			p := newPlace(t)
 			uses := prints("shared.S", "example.com/real/shared")
 			root := project(t, map[string]string{
-				"real/go.mod": "module example.com/real\n\ngo 1.26\n", "real/a/main.go": uses, "real/b/main.go": uses, "real/shared/s.go": "package shared\n\nconst S = \"one\"\n",
+				"go.mod": "", "real/go.mod": "module example.com/real\n\ngo 1.26\n", "real/a/main.go": uses, "real/b/main.go": uses, "real/shared/s.go": "package shared\n\nconst S = \"one\"\n",
 			})
-			p.remove(filepath.Join(root, "go.mod"))
 			p.link("real", filepath.Join(root, "link"))
 			t.Chdir(filepath.Join(root, c.from))
 			s, mark := p.begin(false, c.args...), 0
@@ -239,10 +245,9 @@ func TestModuleFilesComeAndGo(t *testing.T) {
 	p := newPlace(t)
 	p.published()
 	root := project(t, map[string]string{
-		"app/go.mod": "module example.com/app\n\ngo 1.26\n\nrequire example.com/lib v1.0.0\n", "app/main.go": prints("lib.Word", "example.com/lib"),
+		"go.mod": "", "app/go.mod": "module example.com/app\n\ngo 1.26\n\nrequire example.com/lib v1.0.0\n", "app/main.go": prints("lib.Word", "example.com/lib"),
 		"lib/go.mod": "module example.com/lib\n\ngo 1.26\n", "lib/lib.go": word("local"),
 	})
-	p.remove(filepath.Join(root, "go.mod"))
 	app, vendored := filepath.Join(root, "app"), filepath.Join(root, "app", "vendor", "example.com", "lib", "lib.go")
 	p.run(app, "mod", "tidy")
 	p.begin(false, "app").walk("app",
@@ -276,4 +281,62 @@ func TestAModuleInBetween(t *testing.T) {
 	save(t, filepath.Join(root, "x", "lib", "lib.go"), word("two"))
 	s.wait(&mark, event.RevisionLive)
 	s.answers("app", "two")
+}
+
+// TestSeveralPrograms: each ko:// string of a Service is built and watched,
+// and an edit builds the program that it is in, and no other.
+func TestSeveralPrograms(t *testing.T) {
+	p := newPlace(t)
+	p.published()
+	root := project(t, map[string]string{
+		"go.work": "go 1.26\n\nuse (\n\t.\n\t./other\n)\n", "other/go.mod": "module example.com/other\n\ngo 1.26\n", "other/main.go": says("O"),
+		"front/main.go": says("F"), "side/main.go": says("S"), "unused/main.go": says("U"),
+	})
+	manifest := func(init, side string) {
+		save(t, filepath.Join(root, "front", "service.yaml"), fmt.Sprintf(`apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: front}
+spec:
+  template:
+    spec:
+      initContainers: [{name: init, image: "ko://%s"}]
+      containers:
+      - {name: front, image: "ko://example.com/project/front", ports: [{containerPort: 8080}]}
+      - {name: side, image: "ko://%s"}
+      - {name: twin, image: "ko://example.com/project/side"}
+`, init, side))
+	}
+	manifest("example.com/other", "example.com/project/side")
+	s := p.begin(false, "front")
+	s.walk("front",
+		step{"the side's program", func() { save(t, filepath.Join(root, "side", "main.go"), says("s")) }, "OFss"},
+		step{"one of another module", func() { save(t, filepath.Join(root, "other", "main.go"), says("o")) }, "oFss"},
+		step{"what none runs", func() { save(t, filepath.Join(root, "unused", "main.go"), says("u")) }, ""},
+		step{"the directory's own", func() { save(t, filepath.Join(root, "front", "main.go"), says("f")) }, "ofss"},
+		step{"another program", func() { manifest("example.com/other", "example.com/project/unused") }, "ofus"},
+		step{"which is watched too", func() { save(t, filepath.Join(root, "unused", "main.go"), says("v")) }, "ofvs"},
+	)
+	mark := s.mark()
+	save(t, filepath.Join(root, "side", "main.go"), "package main\n\nfunc main() { nowhere() }\n")
+	s.wait(&mark, event.BuildFailed)
+	save(t, filepath.Join(root, "unused", "main.go"), says("w"))
+	s.wait(&mark, event.BuildFailed)
+	save(t, filepath.Join(root, "side", "main.go"), says("t"))
+	s.wait(&mark, event.RevisionLive)
+	s.answers("front", "ofwt")
+	manifest("example.com/other", "example.com/project/nowhere")
+	s.wait(&mark, event.Warning)
+	s.answers("front", "ofwt")
+}
+
+// TestAProgramThatIsNone is refused before anything is touched.
+func TestAProgramThatIsNone(t *testing.T) {
+	project(t, map[string]string{
+		"front/main.go": program, "lib/lib.go": "package lib\n",
+		"front/service.yaml": strings.Replace(fmt.Sprintf(describe, "front", "default"), "- env:", "- image: ko://example.com/project/lib\n        env:", 1),
+	})
+	_, _, err := Discover(t.Context(), []string{"front"})
+	if err == nil || err.Error() != "front/service.yaml: ko://example.com/project/lib is no main package but package lib" {
+		t.Errorf("Discover = %v", err)
+	}
 }

@@ -33,7 +33,8 @@ this machine. --engine chooses one.
 
 A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
-main packages below here that have a service.yaml, and so does no directory.
+main packages below here that have a service.yaml, in all modules that go.work
+uses or, without one, that lie there, and so does no directory.
 
 Other Kubernetes manifests in the directory (*.yaml, *.yml, *.json) are applied too,
 also where there is no main package: with images that are ko://import/path built,
@@ -81,9 +82,12 @@ A second Ctrl-C does not wait for what is being stopped.`,
 // should not cost anybody the start of a cluster, then brings the box up,
 // then goes into the loop.
 func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string, detach bool) error {
-	targets, err := watcher.Discover(ctx, dirs)
+	targets, leftOut, err := watcher.Discover(ctx, dirs)
 	if err != nil {
 		return ofInput(err)
+	}
+	for _, left := range leftOut {
+		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
 	}
 	end, err := bootstrap.Session(d.name)
 	if err != nil {

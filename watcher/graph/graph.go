@@ -215,9 +215,9 @@ type Effect struct {
 	Reasons []Reason // in the order of the files
 }
 
-// Has says whether one of the reasons is of a kind.
-func (e Effect) Has(kinds ...Kind) bool {
-	return slices.ContainsFunc(e.Reasons, func(r Reason) bool { return slices.Contains(kinds, r.Kind) })
+// Only says whether all of the reasons are of a kind.
+func (e Effect) Only(kind Kind) bool {
+	return !slices.ContainsFunc(e.Reasons, func(r Reason) bool { return r.Kind != kind })
 }
 
 // Affected says which targets the changed files concern, in the order of the
