@@ -13,7 +13,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile the devbox command to bin/devbox
-	go build -o bin/devbox ./cmd/devbox
+	go build -o bin/devbox .
 
 test: build ## run every test that needs no container engine, with the stories on the embedded engine
 	go test -timeout 20m ./...

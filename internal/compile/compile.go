@@ -5,17 +5,14 @@
 //	                                           └── go list: what is to do
 //	                                               go build -v: what is done ──> say
 //
-// A program is kept whole or not at all: it is moved to its place with its
-// checksum beside it, and one that does not match is made again.
+// A program is kept whole or not at all: it is moved to its place, a stamp with
+// its checksum follows, and one that does not match is made again.
 package compile
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +48,7 @@ func (p Program) Get(ctx context.Context, say func(string)) (string, error) {
 	}
 	place := filepath.Join(p.Dir, filepath.Base(p.Package)+"-"+key)
 	if whole(place) {
+		used(place)
 		return place, nil
 	}
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
@@ -81,43 +79,17 @@ func (p Program) make(ctx context.Context, place string, say func(string)) error
 	if err := p.build(ctx, made, say); err != nil {
 		return err
 	}
-	sum, err := Sum(made)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(made+sumSuffix, []byte(sum), 0o600); err != nil {
+	if err := os.Rename(made, place); err != nil {
 		return fmt.Errorf("keeping %s: %w", place, err)
 	}
-	if err := errors.Join(os.Rename(made, place), os.Rename(made+sumSuffix, place+sumSuffix)); err != nil {
-		return fmt.Errorf("keeping %s: %w", place, err)
-	}
-	return nil
+	return stamp(place)
 }
 
-const sumSuffix = ".sha256"
-
-// whole says whether a program is there as it was made.
-func whole(place string) bool {
-	wanted, err := os.ReadFile(place + sumSuffix)
-	if err != nil {
-		return false
-	}
-	sum, err := Sum(place)
-	return err == nil && sum == string(wanted)
-}
-
-// Sum names the content of a file: its SHA-256 in hexadecimal.
-func Sum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading a program: %w", err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", fmt.Errorf("reading program %s: %w", path, err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+// used notes that a program is in use, for prune. Where that cannot be written
+// down, nothing can be pruned either.
+func used(place string) {
+	now := time.Now()
+	_ = os.Chtimes(place+stampSuffix, now, now)
 }
 
 // alone makes this process the only one that compiles to a place, until
@@ -149,14 +121,14 @@ func alone(ctx context.Context, lock string, say func(string)) (release func(), 
 
 // prune lets go of all but the programs used last.
 func (p Program) prune() error {
-	sums, err := filepath.Glob(filepath.Join(p.Dir, filepath.Base(p.Package)+"-*"+sumSuffix))
+	stamps, err := filepath.Glob(filepath.Join(p.Dir, filepath.Base(p.Package)+"-*"+stampSuffix))
 	if err != nil {
 		return fmt.Errorf("listing compiled programs: %w", err)
 	}
-	newest(sums)
-	for _, sum := range sums[min(kept, len(sums)):] {
-		place := strings.TrimSuffix(sum, sumSuffix)
-		for _, path := range []string{sum, place, place + ".lock"} {
+	newest(stamps)
+	for _, stamp := range stamps[min(kept, len(stamps)):] {
+		place := strings.TrimSuffix(stamp, stampSuffix)
+		for _, path := range []string{stamp, place, place + ".lock"} {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("removing an older program: %w", err)
 			}
@@ -168,7 +140,7 @@ func (p Program) prune() error {
 // Environment is what the go command is to know for a program of ours: what a
 // shell exports for the user's own builds is not meant for it.
 func Environment() []string {
-	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOOS=", "GOARCH=", "GOEXPERIMENT=")
+	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off", "GOOS=", "GOARCH=", "GOEXPERIMENT=")
 }
 
 // goCommand is a go command in the module.

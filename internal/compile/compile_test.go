@@ -81,7 +81,7 @@ func TestDamaged(t *testing.T) {
 	for name, harm := range map[string]func() error{
 		"half written": func() error { return os.Truncate(path, 1000) },
 		"gone":         func() error { return os.Remove(path) },
-		"no checksum":  func() error { return os.Remove(path + sumSuffix) },
+		"no stamp":     func() error { return os.Remove(path + stampSuffix) },
 	} {
 		if err := harm(); err != nil {
 			t.Fatal(err)
@@ -92,16 +92,20 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// TestKeptPrograms: the oldest go, and nothing is left of the making.
+// TestKeptPrograms: those that nobody has used for longest go, and nothing is
+// left of the making.
 func TestKeptPrograms(t *testing.T) {
 	p := program(t)
-	first, _ := get(t, p, "one")
-	for _, word := range []string{"two", "three", "four"} {
+	made := map[string]string{}
+	for _, word := range []string{"one", "two", "three", "one", "four"} {
 		write(t, p, "cmd/word/main.go", says(word))
-		get(t, p, word)
+		made[word], _ = get(t, p, word)
 	}
-	if _, err := os.Stat(first); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the oldest is still there: %v", err)
+	if _, err := os.Stat(made["two"]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the one not used for longest is still there: %v", err)
+	}
+	if _, err := os.Stat(made["one"]); err != nil {
+		t.Errorf("one that was used again is gone: %v", err)
 	}
 	left, err := os.ReadDir(p.Dir)
 	if err != nil || len(left) != 3*kept {

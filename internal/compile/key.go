@@ -13,15 +13,16 @@ import (
 	"strings"
 )
 
-// key names what a program is made of: the source, the list of modules with
-// their checksums, and the compiler.
+// key names what a program is made of: the source and where it lies, which the
+// compiler writes into the program, the list of modules with their checksums,
+// and the compiler.
 func (p Program) key(ctx context.Context) (string, error) {
 	version, err := p.goCommand(ctx, "version").Output()
 	if err != nil {
 		return "", fmt.Errorf("asking the go command for its version: %w", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n", version, p.Package)
+	fmt.Fprintf(sum, "%s\n%s\n%s\n", version, p.Source, p.Package)
 	files := []string{"go.mod", "go.sum"}
 	for _, folder := range p.Folders {
 		if files, err = sources(p.Source, folder, files); err != nil {

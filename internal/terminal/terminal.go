@@ -10,7 +10,14 @@
 // events are what was asked for.
 package terminal
 
-import "github.com/kind-in-a-box/devbox/internal/event"
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/kind-in-a-box/devbox/internal/event"
+)
 
 // Reader shows events. Show is an [event.Sink]: it may be called from many
 // goroutines. Hear takes an event that is not shown, and to which later ones
@@ -19,4 +26,21 @@ type Reader interface {
 	Show(event.Event)
 	Hear(event.Event)
 	Close()
+}
+
+// For returns the Reader for people: live where progress is a terminal that
+// can be, plain elsewhere. The variables TERM and NO_COLOR are asked for.
+func For(out, progress io.Writer, getenv func(string) string) Reader {
+	file, ok := progress.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) || getenv("TERM") == "dumb" {
+		return NewPlain(out, progress)
+	}
+	width := func() int {
+		columns, _, err := term.GetSize(int(file.Fd()))
+		if err != nil || columns <= 0 {
+			return 80
+		}
+		return columns
+	}
+	return NewLive(out, progress, width, getenv("NO_COLOR") == "")
 }

@@ -47,7 +47,9 @@ var arrows = []struct {
 	from string
 	to   []string
 }{
-	{"cmd/devbox", []string{"bootstrap", "watcher", "serving/api", "serving/autoscaler", "charts", "internal"}},
+	{module, []string{"cmd/devbox/app"}}, // the root
+	{"cmd/devbox", []string{"internal/compile", "internal/event", "internal/terminal"}},
+	{"cmd/devbox/app", []string{"bootstrap", "watcher", "serving/api", "serving/autoscaler", "charts", "internal"}},
 	{"cmd/box", []string{"bootstrap", "internal/idle"}},
 	{"cmd/serving", []string{"serving", "internal/patient"}},
 	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
@@ -187,8 +189,8 @@ func TestArrowsPointOneWay(t *testing.T) {
 // engines names the folder of each engine, with those besides itself that may
 // import from it: the file that chooses, and the program that is a box.
 var engines = map[string][]string{
-	"bootstrap/kind":     {"cmd/devbox/engines.go"},
-	"bootstrap/embedded": {"cmd/devbox/engines.go", "cmd/box/main.go"},
+	"bootstrap/kind":     {"cmd/devbox/app/engines.go"},
+	"bootstrap/embedded": {"cmd/devbox/app/engines.go", "cmd/box/main.go"},
 }
 
 // TestNobodyNamesAnEngine but the one place that chooses.
@@ -215,11 +217,24 @@ func TestNobodyNamesAnEngine(t *testing.T) {
 // first build ahead, does not wait for an API server that a box of its own
 // program runs.
 func TestCommandLinksNoServer(t *testing.T) {
-	for _, dep := range load(t)["cmd/devbox"].Deps {
+	for _, dep := range load(t)[module].Deps {
 		for _, server := range []string{"k8s.io/kubernetes", "k8s.io/apiserver/pkg/server", "go.etcd.io/etcd/server/v3", module + "/bootstrap/embedded/box"} {
 			if under(dep, server) {
-				t.Errorf("cmd/devbox links %s", dep)
+				t.Errorf("devbox links %s", dep)
 			}
+		}
+	}
+}
+
+// launcher is what cmd/devbox may need besides the standard library and ours.
+var launcher = []string{module, "golang.org/x/mod", "golang.org/x/sys", "golang.org/x/term", "github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}
+
+// TestLauncherIsSmall: it is compiled without a word, so it must be soon.
+func TestLauncherIsSmall(t *testing.T) {
+	for _, dep := range load(t)["cmd/devbox"].Deps {
+		first, _, _ := strings.Cut(dep, "/")
+		if strings.Contains(first, ".") && !slices.ContainsFunc(launcher, func(name string) bool { return under(dep, name) }) {
+			t.Errorf("cmd/devbox links %s; it is to be compiled within a minute", dep)
 		}
 	}
 }
@@ -266,7 +281,7 @@ func hasDoc(t *testing.T, p pkg) bool {
 
 // TestTopLevel keeps the top of the tree to what a newcomer expects there.
 func TestTopLevel(t *testing.T) {
-	want := []string{".ci", ".git", ".gitignore", ".golangci.yml", "LICENSE", "Makefile", "README.md", "bin", "bootstrap", "charts", "cmd", "docs", "examples", "go.mod", "go.sum", "internal", "serving", "test", "watcher"}
+	want := []string{".ci", ".git", ".gitignore", ".golangci.yml", "LICENSE", "Makefile", "README.md", "bin", "bootstrap", "charts", "cmd", "docs", "examples", "go.mod", "go.sum", "internal", "main.go", "serving", "test", "watcher"}
 	entries, err := fs.ReadDir(os.DirFS("../.."), ".")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// cluster is a box whose API server can be asked.
+type cluster struct {
+	d      *devbox
+	box    *bootstrap.Box
+	config *rest.Config
+	client client.Client
+}
+
+// cluster finds the box and connects to it.
+func (d *devbox) cluster() (*cluster, error) {
+	box, err := d.load()
+	if err != nil {
+		return nil, err
+	}
+	config, err := box.RESTConfig()
+	if err != nil {
+		return nil, classify(codeCluster, err, d.command("up"))
+	}
+	kinds := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, servingv1.AddToScheme} {
+		if err := add(kinds); err != nil {
+			return nil, err
+		}
+	}
+	c, err := client.New(config, client.Options{Scheme: kinds})
+	if err != nil {
+		return nil, classify(codeCluster, fmt.Errorf("connecting to the box: %w", err), d.command("up"))
+	}
+	return &cluster{d: d, box: box, config: config, client: c}, nil
+}
+
+// services lists the box's Services, or the one of a name, which must be there.
+func (c *cluster) services(ctx context.Context, name string) ([]servingv1.Service, error) {
+	var list servingv1.ServiceList
+	if err := c.client.List(ctx, &list); err != nil {
+		return nil, classify(codeCluster, fmt.Errorf("listing the services: %w", err), c.d.command("up"))
+	}
+	if name == "" {
+		return list.Items, nil
+	}
+	var named []servingv1.Service
+	for _, service := range list.Items {
+		if service.Name == name {
+			named = append(named, service)
+		}
+	}
+	if len(named) == 0 {
+		return nil, classify(codeUsage, fmt.Errorf("there is no service %q", name), c.d.command("status"))
+	}
+	return named, nil
+}
+
+// url is a service's address for a browser on this machine, which takes every
+// name below localhost for itself.
+func (c *cluster) url(service *servingv1.Service) string {
+	return fmt.Sprintf("http://%s:%d", servingv1.PublicHost("", service.Name, service.Namespace, "localhost"), c.box.HTTPPort)
+}
+
+// host is the service's host by the box's domain.
+func (c *cluster) host(service *servingv1.Service) string {
+	return servingv1.PublicHost("", service.Name, service.Namespace, c.box.Domain)
+}

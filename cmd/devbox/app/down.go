@@ -1,0 +1,43 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/event"
+)
+
+func (d *devbox) downCommand() *cobra.Command {
+	return d.reports(&cobra.Command{
+		Use:   "down",
+		Short: "Remove the box, leaving nothing",
+		Long: `Remove the box: its container, network, volumes and files, and its entry in your
+kubeconfig. Where there is no box, there is nothing to do.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			reader := d.reader()
+			defer reader.Close()
+			return d.down(cmd.Context(), reader.Show)
+		},
+	}, "text, or json for one event a line")
+}
+
+// down removes the box and, also where that failed, what was merged.
+func (d *devbox) down(ctx context.Context, events event.Sink) error {
+	if end, err := bootstrap.Session(d.name); err == nil {
+		end() // which removes the file that a killed devbox may have left
+	}
+	err := engines().Down(ctx, d.name, events)
+	files, _ := userKubeconfigs()
+	for _, file := range files {
+		removed, failure := unmergeKubeconfig(file, contextName(d.name))
+		if removed {
+			events.Emit(event.Event{Kind: event.Note, Message: "removed context " + contextName(d.name) + " from " + file})
+		}
+		err = errors.Join(err, failure)
+	}
+	return classify(codeCluster, err, d.command("down"))
+}

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kind-in-a-box/devbox/watcher"
+)
+
+// serviceManifest is a Service as a person would write it; the fields that Knative
+// fills in are left to it.
+const serviceManifest = `apiVersion: serving.knative.dev/v1
+kind: Service
+metadata:
+  name: %s
+spec:
+  template:
+    spec:
+      containers:
+        - image: ko://%s
+`
+
+func (d *devbox) initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init [directory]",
+		Short: "Write the service.yaml of a main package that has none",
+		Long: `Write the service.yaml of a main package that has none: the Service that
+` + "`devbox up`" + ` would make of it anyway, as a place for your changes. A file that is
+there is never overwritten.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			targets, _, err := watcher.Discover(cmd.Context(), []string{dir})
+			if err != nil {
+				return ofInput(err)
+			}
+			for _, target := range targets {
+				if target.Service == nil {
+					continue // manifests, which are there
+				}
+				if err := d.write(target); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// write gives a target its manifest, and prints the file's path.
+func (d *devbox) write(target watcher.Target) error {
+	file, err := os.OpenFile(target.ManifestPath, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return classify(codeUsage, fmt.Errorf("%s is there already", target.ManifestPath), "")
+	}
+	if err != nil {
+		return fmt.Errorf("writing a manifest: %w", err)
+	}
+	_, err = fmt.Fprintf(file, serviceManifest, target.Name, target.ImportPath)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("writing a manifest: %w", err)
+	}
+	_, err = fmt.Fprintln(d.stdout, target.ManifestPath)
+	return err
+}

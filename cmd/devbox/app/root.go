@@ -1,0 +1,229 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/klog/v2"
+	controllerlog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/terminal"
+)
+
+// devbox is what all commands share.
+type devbox struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	name    string // of the box
+	output  string // textFormat or jsonFormat
+	started bool   // the command line was understood, and a command runs
+}
+
+// command is how to call one of our commands on this box.
+func (d *devbox) command(words string) string {
+	if d.name == bootstrap.DefaultName {
+		return "devbox " + words
+	}
+	return "devbox " + words + " --name " + d.name
+}
+
+// execute runs the command that args name.
+func (d *devbox) execute(ctx context.Context, args []string) error {
+	root := d.root() //nolint:contextcheck // a command has its context from ExecuteContextC
+	root.SetArgs(args)
+	root.SetIn(d.stdin)
+	root.SetOut(d.stdout)
+	root.SetErr(d.stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if !d.started {
+		return classify(codeUsage, err, cmd.CommandPath()+" --help")
+	}
+	return err
+}
+
+func (d *devbox) root() *cobra.Command {
+	// Kubernetes' libraries have flags of their own there, which every command
+	// would get.
+	pflag.CommandLine = pflag.NewFlagSet("", pflag.ContinueOnError)
+	root := &cobra.Command{
+		Use:   "devbox",
+		Short: "Run Knative services from source on one machine, live on every save",
+		Long: `devbox starts a Kubernetes cluster on this machine, installs Istio and a small
+Knative Serving on it, builds what is in your directories, and serves it.
+Every file you save becomes a new revision. Without Docker it does the same
+with an API server of its own and with pods as processes.
+
+    devbox up ./examples/hello
+    curl -H 'Host: hello.default.example.com' http://127.0.0.1:8080`,
+		Args:          cobra.NoArgs, // names an unknown command
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			if wrong := validation.IsDNS1123Label(d.name); len(wrong) > 0 {
+				return fmt.Errorf("--name %s: %s", d.name, strings.Join(wrong, "; "))
+			}
+			d.started = true
+			return nil
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return said(err) })
+	root.PersistentFlags().StringVar(&d.name, "name", bootstrap.DefaultName, "name of the box")
+	envName(root.PersistentFlags(), "name")
+	root.AddCommand(
+		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.eventsCommand(),
+		d.traceCommand(), d.loadCommand(), d.compareCommand(), d.uiCommand(),
+		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
+		exitCodesTopic(),
+	)
+	return root
+}
+
+// right says, by the type of a flag, what its values are.
+var right = map[string]string{
+	"duration": "a time with a unit, such as 30s or 5m",
+	"int":      "a whole number, such as 10",
+	"int64":    "a whole number, such as 10",
+	"uint":     "a whole number from 0 on, such as 10",
+	"uint64":   "a whole number from 0 on, such as 10",
+	"bool":     "true or false",
+}
+
+// said is an error of a flag's value that says what is right, instead of which
+// function could not read it.
+func said(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	flag := wrong.GetFlag()
+	if what := right[flag.Value.Type()]; what != "" {
+		return fmt.Errorf("--%s %s: it is %s", flag.Name, wrong.GetValue(), what)
+	}
+	return fmt.Errorf("--%s: %w", flag.Name, wrong.Unwrap())
+}
+
+// silenceLibraries keeps the log lines of ko and of Kubernetes' libraries off
+// the screen: what they warn of comes back as an error too, and devbox says
+// it once.
+func silenceLibraries() {
+	log.SetOutput(io.Discard)
+	klog.SetLogger(logr.Discard())
+	controllerlog.SetLogger(logr.Discard())
+}
+
+// noArguments refuses arguments where there is nothing they could mean.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no argument, but got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// environment is the annotation of a flag that names its variable.
+const environment = "devbox_environment"
+
+// envName lets a variable stand in for a flag, and says so in its help.
+func envName(flags *pflag.FlagSet, name string) {
+	flag := flags.Lookup(name)
+	variable := "DEVBOX_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	flag.Usage += " (env " + variable + ")"
+	flag.Annotations = map[string][]string{environment: {variable}}
+}
+
+// fromEnvironment sets the flags that the command line does not from their
+// variables; an empty variable is none.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var failure error
+	flags.VisitAll(func(flag *pflag.Flag) {
+		for _, variable := range flag.Annotations[environment] {
+			value := os.Getenv(variable)
+			if value == "" || flag.Changed || failure != nil {
+				continue
+			}
+			if err := flags.Set(flag.Name, value); err != nil {
+				failure = fmt.Errorf("reading %s: %w", variable, said(err))
+			}
+		}
+	})
+	return failure
+}
+
+// choice is a flag that takes one of some words.
+type choice struct {
+	value *string
+	of    []string
+}
+
+func (c choice) String() string { return *c.value }
+func (c choice) Type() string   { return strings.Join(c.of, "|") }
+
+func (c choice) Set(value string) error {
+	if !slices.Contains(c.of, value) {
+		return fmt.Errorf("%q is not one of %s", value, strings.Join(c.of, ", "))
+	}
+	*c.value = value
+	return nil
+}
+
+// choose gives a command a flag that takes one of some words, with its
+// variable and its completion.
+func choose(cmd *cobra.Command, c choice, name, letter, help string) {
+	cmd.Flags().VarP(c, name, letter, help)
+	envName(cmd.Flags(), name)
+	complete := cobra.FixedCompletions(c.of, cobra.ShellCompDirectiveNoFileComp)
+	if err := cmd.RegisterFlagCompletionFunc(name, complete); err != nil {
+		panic(err) // the flag was added three lines up
+	}
+}
+
+// How a command reports: for people, or for programs.
+const (
+	textFormat = "text"
+	jsonFormat = "json"
+)
+
+// reports gives a command the flag -o.
+func (d *devbox) reports(cmd *cobra.Command, help string) *cobra.Command {
+	d.output = textFormat
+	choose(cmd, choice{&d.output, []string{textFormat, jsonFormat}}, "output", "o", help)
+	return cmd
+}
+
+// printJSON writes what a command reports.
+func (d *devbox) printJSON(value any) error {
+	enc := json.NewEncoder(d.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(value)
+}
+
+// reader returns what shows the event stream: JSON where that is asked for,
+// live lines on a terminal, plain lines elsewhere.
+func (d *devbox) reader() terminal.Reader {
+	if d.output == jsonFormat {
+		return terminal.NewJSON(d.stdout)
+	}
+	return d.progress()
+}
+
+// progress returns what shows people how something comes about.
+func (d *devbox) progress() terminal.Reader {
+	return terminal.For(d.stdout, d.stderr, os.Getenv)
+}

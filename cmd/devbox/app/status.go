@@ -1,0 +1,278 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
+)
+
+// status is what `devbox status` reports.
+type status struct {
+	Box      boxStatus        `json:"box"`
+	Parts    []partStatus     `json:"parts"`
+	Services []serviceStatus  `json:"services"`
+	Objects  []deploy.Applied `json:"objects"` // that were applied from manifests
+}
+
+type boxStatus struct {
+	Name       string   `json:"name"`
+	Engine     string   `json:"engine"`
+	Mesh       bool     `json:"mesh"` // services' pods are in Istio's mesh
+	Gateway    string   `json:"gateway"`
+	Registry   string   `json:"registry"`
+	Domain     string   `json:"domain"`
+	Kubeconfig string   `json:"kubeconfig"`
+	Log        string   `json:"log,omitempty"`   // of the embedded engine's process
+	Lacks      []string `json:"lacks,omitempty"` // what a cluster has and this engine has not
+}
+
+// partStatus is a node, or a Deployment that a step of `devbox up` installs on
+// kind.
+type partStatus struct {
+	Step    string `json:"step"`
+	Name    string `json:"name"`
+	Ready   bool   `json:"ready"`
+	URL     string `json:"url,omitempty"` // where a person may look at it
+	Message string `json:"message,omitempty"`
+}
+
+type serviceStatus struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	URL       string `json:"url"`
+	Host      string `json:"host"`
+	Revision  string `json:"revision"` // the latest ready one
+	Created   string `json:"created"`  // the latest, ready or not
+	Replicas  int32  `json:"replicas"` // pods of Revision that answer
+	Desired   int32  `json:"desired"`  // pods of Revision that the autoscaler wants
+	Ready     string `json:"ready"`    // True, False or Unknown
+	Reason    string `json:"reason,omitempty"`
+	Message   string `json:"message,omitempty"`
+}
+
+func (d *devbox) statusCommand() *cobra.Command {
+	return d.reports(&cobra.Command{
+		Use:   "status",
+		Short: "Show the box, its parts, and its services",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := d.cluster()
+			if err != nil {
+				return err
+			}
+			s, err := c.status(cmd.Context())
+			if err != nil {
+				return classify(codeCluster, err, d.command("up"))
+			}
+			if d.output == jsonFormat {
+				return d.printJSON(s)
+			}
+			return s.print(d.stdout)
+		},
+	}, "text or json")
+}
+
+// status asks the API server for all of it.
+func (c *cluster) status(ctx context.Context) (*status, error) {
+	s := &status{Box: boxStatus{
+		Name: c.box.Name, Engine: c.box.Engine, Mesh: c.box.Mesh, Gateway: c.box.Gateway(), Domain: c.box.Domain,
+		Registry: c.box.Registry(), Kubeconfig: c.box.Kubeconfig, Log: c.box.Log(), Lacks: c.box.Lacks(),
+	}}
+	var err error
+	if s.Parts, err = c.parts(ctx); err != nil {
+		return nil, err
+	}
+	services, err := c.services(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	s.Services = []serviceStatus{} // JSON has a list, also of none
+	for _, service := range services {
+		one, err := c.serviceStatus(ctx, &service)
+		if err != nil {
+			return nil, err
+		}
+		s.Services = append(s.Services, one)
+	}
+	s.Objects, err = deploy.AppliedIn(ctx, c.config, c.client)
+	return s, err
+}
+
+// steps names the step of `devbox up` that fills a namespace.
+var steps = []struct{ step, namespace string }{
+	{"istio", "istio-system"},
+	{"serving", servingv1.Namespace},
+	{bootstrap.Observability, bootstrap.WatchNamespace},
+}
+
+// parts looks at what each step of `devbox up` leaves behind.
+func (c *cluster) parts(ctx context.Context) ([]partStatus, error) {
+	var nodes corev1.NodeList
+	if err := c.client.List(ctx, &nodes); err != nil {
+		return nil, fmt.Errorf("asking the box: %w", err)
+	}
+	parts := []partStatus{}
+	for _, node := range nodes.Items {
+		parts = append(parts, nodeStatus(&node))
+	}
+	for _, s := range steps {
+		var deployments appsv1.DeploymentList
+		err := c.client.List(ctx, &deployments, client.InNamespace(s.namespace))
+		if meta.IsNoMatchError(err) { // the embedded engine has none: its parts are its process, and pods
+			watching, err := c.watching(ctx)
+			return append(parts, watching...), err
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listing the parts of %s: %w", s.step, err)
+		}
+		for _, d := range deployments.Items {
+			part := deploymentStatus(s.step, &d)
+			if s.step == bootstrap.Observability {
+				part.URL = c.box.Address(d.Name)
+			}
+			parts = append(parts, part)
+		}
+	}
+	return parts, nil
+}
+
+// watching are the pods that watch a box without Deployments.
+func (c *cluster) watching(ctx context.Context) ([]partStatus, error) {
+	var pods corev1.PodList
+	if err := c.client.List(ctx, &pods, client.InNamespace(bootstrap.WatchNamespace)); err != nil {
+		return nil, fmt.Errorf("listing the parts of %s: %w", bootstrap.Observability, err)
+	}
+	var parts []partStatus
+	for i := range pods.Items {
+		if pods.Items[i].DeletionTimestamp == nil {
+			parts = append(parts, c.watcher(&pods.Items[i]))
+		}
+	}
+	return parts, nil
+}
+
+func (c *cluster) watcher(pod *corev1.Pod) partStatus {
+	part := partStatus{Step: bootstrap.Observability, Name: pod.Labels["app"], Message: "pod " + pod.Name}
+	for _, condition := range pod.Status.Conditions {
+		part.Ready = part.Ready || condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	}
+	part.URL = c.box.Address(part.Name)
+	return part
+}
+
+func nodeStatus(node *corev1.Node) partStatus {
+	part := partStatus{Step: "cluster", Name: node.Name}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			part.Ready = condition.Status == corev1.ConditionTrue
+			part.Message = "Kubernetes " + node.Status.NodeInfo.KubeletVersion
+			if !part.Ready {
+				part.Message = condition.Message
+			}
+		}
+	}
+	return part
+}
+
+func deploymentStatus(step string, d *appsv1.Deployment) partStatus {
+	wanted := int32(1)
+	if d.Spec.Replicas != nil {
+		wanted = *d.Spec.Replicas
+	}
+	return partStatus{
+		Step: step, Name: d.Name,
+		Ready:   d.Status.ReadyReplicas >= wanted,
+		Message: fmt.Sprintf("%d of %d pods ready", d.Status.ReadyReplicas, wanted),
+	}
+}
+
+// serviceStatus is the Service's own status with the pods of its revision.
+func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service) (serviceStatus, error) {
+	s := serviceStatus{
+		Name: service.Name, Namespace: service.Namespace, URL: c.url(service), Host: c.host(service),
+		Revision: service.Status.LatestReadyRevisionName, Created: service.Status.LatestCreatedRevisionName,
+		Ready: string(corev1.ConditionUnknown),
+	}
+	for _, condition := range service.Status.Conditions {
+		if condition.Type == servingv1.ConditionReady {
+			s.Ready, s.Reason, s.Message = string(condition.Status), condition.Reason, condition.Message
+		}
+	}
+	if s.Revision == "" {
+		return s, nil
+	}
+	var revision servingv1.Revision
+	key := client.ObjectKey{Namespace: service.Namespace, Name: s.Revision}
+	if err := c.client.Get(ctx, key, &revision); client.IgnoreNotFound(err) != nil {
+		return s, fmt.Errorf("asking for revision %s: %w", s.Revision, err)
+	}
+	if n := revision.Status.ActualReplicas; n != nil {
+		s.Replicas = *n
+	}
+	if n := revision.Status.DesiredReplicas; n != nil {
+		s.Desired = *n
+	}
+	return s, nil
+}
+
+// print lays it out for people.
+func (s *status) print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	engine := s.Box.Engine
+	if s.Box.Mesh {
+		engine += ", in the mesh"
+	}
+	fmt.Fprintf(table, "BOX\tENGINE\tGATEWAY\tREGISTRY\tKUBECONFIG\n")
+	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Box.Name, engine, s.Box.Gateway, s.Box.Registry, s.Box.Kubeconfig)
+	fmt.Fprintf(table, "\nSTEP\tPART\tREADY\t\n")
+	for _, part := range s.Parts {
+		ready := "True"
+		if !part.Ready {
+			ready = "False"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", part.Step, part.Name, ready, strings.TrimSpace(part.Message+"  "+part.URL))
+	}
+	fmt.Fprintf(table, "\nSERVICE\tURL\tREVISION\tPODS\tREADY\tREASON\n")
+	for _, service := range s.Services {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, service.URL,
+			cmp.Or(service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
+	}
+	if len(s.Objects) > 0 {
+		fmt.Fprintf(table, "\nOBJECT\tNAMESPACE\tREADY\tFROM\n")
+	}
+	for _, o := range s.Objects {
+		ready := "True"
+		if !o.Ready {
+			ready = "False"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", o.Kind+" "+o.Name, cmp.Or(o.Namespace, "-"), ready, strings.TrimSpace(o.Directory+"  "+o.Message))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(s.Box.Lacks) > 0 {
+		fmt.Fprintf(out, "\nThe log of the box's process is %s\nThe %s engine has none of:\n  %s\n", s.Box.Log, s.Box.Engine, strings.Join(s.Box.Lacks, "\n  "))
+	}
+	return nil
+}
+
+// why is the reason in Knative's one word, with its message where there is one.
+func (s serviceStatus) why() string {
+	if s.Message == "" {
+		return s.Reason
+	}
+	return s.Reason + ": " + s.Message
+}

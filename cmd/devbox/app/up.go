@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/idle"
+	"github.com/kind-in-a-box/devbox/internal/tally"
+	"github.com/kind-in-a-box/devbox/watcher"
+	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/manifest"
+)
+
+func (d *devbox) upCommand() *cobra.Command {
+	options := newBoxOptions()
+	detach := false
+	cmd := d.reports(&cobra.Command{
+		Use:   "up [directory...]",
+		Short: "Bring the box up, serve what is in the directories, and watch it",
+		Long: `Bring the box up, build the main packages in the directories, serve them, and
+make every saved file a new revision, until Ctrl-C. The box goes on running then;
+` + "`devbox up`" + ` again finds it, and ` + "`devbox down`" + ` removes it.
+
+Where Docker answers the box is a kind cluster with Istio. Elsewhere it is a
+process of devbox's own: a real Kubernetes API server, with pods as processes of
+this machine. --engine chooses one.
+
+A directory holds a main package and, where the default Service will not do, a
+service.yaml, which names the package as ko://import/path. ./... stands for all
+main packages below here that have a service.yaml, in all modules that go.work
+uses or, without one, that lie there, and so does no directory.
+
+Other Kubernetes manifests in the directory (*.yaml, *.yml, *.json) are applied too,
+also where there is no main package: with images that are ko://import/path built,
+followed until they are rolled out, again on each save, and removed when they leave
+the files. Only what devbox made is ever removed.
+
+--with observability adds Prometheus, Zipkin and Grafana to the box, also to one
+that runs, and --without observability takes them away. The box remembers.
+
+--mesh gives the pods of services on a kind box sidecars of Istio's, and lets
+nothing but mutual TLS through; --mesh=false takes them away. Both can be done
+while the box is in use, and the box remembers.
+
+A second Ctrl-C does not wait for what is being stopped.`,
+		Example: `  devbox up ./examples/hello
+  devbox up ./...
+  devbox up ./examples/istio-only
+  devbox up --images ./images --detach ./examples/hello
+  devbox up --with observability ./examples/hello
+  devbox up --mesh ./examples/hello
+  devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
+		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
+			if err := options.check(); err != nil {
+				return ofInput(err)
+			}
+			reader := d.reader()
+			defer reader.Close()
+			kept, err := d.recorder()
+			if err != nil {
+				return err
+			}
+			defer kept.Close()
+			config := options.config(d.name, cmd.Flags())
+			config.Platform, config.Process, config.Events = buildPlatform, d.boxProcess, both(reader.Show, kept.Show)
+			return d.ending(d.up(cmd.Context(), config, dirs, detach), reader.Show)
+		},
+	}, "text, or json for one event a line")
+	options.add(cmd)
+	cmd.Flags().BoolVar(&detach, "detach", false, "return when the services are live, and do not watch")
+	envName(cmd.Flags(), "detach")
+	return cmd
+}
+
+// up is the main job. It finds the services first, because a wrong directory
+// should not cost anybody the start of a cluster, then brings the box up,
+// then goes into the loop.
+func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string, detach bool) error {
+	targets, leftOut, err := watcher.Discover(ctx, dirs)
+	if err != nil {
+		return ofInput(err)
+	}
+	for _, left := range leftOut {
+		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
+	}
+	end, err := bootstrap.Session(d.name)
+	if err != nil {
+		return classify(codeFailure, err, "")
+	}
+	defer end()
+	counted := tally.New()
+	config.Events = both(config.Events, counted.Take)
+	for _, t := range targets {
+		if t.Service != nil { // manifests name theirs themselves
+			config.Namespaces = append(config.Namespaces, t.Namespace)
+		}
+	}
+	box, err := engines().Up(ctx, config)
+	if err != nil {
+		return classify(codeCluster, d.cut(ctx, err), d.command("doctor"))
+	}
+	rest, err := box.RESTConfig()
+	if err != nil {
+		return classify(codeCluster, err, d.command("up"))
+	}
+	idle.Settle()
+	watched, stop := box.Watch(ctx)
+	defer stop()
+	defer tellLoop(watched, box, counted)()
+	err = watcher.Run(watched, watcher.Config{
+		Targets:  targets,
+		Registry: box.Registry(),
+		REST:     rest,
+		Gateway:  box.Gateway(),
+		Domain:   box.Domain,
+		Engine:   box.Engine,
+		Once:     detach,
+		Events:   config.Events,
+	})
+	if interrupted(ctx) && !detach {
+		config.Events.Emit(event.Event{Kind: event.Note, Message: "the box goes on running; `" + d.command("down") + "` removes it"})
+		return nil
+	}
+	if lost, ok := errors.AsType[*bootstrap.ClusterError](context.Cause(watched)); ok {
+		return classify(codeCluster, lost, d.command("up"))
+	}
+	return d.ofService(d.cut(ctx, err))
+}
+
+// ofService puts the end of a loop that watches nothing into its class: the
+// first reason decides, and each service has its line. What a compiler or a
+// log said is on the screen already, as an event.
+func (d *devbox) ofService(err error) error {
+	p := &problem{code: codeCluster, cause: err, next: d.command("status")}
+	if _, ok := errors.AsType[*build.CompileError](err); ok {
+		p.code, p.next = codeBuild, "mend it, then the same command again"
+	} else if _, ok := errors.AsType[*watcher.FailedError](err); ok {
+		p.code, p.next = codeRollout, d.command("logs")
+	} else if _, ok := errors.AsType[manifest.Problem](err); ok {
+		p.code, p.next = codeUsage, "mend it, then the same command again"
+	} else {
+		return classify(codeCluster, err, p.next)
+	}
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(several.Unwrap()) == 1 {
+		p.cause = errors.New(headline(err))
+		return p
+	}
+	p.cause = fmt.Errorf("%d services or objects are not live", len(several.Unwrap()))
+	for _, one := range several.Unwrap() {
+		p.evidence = append(p.evidence, headline(one))
+	}
+	return p
+}
+
+// headline is an error's first line.
+func headline(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.TrimSuffix(line, ":")
+}
+
+// cut is err, or, where a person has cut the work short, what to do about it.
+func (d *devbox) cut(ctx context.Context, err error) error {
+	if err == nil || !interrupted(ctx) {
+		return err
+	}
+	return &problem{
+		code: codeInterrupted, cause: errInterrupted,
+		next: d.command("up") + " goes on from here; " + d.command("down") + " removes what there is",
+	}
+}
+
+// ending tells a program that reads events what a person reads on stderr.
+func (d *devbox) ending(err error, events event.Sink) error {
+	if err != nil && d.output == jsonFormat {
+		events.Emit(event.Event{Kind: event.StepFailed, Step: "up", Error: err.Error(), Hint: next(err)})
+	}
+	return err
+}
