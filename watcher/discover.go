@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 	"github.com/kind-in-a-box/devbox/watcher/graph"
 	"github.com/kind-in-a-box/devbox/watcher/manifest"
@@ -66,19 +67,37 @@ func Discover(ctx context.Context, dirs []string) (targets []Target, leftOut []s
 		}
 	}
 	for _, t := range targets {
-		if err := t.checkPrograms(ctx); err != nil {
+		if t.Service == nil {
+			continue
+		}
+		unused, err := t.check(ctx)
+		if err != nil {
 			return nil, nil, err
 		}
+		leftOut = union(leftOut, unused)
 	}
 	return targets, leftOut, nil
+}
+
+// check says what is wrong with the files of a Service, but for its source,
+// and what in them is of no use.
+func (t Target) check(ctx context.Context) (unused []string, err error) {
+	if err := t.checkPrograms(ctx); err != nil {
+		return nil, err
+	}
+	here, err := workDir()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := build.Data(t.Dir, here); err != nil {
+		return nil, err
+	}
+	return build.CheckConfig(t.Dir, here)
 }
 
 // checkPrograms says what is wrong with the programs that a Service's images
 // name.
 func (t Target) checkPrograms(ctx context.Context) error {
-	if t.Service == nil {
-		return nil
-	}
 	programs, err := deploy.Programs(t.Service, t.ImportPath)
 	if err != nil {
 		return fmt.Errorf("%s: %w", short(t.ManifestPath), err)

@@ -104,16 +104,31 @@ func (l *loop) built(ctx context.Context, t *target, images map[string]v1.Image,
 func (l *loop) notBuilt(t *target, err error) {
 	t.settle(err)
 	t.owed = t.work.programs
-	var compile *build.CompileError
-	if !errors.As(err, &compile) {
+	words, ok := ofSource(err)
+	if !ok {
 		l.warn(t, err, "the next save tries again")
 		return
 	}
-	e := event.Event{Kind: event.BuildFailed, Service: t.Name, Error: compile.Output, Files: t.work.files, Duration: t.built.Sub(t.began)}
+	e := event.Event{Kind: event.BuildFailed, Service: t.Name, Error: words, Files: t.work.files, Duration: t.built.Sub(t.began)}
 	if t.image() == "" {
 		e.Hint = "the service waits for a save that compiles"
 	}
 	l.events.Emit(e)
+}
+
+// ofSource says what is wrong with the files that a build was made of, if it is
+// they that are.
+func ofSource(err error) (words string, ok bool) {
+	if compile, ok := errors.AsType[*build.CompileError](err); ok {
+		return compile.Output, true
+	}
+	if wrong, ok := errors.AsType[*build.ConfigError](err); ok {
+		return wrong.Error(), true
+	}
+	if wrong, ok := errors.AsType[*build.DataError](err); ok {
+		return wrong.Error(), true
+	}
+	return "", false
 }
 
 // startShip pushes images and applies the manifest with them, and with those

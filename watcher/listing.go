@@ -71,6 +71,7 @@ func (l *loop) list(ctx context.Context, dir string, t graph.Target) (*graph.Gra
 	if t.KoConfig, err = build.ConfigFile(dir); err != nil {
 		return nil, err
 	}
+	t.Data, _ = build.Data(t.Dir, l.workDir) // what is wrong with it the build says
 	return graph.New(t, listing), nil
 }
 

@@ -295,7 +295,7 @@ func TestSeveralPrograms(t *testing.T) {
 	manifest := func(init, side string) {
 		save(t, filepath.Join(root, "front", "service.yaml"), fmt.Sprintf(`apiVersion: serving.knative.dev/v1
 kind: Service
-metadata: {name: front}
+metadata: {name: front, namespace: %s}
 spec:
   template:
     spec:
@@ -304,7 +304,7 @@ spec:
       - {name: front, image: "ko://example.com/project/front", ports: [{containerPort: 8080}]}
       - {name: side, image: "ko://%s"}
       - {name: twin, image: "ko://example.com/project/side"}
-`, init, side))
+`, p.namespace, init, side))
 	}
 	manifest("example.com/other", "example.com/project/side")
 	s := p.begin(false, "front")

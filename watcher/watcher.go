@@ -73,7 +73,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	l := newLoop(cfg, workDir, build.New(build.Options{WorkDir: workDir}), deployer)
+	builder := build.New(build.Options{WorkDir: workDir, Waits: func(sentence string) {
+		cfg.Events.Emit(event.Event{Kind: event.Note, Message: sentence})
+	}})
+	l := newLoop(cfg, workDir, builder, deployer)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

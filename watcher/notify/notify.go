@@ -3,7 +3,8 @@
 //
 //	fsnotify --> read: new folders watched and walked, noise dropped
 //	               |
-//	               v
+//	               |   poll: folders whose file system may not tell
+//	               v  /
 //	             settle: wait until it is quiet, and for git to finish
 //	               |
 //	               v
@@ -93,6 +94,8 @@ type Watcher struct {
 	mu      sync.Mutex
 	set     Set
 	watched map[string]bool
+	mute    map[string]bool // those of watched that may not tell of changes
+	isMute  func(dir string) bool
 	git     []string
 }
 
@@ -102,7 +105,7 @@ func New(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting to watch files: %w", explain(err))
 	}
-	return &Watcher{options: o.withDefaults(), fs: fs, watched: map[string]bool{}}, nil
+	return &Watcher{options: o.withDefaults(), fs: fs, watched: map[string]bool{}, mute: map[string]bool{}, isMute: mute}, nil
 }
 
 // Watch replaces the Set. Changes made after it returns are noticed.
@@ -126,6 +129,7 @@ func (w *Watcher) Watch(set Set) error {
 	for dir := range before {
 		if !w.watched[dir] {
 			_ = w.fs.Remove(dir) // it may be gone already
+			delete(w.mute, dir)
 		}
 	}
 	return nil
@@ -135,14 +139,12 @@ func (w *Watcher) Watch(set Set) error {
 func (w *Watcher) Run(ctx context.Context, out chan<- Batch) error {
 	ctx, cancel := context.WithCancel(ctx)
 	changes := make(chan change)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		settle(ctx, changes, out, w.options, w.busy)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { settle(ctx, changes, out, w.options, w.busy) })
+	beside.Go(func() { w.poll(ctx, changes) })
 	err := w.read(ctx, changes)
 	cancel()
-	<-done
+	beside.Wait()
 	if closeErr := w.fs.Close(); err == nil && closeErr != nil {
 		err = fmt.Errorf("ceasing to watch files: %w", closeErr)
 	}

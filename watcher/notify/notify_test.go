@@ -265,3 +265,84 @@ func TestOnlyWhatIsWantedIsWatched(t *testing.T) {
 		t.Errorf("a folder that came is watched: %v, %v", w.fs.WatchList(), err)
 	}
 }
+
+// TestMuteFoldersAreLookedAt: what happens in them is seen without an event.
+func TestMuteFoldersAreLookedAt(t *testing.T) {
+	root := t.TempDir()
+	pkg, data := filepath.Join(root, "pkg"), filepath.Join(root, "kodata")
+	main, old := save(t, filepath.Join(pkg, "main.go")), save(t, filepath.Join(pkg, "old.go"))
+	save(t, filepath.Join(data, "a"))
+	w, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.fs.Close()
+	w.isMute = func(string) bool { return true }
+	if err := w.Watch(Set{Dirs: []string{pkg}, Trees: []string{data}, Relevant: func(f string) bool { return goFile(f) || strings.HasPrefix(f, data) }}); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]map[string]stamp{}
+	look := func() string {
+		var names []string
+		for _, f := range w.look(seen) {
+			names = append(names, strings.TrimPrefix(f, root+"/"))
+		}
+		slices.Sort(names)
+		return strings.Join(slices.Compact(names), " ")
+	}
+	if got := look(); got != "" {
+		t.Errorf("the first look finds %s changed", got)
+	}
+	save(t, filepath.Join(pkg, "README.md"))
+	if got := look(); got != "" {
+		t.Errorf("what does not matter is %s", got)
+	}
+	if err := os.Remove(old); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(main, []byte("another length"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(data, "sub", "b"))
+	if got := look(); got != "kodata/sub/b pkg/main.go pkg/old.go" {
+		t.Errorf("changed are %s", got)
+	}
+	look()
+	if err := os.WriteFile(filepath.Join(data, "sub", "b"), []byte("another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); got != "kodata/sub/b" {
+		t.Errorf("in a folder that came: %s", got)
+	}
+}
+
+// TestAnOverlayIsMute: a file that is changed in the lower layer is seen in
+// the merged folder.
+func TestAnOverlayIsMute(t *testing.T) {
+	root := t.TempDir()
+	lower, merged := filepath.Join(root, "lower"), filepath.Join(root, "merged")
+	save(t, filepath.Join(lower, "main.go"))
+	for _, dir := range []string{"upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := "lowerdir=" + lower + ",upperdir=" + filepath.Join(root, "upper") + ",workdir=" + filepath.Join(root, "work")
+	if err := syscall.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		t.Skipf("this machine lets nobody mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(merged, syscall.MNT_DETACH) })
+	out := watch(t, Set{Dirs: []string{merged}, Relevant: goFile})
+	// Nothing tells when it has been looked at first, so it changes until it is seen.
+	for saved := time.NewTicker(pollEvery); ; {
+		select {
+		case b := <-out:
+			if want := []string{filepath.Join(merged, "main.go")}; !slices.Equal(b.Files, want) {
+				t.Errorf("changed are %v, want %v", b.Files, want)
+			}
+			return
+		case <-saved.C:
+			save(t, filepath.Join(lower, "main.go"))
+		}
+	}
+}

@@ -73,6 +73,7 @@ func (w *Watcher) gone(dir string) ([]string, error) {
 		if within(dir, d) {
 			_ = w.fs.Remove(d) // the system may have removed it already
 			delete(w.watched, d)
+			delete(w.mute, d)
 		}
 	}
 	for _, d := range w.set.Dirs {
@@ -220,6 +221,9 @@ func (w *Watcher) add(dir string) error {
 		return fmt.Errorf("watching %s: %w", dir, explain(err))
 	}
 	w.watched[dir] = true
+	if w.isMute(dir) {
+		w.mute[dir] = true
+	}
 	return nil
 }
 

@@ -142,7 +142,7 @@ func (d *devbox) ofService(err error) error {
 		p.code, p.next = codeBuild, "mend it, then the same command again"
 	} else if _, ok := errors.AsType[*watcher.FailedError](err); ok {
 		p.code, p.next = codeRollout, d.command("logs")
-	} else if _, ok := errors.AsType[manifest.Problem](err); ok {
+	} else if wrongFile(err) {
 		p.code, p.next = codeUsage, "mend it, then the same command again"
 	} else {
 		return classify(codeCluster, err, p.next)
@@ -157,6 +157,14 @@ func (d *devbox) ofService(err error) error {
 		p.evidence = append(p.evidence, headline(one))
 	}
 	return p
+}
+
+// wrongFile says whether an error is a mistake in a file beside the source.
+func wrongFile(err error) bool {
+	_, manifests := errors.AsType[manifest.Problem](err)
+	_, config := errors.AsType[*build.ConfigError](err)
+	_, data := errors.AsType[*build.DataError](err)
+	return manifests || config || data
 }
 
 // headline is an error's first line.
