@@ -20,6 +20,7 @@ test: build ## run every test that needs no container engine, with the stories o
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACE)
 	cd test/lab && go test ./...
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 20m -skip '^TestGrowth' ./test/e2e
+	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 10m -parallel 20 ./test/conformance
 
 check: ## vet, lint, and that what is generated is up to date
 	go vet -tags e2e ./...
@@ -44,6 +45,10 @@ e2e: build ## run the stories on a real kind box made from the lab's images
 	layout=$$($(MAKE) -s lab) && export DEVBOX_IMAGES="$$layout" && \
 	go test -tags e2e -count=1 -timeout 40m -v -skip '^(TestKill|TestGrowth)' ./test/e2e && \
 	go test -tags e2e -count=1 -timeout 40m -run '^(TestInterruptedEverywhere|TestRepairs)$$' ./bootstrap/kind
+
+conformance: build ## hold both engines against what users of Knative know of it; docs/conformance.md has the table
+	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 10m -parallel 20 -v ./test/conformance
+	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 20m -parallel 20 -v ./test/conformance
 
 page: build ## play the page in a real Chromium on the embedded engine; screenshots go to bin/page
 	DEVBOX_SCREENSHOTS=$(CURDIR)/bin/page go test -tags e2e -count=1 -timeout 10m ./test/page
@@ -71,4 +76,4 @@ bench: build ## measure both engines, as ratios against a reference in the same 
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench && \
 	go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e page hour story mesh chaos soak bench
+.PHONY: help build test check generate lab up down e2e conformance page hour story mesh chaos soak bench

@@ -16,10 +16,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // Program is a program to be had from source.
@@ -28,6 +31,8 @@ type Program struct {
 	Folders []string // of it that the program is made of, below Source
 	Package string   // its main package's import path
 	Dir     string   // where programs are kept; made if it is not there
+
+	env []string // over that of the shell, once Get has asked for it
 }
 
 // kept is how many programs of one package stay, for those who go back and
@@ -42,6 +47,10 @@ const lookEvery = 200 * time.Millisecond
 // say is told how far that is. The error is exec.ErrNotFound where there is
 // no go command.
 func (p Program) Get(ctx context.Context, say func(string)) (string, error) {
+	var err error
+	if p.env, err = goenv.Own(ctx, runtime.GOOS, runtime.GOARCH); err != nil {
+		return "", err
+	}
 	key, err := p.key(ctx)
 	if err != nil {
 		return "", err
@@ -137,17 +146,11 @@ func (p Program) prune() error {
 	return nil
 }
 
-// Environment is what the go command is to know for a program of ours: what a
-// shell exports for the user's own builds is not meant for it.
-func Environment() []string {
-	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off", "GOOS=", "GOARCH=", "GOEXPERIMENT=")
-}
-
 // goCommand is a go command in the module.
 func (p Program) goCommand(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := goenv.Command(ctx, args...)
 	cmd.Dir = p.Source
-	cmd.Env = Environment()
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it takes its compilers along
 	cmd.WaitDelay = interruptLimit
 	return cmd

@@ -9,20 +9,23 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // key names what a program is made of: the source and where it lies, which the
 // compiler writes into the program, the list of modules with their checksums,
-// and the compiler.
+// and the compiler with its environment.
 func (p Program) key(ctx context.Context) (string, error) {
-	version, err := p.goCommand(ctx, "version").Output()
+	version, err := goenv.Output(p.goCommand(ctx, "version"))
 	if err != nil {
 		return "", fmt.Errorf("asking the go command for its version: %w", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n%s\n", version, p.Source, p.Package)
+	fmt.Fprintf(sum, "%s\n%s\n%s\n%s\n", version, goenv.Fixed(runtime.GOOS, runtime.GOARCH), p.Source, p.Package)
 	files := []string{"go.mod", "go.sum"}
 	for _, folder := range p.Folders {
 		if files, err = sources(p.Source, folder, files); err != nil {

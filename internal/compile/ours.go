@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // Module is our own module.
@@ -52,7 +53,7 @@ func Source(ctx context.Context) (string, error) {
 			return root, nil
 		}
 	}
-	if out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", Module).Output(); err == nil {
+	if out, err := goenv.Command(ctx, "list", "-m", "-f", "{{.Dir}}", Module).Output(); err == nil {
 		if root := strings.TrimSpace(string(out)); isOurs(root) {
 			return root, nil
 		}
@@ -72,8 +73,13 @@ func isOurs(dir string) bool {
 
 // download asks the go command for a version of our module.
 func download(ctx context.Context, version string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", version)
+	env, err := goenv.Own(ctx, runtime.GOOS, runtime.GOARCH)
+	if err != nil {
+		return "", err
+	}
+	cmd := goenv.Command(ctx, "mod", "download", "-json", version)
 	cmd.Dir = os.TempDir() // not in anybody's module, whose replacements are not meant
+	cmd.Env = append(os.Environ(), env...)
 	out, failure := cmd.Output()
 	var module struct{ Dir, Error string }
 	if err := json.Unmarshal(out, &module); err != nil {

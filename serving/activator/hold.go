@@ -173,6 +173,13 @@ func (r *revision) manner() (timeout time.Duration, h2c bool) {
 	return r.spec.timeout, r.spec.h2c
 }
 
+// proven says whether the revision has been ready.
+func (r *revision) proven() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.spec.proven
+}
+
 // release says that a request is over.
 func (r *revision) release(p *pod) {
 	r.mu.Lock()

@@ -75,7 +75,7 @@ func (r *revision) message(p *pod) *stream.Pod {
 }
 
 // update makes the revision what the table says. It returns the pods that have
-// an address now, whose probers the caller starts.
+// an address now, and kubelet's word, whose probers the caller starts.
 func (r *revision) update(spec revisionSpec) (fresh []*pod) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,18 +84,24 @@ func (r *revision) update(spec revisionSpec) (fresh []*pod) {
 	named := make(map[types.UID]bool, len(spec.pods))
 	for _, s := range spec.pods {
 		named[s.uid] = true
-		if p := r.pods[s.uid]; p != nil && p.address == s.address {
+		if p := r.pods[s.uid]; p != nil && p.address == s.address && p.held == s.held {
 			r.keep(p, s)
 			continue
 		}
 		p := &pod{podSpec: s, revision: r, doubts: make(chan struct{}, 1), reached: begun(s, now)}
-		if before := r.pods[s.uid]; before != nil { // it has got its address, or another one
+		before := r.pods[s.uid]
+		if before != nil { // it has got its address, or another one, or kubelet's word
 			r.drop(before)
 			p.reached = milestones{decided: before.reached.decided, created: before.reached.created}
 		}
 		r.pods[s.uid] = p
-		if s.address != "" {
+		switch {
+		case before != nil && before.address == s.address:
+			p.reached.sandbox = before.reached.sandbox
+		case s.address != "":
 			p.reached.sandbox = now
+		}
+		if s.address != "" && !s.held {
 			fresh = append(fresh, p)
 		}
 	}

@@ -95,6 +95,9 @@ func (p *prober) ask(ctx context.Context, pod *pod) error {
 	}
 	req.Header[proxy.NetworkProbe] = []string{proxy.Queue}
 	req.Header["User-Agent"] = []string{"Knative-Activator-Probe"}
+	if !pod.revision.proven() {
+		req.Header[proxy.Prove] = []string{"true"} // traffic moves to it when it answers
+	}
 	resp, err := p.transport.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("probing: %w", err)

@@ -47,6 +47,7 @@ type revisionSpec struct {
 	limit   int           // containerConcurrency; 0 means no limit
 	timeout time.Duration // how long a request may wait, and then take to begin
 	h2c     bool          // the container speaks HTTP/2 without TLS
+	proven  bool          // it has been ready
 	pods    []podSpec     // by name
 
 	service, configuration string // whose it is; "" where that is not known
@@ -59,6 +60,7 @@ type podSpec struct {
 	uid     types.UID
 	address string    // queue-proxy's, host and port; "" while it has none
 	ready   bool      // kubelet's word
+	held    bool      // kubelet has something against it that queue-proxy does not know
 	account string    // the service account as which its sidecar shows itself; "" where it has none
 	decided time.Time // when the controller decided to make it; zero where it has not said so
 }
@@ -94,6 +96,7 @@ func build(o objects) *table {
 func specOf(r *servingv1.Revision) revisionSpec {
 	s := revisionSpec{
 		timeout: defaultTimeout, service: r.Labels[servingv1.ServiceLabel], configuration: r.Labels[servingv1.ConfigurationLabel],
+		proven: r.Status.IsTrue(servingv1.ConditionReady),
 	}
 	if n := r.Spec.ContainerConcurrency; n != nil {
 		s.limit = int(*n)
@@ -120,7 +123,7 @@ func (t *table) addPod(p *corev1.Pod) {
 	key := types.NamespacedName{Namespace: p.Namespace, Name: revision}
 	spec := t.known(key)
 	spec.pods = append(spec.pods, podSpec{
-		name: p.Name, uid: p.UID, address: addressOf(p), ready: isReady(p), account: sidecarAccount(p), decided: decidedAt(p),
+		name: p.Name, uid: p.UID, address: addressOf(p), ready: isReady(p), held: !cleared(p), account: sidecarAccount(p), decided: decidedAt(p),
 	})
 	t.sidecars = t.sidecars || sidecarAccount(p) != ""
 	t.revisions[key] = spec

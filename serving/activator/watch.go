@@ -72,12 +72,12 @@ func slim(object any) (any, error) {
 		}
 	}
 	p.ManagedFields, p.Annotations, p.OwnerReferences = nil, annotations, nil
-	containers := p.Spec.Containers
-	p.Spec = corev1.PodSpec{ServiceAccountName: p.Spec.ServiceAccountName}
-	for _, c := range containers {
-		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: c.Name, Ports: c.Ports})
+	init, main := slimContainers(p.Spec)
+	p.Spec = corev1.PodSpec{ServiceAccountName: p.Spec.ServiceAccountName, InitContainers: init, Containers: main}
+	p.Status = corev1.PodStatus{
+		Phase: p.Status.Phase, PodIP: p.Status.PodIP, Conditions: p.Status.Conditions,
+		InitContainerStatuses: slimStatuses(p.Status.InitContainerStatuses), ContainerStatuses: slimStatuses(p.Status.ContainerStatuses),
 	}
-	p.Status = corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, Conditions: p.Status.Conditions}
 	return p, nil
 }
 

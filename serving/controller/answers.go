@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/lru"
@@ -11,7 +13,13 @@ import (
 // answers is what activators have said about which pods answer their probe.
 type answers struct {
 	doorbell
-	pods *lru.Cache // by pod UID: stream.Pod
+	pods *lru.Cache // by pod UID: answer
+}
+
+// answer is the last word on a pod.
+type answer struct {
+	stream.Pod
+	since time.Time // of the first time that it said what it says
 }
 
 func newAnswers() *answers { return &answers{pods: lru.New(8192)} }
@@ -22,29 +30,43 @@ func (a *answers) receive(m stream.Message) {
 	if m.Pod == nil {
 		return
 	}
-	a.pods.Add(types.UID(m.Pod.UID), *m.Pod)
+	word := answer{*m.Pod, time.Now()}
+	if before, ok := a.last(types.UID(m.Pod.UID)); ok && before.Answers == word.Answers {
+		word.since = before.since
+	}
+	a.pods.Add(types.UID(m.Pod.UID), word)
 	a.ring(types.NamespacedName{Namespace: m.Pod.Namespace, Name: m.Pod.Revision})
 }
 
-// of says whether pod takes requests. Where the activator has not said,
-// as after a restart of the controller, kubelet has: it asks the same
-// question of the same port, once a second.
+func (a *answers) last(pod types.UID) (answer, bool) {
+	said, _ := a.pods.Get(pod)
+	word, ok := said.(answer)
+	return word, ok
+}
+
+// of says whether pod takes requests.
 func (a *answers) of(pod *corev1.Pod) bool {
-	if said, ok := a.pods.Get(pod.UID); ok {
-		pod, _ := said.(stream.Pod)
-		return pod.Answers
+	_, ok := a.since(pod)
+	return ok
+}
+
+// since says whether pod takes requests, and for how long it has. Where the
+// activator has not said, as after a restart of the controller, kubelet has: it
+// asks the same question of the same port, once a second.
+func (a *answers) since(pod *corev1.Pod) (time.Time, bool) {
+	if word, ok := a.last(pod.UID); ok {
+		return word.since, word.Answers
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
+			return c.LastTransitionTime.Time, c.Status == corev1.ConditionTrue
 		}
 	}
-	return false
+	return time.Time{}, false
 }
 
 // refusal is how pod's sidecar refuses the activator; "" where it does not.
 func (a *answers) refusal(pod *corev1.Pod) stream.Refusal {
-	said, _ := a.pods.Get(pod.UID)
-	told, _ := said.(stream.Pod)
-	return told.Refusal
+	word, _ := a.last(pod.UID)
+	return word.Refusal
 }

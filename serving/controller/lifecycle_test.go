@@ -195,7 +195,9 @@ func TestCrashAfterItWasReady(t *testing.T) {
 	w.expect("latest ready", svc.Status.LatestReadyRevisionName, "hello-00001")
 	w.expect("traffic", w.traffic("hello"), "[hello-00001 100 latest]")
 
-	w.kubelet(pod, runs)
+	w.kubelet(pod, func(p *corev1.Pod) { // long ago
+		p.Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	})
 	w.activator("hello-00001")
 	w.expect("Ready when it is well again", condition(&get(w, &servingv1.Service{}, "hello").Status.Status, servingv1.ConditionReady), "True")
 }

@@ -16,18 +16,24 @@ type observation struct {
 	alive     []*corev1.Pod // neither ended nor ending; those to lose first in front
 	ended     []*corev1.Pod // failed, evicted, refused by the node
 	answering int32
-	oldest    time.Time // when the oldest of alive was made
-	crash     *trouble  // a container of a pod that does not answer has ended
-	stuck     *trouble  // a pod does not get as far as running
-	blocked   *trouble  // the sidecar of a pod refuses the activator
+	oldest    time.Time     // when the oldest of alive was made
+	crash     *trouble      // a container of a pod that does not answer has ended
+	stuck     *trouble      // a pod does not get as far as running
+	blocked   *trouble      // the sidecar of a pod refuses the activator
+	settled   time.Duration // until a pod that answers is believed; 0 where none is waited for
 	sidecars  sidecars
 }
 
 // trouble is why a pod does not run, in the pod's own words.
 type trouble struct{ reason, message string }
 
-// observe sums up pods; answers says which of them take requests.
-func observe(pods []corev1.Pod, answers func(*corev1.Pod) bool) observation {
+// settling is how long a container that had ended is to run before its pod's
+// answers are believed: one that ends again and again answers in between.
+const settling = 3 * time.Second
+
+// observe sums up pods. Since says which of them take requests, and from when
+// on: what they say is believed when they have for as long as proof.
+func observe(pods []corev1.Pod, since func(*corev1.Pod) (time.Time, bool), proof time.Duration, now time.Time) observation {
 	var o observation
 	up := map[*corev1.Pod]bool{}
 	for i := range pods {
@@ -44,9 +50,16 @@ func observe(pods []corev1.Pod, answers func(*corev1.Pod) bool) observation {
 		if made := pod.CreationTimestamp.Time; o.oldest.IsZero() || made.Before(o.oldest) {
 			o.oldest = made
 		}
-		if up[pod] = answers(pod); up[pod] {
-			o.answering++
-			continue
+		if answered, ok := since(pod); ok {
+			wait, ended := unsettled(pod, now)
+			if proof > 0 {
+				wait = max(wait, answered.Add(proof).Sub(now))
+			}
+			if up[pod] = !ended && wait <= 0; up[pod] {
+				o.answering++
+				continue
+			}
+			o.settled = soonest(o.settled, max(wait, 0))
 		}
 		o.crash = cmp.Or(o.crash, podCrash(pod))
 		o.stuck = cmp.Or(o.stuck, podStuck(pod))
@@ -63,6 +76,22 @@ func observe(pods []corev1.Pod, answers func(*corev1.Pod) bool) observation {
 		return b.CreationTimestamp.Compare(a.CreationTimestamp.Time)
 	})
 	return o
+}
+
+// unsettled says that one of pod's containers has ended and does not run yet,
+// or runs for less than settling, of which wait is left. Whatever answers in
+// such a pod's place, its end is the newer word.
+func unsettled(pod *corev1.Pod, now time.Time) (wait time.Duration, ended bool) {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.State.Terminated == nil && s.LastTerminationState.Terminated == nil {
+			continue
+		}
+		if s.State.Running == nil {
+			return 0, true
+		}
+		wait = max(wait, s.State.Running.StartedAt.Add(settling).Sub(now))
+	}
+	return wait, false
 }
 
 func podEnded(pod *corev1.Pod) *trouble {

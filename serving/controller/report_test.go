@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,11 +29,11 @@ func pod(name string, age int, change ...func(*corev1.Pod)) corev1.Pod {
 
 func exited(code int32, words string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{
 			Name:                 servingv1.UserContainer,
 			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
 			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: words, Reason: "Error"}},
-		}}
+		})
 	}
 }
 
@@ -50,12 +51,23 @@ func failed(reason, words string) func(*corev1.Pod) {
 	}
 }
 
-// runs is a container that has crashed and is up again.
-func runs(p *corev1.Pod) {
-	for i := range p.Status.ContainerStatuses {
-		s := &p.Status.ContainerStatuses[i]
-		s.Ready, s.State = true, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+// runs is a container that has crashed and is up again, for some seconds before
+// noon.
+func runs(seconds int) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		for i := range p.Status.ContainerStatuses {
+			s := &p.Status.ContainerStatuses[i]
+			since := metav1.NewTime(noon.Add(-time.Duration(seconds) * time.Second))
+			s.Ready, s.State = true, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: since}}
+		}
 	}
+}
+
+// steady is a container that has never ended.
+func steady(p *corev1.Pod) {
+	p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{
+		Name: servingv1.UserContainer, Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+	})
 }
 
 func unschedulable(p *corev1.Pod) {
@@ -65,6 +77,11 @@ func unschedulable(p *corev1.Pod) {
 }
 
 func ending(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: noon} }
+
+// says is the activator's word since a second before noon.
+func says(answers func(*corev1.Pod) bool) func(*corev1.Pod) (time.Time, bool) {
+	return func(p *corev1.Pod) (time.Time, bool) { return noon.Add(-time.Second), answers(p) }
+}
 
 // condition is what a condition comes to, in a line.
 func condition(s *servingv1.Status, t servingv1.ConditionType) string {
@@ -103,7 +120,7 @@ func TestReport(t *testing.T) {
 		want      int32
 
 		ready, resources, container, active string
-		again                               time.Duration
+		again, settled                      time.Duration
 	}{
 		"a new pod": {
 			pods: []corev1.Pod{pod("a", 4)}, want: 1,
@@ -162,8 +179,19 @@ func TestReport(t *testing.T) {
 		},
 		"a crash overcome": {
 			before: crashed,
-			pods:   []corev1.Pod{pod("a", 9, exited(1, "boom"))}, answering: map[string]bool{"a": true}, want: 1,
+			pods:   []corev1.Pod{pod("a", 9, exited(1, "boom"), runs(4))}, answering: map[string]bool{"a": true}, want: 1,
 			ready: "True", resources: "True", container: "True", active: "True",
+		},
+		"a crash that may be overcome": {
+			before: crashed,
+			pods:   []corev1.Pod{pod("a", 9, exited(1, "boom"), runs(2))}, answering: map[string]bool{"a": true}, want: 1,
+			ready: "False ExitCode1: Container failed with: boom", resources: "True", container: "False ExitCode1: Container failed with: boom",
+			active: queued, again: 51 * time.Second, settled: time.Second,
+		},
+		"a sidecar that has crashed, while the program answers": {
+			pods: []corev1.Pod{pod("a", 9, steady, exited(1, "boom"))}, answering: map[string]bool{"a": true}, want: 1,
+			ready: "False ExitCode1: Container failed with: boom", resources: "Unknown", container: "False ExitCode1: Container failed with: boom",
+			active: queued, again: 51 * time.Second,
 		},
 		"no such image": {
 			pods: []corev1.Pod{pod("a", 2, waits("ErrImagePull", "not found"))}, want: 1,
@@ -197,7 +225,7 @@ func TestReport(t *testing.T) {
 		"given up": {
 			before: func(s *servingv1.RevisionStatus) {
 				s.Condition(servingv1.RevisionActive).LastTransitionTime = metav1.Time{}
-				report(s, observe([]corev1.Pod{pod("a", 60)}, func(*corev1.Pod) bool { return false }), scale{want: 1}, time.Minute, noon)
+				report(s, observe([]corev1.Pod{pod("a", 60)}, says(func(*corev1.Pod) bool { return false }), 0, noon), scale{want: 1}, time.Minute, noon)
 			},
 			want: 0, ready: none + late, resources: none + late, container: "Unknown",
 			active: "False TimedOut: No pod has answered" + late,
@@ -212,13 +240,14 @@ func TestReport(t *testing.T) {
 			for i := range s.Conditions {
 				s.Conditions[i].LastTransitionTime = metav1.NewTime(noon.Add(-time.Hour))
 			}
-			seen := observe(c.pods, func(p *corev1.Pod) bool { return c.answering[p.Name] })
+			seen := observe(c.pods, says(func(p *corev1.Pod) bool { return c.answering[p.Name] }), 0, noon)
 			again := report(&s, seen, scale{want: c.want, initial: 2}, time.Minute, noon)
 			for _, got := range []struct {
 				what      servingv1.ConditionType
 				got, want string
 			}{
 				{"again", again.String(), c.again.String()},
+				{"settled", seen.settled.String(), c.settled.String()},
 				{servingv1.ConditionReady, condition(&s.Status, servingv1.ConditionReady), c.ready},
 				{servingv1.RevisionResourcesAvailable, condition(&s.Status, servingv1.RevisionResourcesAvailable), c.resources},
 				{servingv1.RevisionContainerHealthy, condition(&s.Status, servingv1.RevisionContainerHealthy), c.container},
@@ -247,7 +276,7 @@ func TestWhoGoesFirst(t *testing.T) {
 	seen := observe([]corev1.Pod{
 		pod("old", 90), pod("starting", 50), pod("young", 10), pod("starting too", 5),
 		pod("gone", 5, ending), pod("ended", 5, failed("Evicted", "")),
-	}, func(p *corev1.Pod) bool { return answering[p.Name] })
+	}, says(func(p *corev1.Pod) bool { return answering[p.Name] }), 0, noon)
 	var got []string
 	for _, p := range seen.alive {
 		got = append(got, p.Name)
@@ -295,7 +324,7 @@ func TestSilentForAMoment(t *testing.T) {
 		old := pod("a", 0)
 		old.CreationTimestamp = metav1.Now()
 		look := func(answers bool) time.Duration {
-			seen := observe([]corev1.Pod{old}, func(*corev1.Pod) bool { return answers })
+			seen := observe([]corev1.Pod{old}, says(func(*corev1.Pod) bool { return answers }), 0, time.Now())
 			return report(&s, seen, scale{want: 1, initial: 1}, time.Minute, time.Now())
 		}
 		look(true)
@@ -308,4 +337,30 @@ func TestSilentForAMoment(t *testing.T) {
 			t.Errorf("silent for its deadline: %s", condition(&s.Status, servingv1.ConditionReady))
 		}
 	})
+}
+
+// A pod with containers beside the serving one is believed after a second.
+func TestProof(t *testing.T) {
+	pods := []corev1.Pod{pod("a", 4)}
+	for proof, want := range map[time.Duration]string{0: "1 0s", time.Second: "1 0s", 3 * time.Second: "0 2s"} {
+		seen := observe(pods, says(func(*corev1.Pod) bool { return true }), proof, noon)
+		if got := fmt.Sprint(seen.answering, " ", seen.settled); got != want {
+			t.Errorf("with a proof of %s: %s, want %s", proof, got, want)
+		}
+	}
+	rev := &servingv1.Revision{}
+	rev.Spec.Containers = make([]servingv1.Container, 2)
+	rev.Status.InitializeConditions()
+	if proofOf(rev) != companyProof {
+		t.Error("a new revision of two containers needs no proof")
+	}
+	rev.Status.MarkResourcesAvailableTrue()
+	if proofOf(rev) != 0 {
+		t.Error("one that has been ready needs a proof again")
+	}
+	rev.Spec.Containers = rev.Spec.Containers[:1]
+	rev.Status = servingv1.RevisionStatus{}
+	if proofOf(rev) != 0 {
+		t.Error("a revision of one container needs a proof")
+	}
 }

@@ -81,7 +81,7 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 	if err != nil {
 		return 0, err
 	}
-	seen := observe(pods.Items, r.answers.of)
+	seen := observe(pods.Items, r.answers.since, proofOf(rev), time.Now())
 	seen.sidecars = sidecarsOf(rev, namespace, seen.alive)
 	if seen.answering == 0 {
 		if seen.blocked, err = r.blocked(ctx, seen.alive); err != nil {
@@ -96,7 +96,20 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 	if err != nil && seen.answering == 0 {
 		rev.Status.MarkResourcesAvailableFalse(reasonFailedCreate, err.Error())
 	}
-	return soonest(backOff, late), err
+	return soonest(soonest(backOff, late), seen.settled), err
+}
+
+// companyProof is how long the pods of a new revision with containers beside
+// the serving one must have answered: a kubelet looks once a second whether a
+// container has ended, of which queue-proxy knows nothing.
+const companyProof = time.Second
+
+// proofOf is how long rev's pods must have answered until it is believed.
+func proofOf(rev *servingv1.Revision) time.Duration {
+	if len(rev.Spec.Containers) > 1 && !rev.Status.IsTrue(servingv1.RevisionResourcesAvailable) {
+		return companyProof
+	}
+	return 0
 }
 
 // forget drops what is remembered of a revision that is gone.

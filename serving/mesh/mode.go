@@ -28,6 +28,9 @@ const (
 	TLSModeIstio = "istio"
 )
 
+// ProxyContainer is what Istio's injector calls the sidecar.
+const ProxyContainer = "istio-proxy"
+
 // Mode is how requests are to come to the activator.
 type Mode string
 

@@ -31,6 +31,9 @@ const (
 	// SessionPeer, in an answer to a probe, is the name in the certificate that
 	// the prober's last proxy has shown; there is none in the clear.
 	SessionPeer = "Devbox-Session"
+	// Prove, in a probe, asks queue-proxy to ask the container once more than it
+	// has: some programs listen and end in the same moment.
+	Prove = "Devbox-Prove"
 	// Timing, in a request, asks for a Server-Timing header in the answer.
 	Timing = "Devbox-Timing"
 )

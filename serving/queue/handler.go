@@ -96,7 +96,11 @@ func (s *sidecar) probed(next http.Handler) http.Handler {
 func (s *sidecar) answer(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), probeHold)
 	defer cancel()
-	if why := s.ready.wait(ctx); why != nil {
+	why := s.ready.wait(ctx)
+	if why == nil && r.Header[proxy.Prove] != nil {
+		why = s.ready.prove(ctx)
+	}
+	if why != nil {
 		http.Error(w, "the user container is not ready: "+why.Error(), http.StatusServiceUnavailable)
 		return
 	}

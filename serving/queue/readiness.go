@@ -156,3 +156,20 @@ func (r *readiness) wait(ctx context.Context) error {
 		return r.why
 	}
 }
+
+// proof is how long a container is to have taken requests whose program may
+// listen and end in the same moment.
+const proof = 10 * time.Millisecond
+
+// prove asks a container that is ready whether it still is, a moment later. It
+// returns nil, or why it is not.
+func (r *readiness) prove(ctx context.Context) error {
+	if !proxy.Sleep(ctx, proof) {
+		return context.Cause(ctx)
+	}
+	err := r.ask(ctx)
+	if err != nil {
+		r.refused()
+	}
+	return err
+}

@@ -128,3 +128,25 @@ func TestClosedPortIsNoticedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A program may listen and end in the same moment.
+func TestProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c container
+		c.up.Store(true)
+		r, ready := c.watch(t, Probe{})
+		if err := ready(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.prove(t.Context()); err != nil {
+			t.Errorf("one that stays: %v", err)
+		}
+		time.AfterFunc(proof/2, func() { c.up.Store(false) })
+		if err := r.prove(t.Context()); !errors.Is(err, errDown) {
+			t.Errorf("one that ends: %v", err)
+		}
+		if err := ready(); !errors.Is(err, errDown) {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}

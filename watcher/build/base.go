@@ -3,12 +3,13 @@ package build
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/pem"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	ko "github.com/google/ko/pkg/build"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // ownBase names the base image made here in the annotations ko leaves on an
@@ -45,12 +48,9 @@ type bases struct {
 // waits for it.
 const slow = 2 * time.Second
 
-// get returns the base image called ref, the one made here if ref is empty.
-func (b *bases) get(ctx context.Context, ref string, platform v1.Platform) (name.Reference, ko.Result, error) {
-	named := ref
-	if named == "" {
-		named = ownBase
-	}
+// get returns a base image.
+func (b *bases) get(ctx context.Context, wanted baseImage, platform v1.Platform) (name.Reference, ko.Result, error) {
+	named := cmp.Or(wanted.ref, ownBase)
 	parsed, err := name.ParseReference(named)
 	if err != nil {
 		return nil, nil, fmt.Errorf("parsing base image %q: %w", named, err)
@@ -58,7 +58,7 @@ func (b *bases) get(ctx context.Context, ref string, platform v1.Platform) (name
 	if img := b.keep(named, nil); img != nil {
 		return parsed, img, nil
 	}
-	img, err := b.makeOrFetch(ctx, ref, parsed, platform)
+	img, err := b.makeOrFetch(ctx, wanted, parsed, platform)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,8 +80,8 @@ func (b *bases) keep(named string, img ko.Result) ko.Result {
 	return b.got[named]
 }
 
-func (b *bases) makeOrFetch(ctx context.Context, ref string, parsed name.Reference, platform v1.Platform) (ko.Result, error) {
-	if ref == "" {
+func (b *bases) makeOrFetch(ctx context.Context, wanted baseImage, parsed name.Reference, platform v1.Platform) (ko.Result, error) {
+	if wanted.ref == "" {
 		img, err := staticBase(platform, zoneinfo(ctx))
 		if err != nil {
 			return nil, fmt.Errorf("making the base image: %w", err)
@@ -95,20 +95,26 @@ func (b *bases) makeOrFetch(ctx context.Context, ref string, parsed name.Referen
 	defer context.AfterFunc(ctx, cancel)()
 	if b.waits != nil {
 		defer time.AfterFunc(slow, func() {
-			b.waits(fmt.Sprintf("waiting for the registry %s, which has the base image %s", parsed.Context().RegistryStr(), ref))
+			b.waits(fmt.Sprintf("waiting for the registry %s, which has the base image %s", parsed.Context().RegistryStr(), wanted.ref))
 		}).Stop()
 	}
 	img, err := remote.Image(parsed, remote.WithContext(fetch),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithPlatform(platform))
 	if err != nil {
-		return nil, fmt.Errorf("fetching base image %s, which .ko.yaml names: %w", ref, err)
+		return nil, fmt.Errorf("fetching base image %s, which %s names: %w", wanted.ref, wanted.by, err)
 	}
 	return img, nil
 }
 
 // zoneinfo is the time zone database of the Go toolchain, nil if it has none.
 func zoneinfo(ctx context.Context) []byte {
-	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	env, err := goenv.Own(ctx, runtime.GOOS, runtime.GOARCH)
+	if err != nil {
+		return nil
+	}
+	cmd := goenv.Command(ctx, "env", "GOROOT")
+	cmd.Env = append(os.Environ(), env...)
+	root, err := goenv.Output(cmd)
 	if err != nil {
 		return nil
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ko "github.com/google/ko/pkg/build"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // Options are the ways in which Builders differ.
@@ -35,12 +37,17 @@ type Builder struct {
 	bases    bases
 }
 
-// New makes a Builder.
+// New makes a Builder. From then on this process's environment is that of
+// services: ko loads packages with it, and can be given no other.
 func New(o Options) *Builder {
 	if o.Arch == "" {
 		o.Arch = runtime.GOARCH
 	}
 	removeStale()
+	for _, variable := range goenv.Services("linux", o.Arch) {
+		name, value, _ := strings.Cut(variable, "=")
+		_ = os.Setenv(name, value) // which fails for no name like these
+	}
 	return &Builder{
 		bases:    bases{waits: o.Waits},
 		workDir:  o.WorkDir,
@@ -52,10 +59,10 @@ func New(o Options) *Builder {
 // of its module, as the place to look for .ko.yaml: in dir itself or the
 // nearest folder above it, up to the root of the module.
 //
-// A source that does not compile gives a *CompileError. When ctx ends the
-// compiler is stopped, what it wrote is removed, and the error wraps ctx's.
+// A source that does not compile gives a *CompileError, anything else that is
+// in the way of an image an *ImageError. When ctx ends the compiler is stopped, what it wrote is removed, and the error wraps ctx's.
 func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, error) {
-	cfg, err := load(dir)
+	cfg, err := b.config(dir)
 	if err != nil {
 		return nil, seenFrom(b.workDir, err)
 	}
@@ -89,10 +96,10 @@ func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, 
 		if errors.As(err, &exit) {
 			return nil, newCompileError(importPath, cfg.dir(importPath), b.workDir, compilerOutput(err, exit))
 		}
-		return nil, fmt.Errorf("building %s: %w", importPath, err)
+		return nil, &ImageError{Target: importPath, Err: err}
 	}
 	if img, err = uncompress(img); err != nil {
-		return nil, fmt.Errorf("laying out the image of %s: %w", importPath, err)
+		return nil, &ImageError{Target: importPath, Err: fmt.Errorf("laying it out: %w", err)}
 	}
 	return img, nil
 }
@@ -106,15 +113,24 @@ func (b *Builder) dataOf(dir, importPath string) (kodata, error) {
 	return readData(real(dir), b.workDir)
 }
 
+// config is how to build what is in dir: as its .ko.yaml says, for the box.
+func (b *Builder) config(dir string) (*config, error) {
+	cfg, err := load(dir)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.inEnv(goenv.Services(b.platform.OS, b.platform.Architecture)), nil
+}
+
 // ListFlags are the flags and the environment with which `go list` sees the
 // packages that Build compiles.
 func (b *Builder) ListFlags(dir, importPath string) (flags, env []string, err error) {
-	cfg, err := load(dir)
+	cfg, err := b.config(dir)
 	if err != nil {
 		return nil, nil, seenFrom(b.workDir, err)
 	}
 	flags, env = cfg.flags(importPath)
-	return flags, append([]string{"CGO_ENABLED=0", "GOOS=" + b.platform.OS, "GOARCH=" + b.platform.Architecture}, env...), nil
+	return flags, env, nil
 }
 
 func (b *Builder) ko(ctx context.Context, cfg *config, importPath string) (v1.Image, error) {

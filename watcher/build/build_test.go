@@ -264,3 +264,85 @@ func run(t *testing.T, binary []byte) string {
 	}
 	return string(out)
 }
+
+// shellSettings are what people have set for their own builds.
+func shellSettings(t *testing.T, settings map[string]string) {
+	t.Helper()
+	for name, value := range settings {
+		t.Setenv(name, value)
+	}
+}
+
+// TestOwnImagesIgnoreTheShell: an image of devbox's own is the same whatever a
+// shell, `go env -w` and ko's variables say, and so is what it is kept by.
+func TestOwnImagesIgnoreTheShell(t *testing.T) {
+	dir := tiny(t, hello)
+	made := func() (key string, img v1.Image) {
+		t.Helper()
+		b, err := build.NewOwn(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key, err = b.Key(t.Context(), "example.com/tiny"); err != nil {
+			t.Fatal(err)
+		}
+		if img, err = b.Build(t.Context(), "example.com/tiny"); err != nil {
+			t.Fatal(err)
+		}
+		return key, img
+	}
+	key, img := made()
+	if got := run(t, contents(t, img)["/ko-app/tiny"]); got != "hello\n" {
+		t.Errorf("the binary says %q", got)
+	}
+	want, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "go.env", "GOAMD64=v3\nGOARM64=v8.1\nGOFLAGS=-tags=written\n")
+	shellSettings(t, map[string]string{
+		"GOENV": filepath.Join(dir, "go.env"), "GOOS": "darwin", "GOARCH": "mips", "CGO_ENABLED": "1", "GOFLAGS": "-mod=vendor", "GOWORK": filepath.Join(dir, "no.work"),
+		"GOEXPERIMENT": "arenas", "GOTOOLCHAIN": "go1.2.3", "KO_CONFIG_PATH": filepath.Join(dir, "ko.yaml"), "KO_DEFAULTBASEIMAGE": "registry.invalid/base",
+	})
+	key2, img2 := made()
+	if got, err := img2.Digest(); err != nil || got != want || key2 != key {
+		t.Errorf("image %s, kept by %s, %v; without the settings %s, %s", got, key2, err, want, key)
+	}
+	write(t, dir, "main.go", strings.Replace(hello, "hello", "good day", 1))
+	if other, _ := made(); other == key {
+		t.Error("another source is kept by the same key")
+	}
+}
+
+// TestServicesAreForTheBox: a service is for this machine's box, whatever the
+// shell's builds are for, and .ko.yaml has the last word.
+func TestServicesAreForTheBox(t *testing.T) {
+	dir := tiny(t, hello)
+	shellSettings(t, map[string]string{"GOOS": "darwin", "GOARCH": "mips", "CGO_ENABLED": "1"}) // not even a pair
+	img, err := build.New(build.Options{}).Build(t.Context(), dir, "example.com/tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, contents(t, img)["/ko-app/tiny"]); got != "hello\n" {
+		t.Errorf("the binary says %q", got)
+	}
+	write(t, dir, ".ko.yaml", "defaultEnv: [GOARCH=mips64]\n")
+	_, env, err := build.New(build.Options{}).ListFlags(dir, "example.com/tiny")
+	if err != nil || env[len(env)-1] != "GOARCH=mips64" {
+		t.Errorf("with a .ko.yaml the environment is %q, %v", env, err)
+	}
+}
+
+// TestBaseImageOutOfReach names who asks for it.
+func TestBaseImageOutOfReach(t *testing.T) {
+	dir := tiny(t, hello)
+	write(t, dir, ".ko.yaml", "defaultBaseImage: registry.invalid/written\n")
+	for _, want := range []string{filepath.Join(dir, ".ko.yaml"), "the variable KO_DEFAULTBASEIMAGE"} {
+		_, err := build.New(build.Options{}).Build(t.Context(), dir, "example.com/tiny")
+		var failed *build.ImageError
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), ", which "+want+" names") {
+			t.Errorf("got %v, want an ImageError that names %s", err, want)
+		}
+		t.Setenv("KO_DEFAULTBASEIMAGE", "registry.invalid/set")
+	}
+}

@@ -21,6 +21,16 @@ type CompileError struct {
 	Diagnostics []Diagnostic
 }
 
+// ImageError says that a main package has no image for another reason than
+// its source.
+type ImageError struct {
+	Target string // the import path
+	Err    error
+}
+
+func (e *ImageError) Error() string { return fmt.Sprintf("building %s: %v", e.Target, e.Err) }
+func (e *ImageError) Unwrap() error { return e.Err }
+
 // Diagnostic is one complaint about one place.
 type Diagnostic struct {
 	File string // as seen from the Builder's WorkDir, where that is shorter

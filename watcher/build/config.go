@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,9 @@ func load(dir string) (*config, error) {
 		return nil, &ConfigError{koFile(root), err}
 	}
 	if cfg.BuildConfigs, cfg.unused, err = readBuilds(root); err != nil {
+		return nil, &ConfigError{koFile(root), err}
+	}
+	if err := cfg.checkTemplates(); err != nil {
 		return nil, &ConfigError{koFile(root), err}
 	}
 	// Asking git for the commit takes longer than an edit deserves, and a commit
@@ -81,27 +85,53 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// base is the base image the user names for an import path, and empty if it
-// is the one made here.
-func (c *config) base(importPath string) string {
+// baseImage is a base image that somebody names; without a name it is the one
+// made here.
+type baseImage struct {
+	ref string
+	by  string // who names it, for people
+}
+
+// base is the base image of an import path.
+func (c *config) base(importPath string) baseImage {
 	// viper lower-cases the keys of the file.
 	if ref := c.BaseImageOverrides[strings.ToLower(importPath)]; ref != "" {
-		return ref
+		return baseImage{ref, c.namer("baseImageOverrides")}
 	}
 	if c.BaseImage == koDefaultBase {
-		return ""
+		return baseImage{}
 	}
-	return c.BaseImage
+	return baseImage{c.BaseImage, c.namer("defaultBaseImage")}
+}
+
+// namer says where a setting comes from: ko takes a variable before the file.
+func (c *config) namer(key string) string {
+	if variable := "KO_" + strings.ToUpper(key); os.Getenv(variable) != "" {
+		return "the variable " + variable
+	}
+	return cmp.Or(os.Getenv("KO_CONFIG_PATH"), filepath.Join(c.root, ".ko.yaml"))
+}
+
+// inEnv is the configuration with an environment below its own: it wins over
+// the shell's, and what .ko.yaml says over both.
+func (c *config) inEnv(env []string) *config {
+	return c.mapEnv(func(own []string) []string { return slices.Concat(env, own) })
 }
 
 // withEnv is the configuration with more environment for the go command.
 func (c *config) withEnv(env ...string) *config {
+	return c.mapEnv(func(own []string) []string { return slices.Concat(own, env) })
+}
+
+// mapEnv is the configuration with another environment in each place where ko
+// looks for one.
+func (c *config) mapEnv(to func([]string) []string) *config {
 	with := *c
-	with.DefaultEnv = slices.Concat(c.DefaultEnv, env)
+	with.DefaultEnv = to(c.DefaultEnv)
 	with.BuildConfigs = make(map[string]ko.Config, len(c.BuildConfigs))
 	for ip, bc := range c.BuildConfigs {
 		if len(bc.Env) > 0 { // ko takes either these or the default
-			bc.Env = slices.Concat(bc.Env, env)
+			bc.Env = to(bc.Env)
 		}
 		with.BuildConfigs[ip] = bc
 	}

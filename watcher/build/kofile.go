@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"text/template"
 
 	ko "github.com/google/ko/pkg/build"
 	"go.yaml.in/yaml/v3"
@@ -64,6 +66,20 @@ func readBuilds(root string) (builds map[string]ko.Config, unused []string, err 
 		builds[importPathOf(real(dir))] = entry
 	}
 	return builds, unused, nil
+}
+
+// checkTemplates says which of the flags is a template that cannot be one.
+func (c *config) checkTemplates() error {
+	flags := slices.Concat(c.DefaultFlags, c.DefaultLdflags)
+	for _, bc := range c.BuildConfigs {
+		flags = slices.Concat(flags, bc.Flags, bc.Ldflags)
+	}
+	for _, flag := range flags {
+		if _, err := template.New("flag").Parse(flag); err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
+		}
+	}
+	return nil
 }
 
 // importPathOf is the import path of a package in the module around it.

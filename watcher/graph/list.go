@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
-	"strings"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // Listing is what the go command says a main package is made from.
@@ -81,9 +82,9 @@ func List(ctx context.Context, dir, importPath string, flags, env []string) (Lis
 }
 
 // Find asks the go command for the packages that a pattern names, without
-// what they import.
+// what they import, as a box of this machine has them.
 func Find(ctx context.Context, dir, pattern string) ([]Package, error) {
-	out, err := run(ctx, dir, nil, "list", "-e", "-json=ImportPath,Dir,Name,Module,Error,GoFiles", "--", pattern)
+	out, err := run(ctx, dir, goenv.Services("linux", runtime.GOARCH), "list", "-e", "-json=ImportPath,Dir,Name,Module,Error,GoFiles", "--", pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -112,17 +113,8 @@ func run(ctx context.Context, dir string, env []string, args ...string) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := goenv.Command(ctx, args...)
 	cmd.Dir = resolve(dir)
 	cmd.Env = slices.Concat(os.Environ(), env, []string{"PWD=" + cmd.Dir})
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		if words := strings.TrimSpace(stderr.String()); words != "" {
-			return nil, errors.New(words)
-		}
-		return nil, err
-	}
-	return out, nil
+	return goenv.Output(cmd)
 }

@@ -35,8 +35,11 @@ func buildOurs(ctx context.Context, folders ...string) (platformCache, map[strin
 	if err != nil {
 		return "", nil, fmt.Errorf("finding the source of the serving stack: %w", err)
 	}
-	builder := build.New(build.Options{WorkDir: dir})
-	cache, err := cacheOf(ctx, builder, dir, folders)
+	builder, err := build.NewOwn(ctx, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	cache, err := cacheOf(ctx, builder, folders)
 	if err != nil {
 		return "", nil, err
 	}
@@ -47,7 +50,7 @@ func buildOurs(ctx context.Context, folders ...string) (platformCache, map[strin
 	group, ctx := errgroup.WithContext(ctx)
 	for i, folder := range folders {
 		group.Go(func() (err error) {
-			built[i], err = builder.Build(ctx, dir, compile.Module+"/cmd/"+folder)
+			built[i], err = builder.Build(ctx, compile.Module+"/cmd/"+folder)
 			return err
 		})
 	}

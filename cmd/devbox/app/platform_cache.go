@@ -3,14 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -30,32 +26,21 @@ type platformCache string
 // between engines, which need different folders.
 const platformsKept = 6
 
-// cacheOf returns where the images made of folders of the source in dir are
-// kept. What the linker is given names them: the build IDs of every package
-// that goes in.
-func cacheOf(ctx context.Context, builder *build.Builder, dir string, folders []string) (platformCache, error) {
+// cacheOf returns where the images made of folders of our own source are kept.
+func cacheOf(ctx context.Context, builder *build.Own, folders []string) (platformCache, error) {
 	root, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	flags, env, err := builder.ListFlags(dir, compile.Module+"/cmd/"+folders[0])
+	var programs []string
+	for _, folder := range folders {
+		programs = append(programs, compile.Module+"/cmd/"+folder)
+	}
+	key, err := builder.Key(ctx, programs...)
 	if err != nil {
 		return "", err
 	}
-	args := append([]string{"list", "-deps", "-export", "-f", "{{.ImportPath}} {{.BuildID}}"}, flags...)
-	for _, folder := range folders {
-		args = append(args, compile.Module+"/cmd/"+folder)
-	}
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("compiling the serving stack: %w\n%s", err, strings.TrimSpace(stderr.String()))
-	}
-	return platformCache(filepath.Join(root, "devbox", "platform", fmt.Sprintf("%x", sha256.Sum256(out)))), nil
+	return platformCache(filepath.Join(root, "devbox", "platform", key)), nil
 }
 
 // load returns the images of folders, and false where not all are kept whole.

@@ -1,0 +1,27 @@
+//go:build e2e
+
+package conformance
+
+import (
+	"testing"
+
+	"github.com/kind-in-a-box/devbox/test/box"
+)
+
+// TestConformance tries all behaviours on one box.
+func TestConformance(t *testing.T) {
+	b := box.New(t, "devbox-conformance")
+	up := b.Up("--port", "18590", "--detach", box.Program(t, "program"))
+	if code := up.Exit(soon); code != 0 {
+		t.Fatalf("devbox up --detach: exit %d", code)
+	}
+	s := &subject{box: b, api: b.Serving(), kubernetes: b.Kubernetes(), image: b.Image("program")}
+	t.Run("on one box", func(t *testing.T) { // returns when all have
+		for _, behaviour := range behaviours {
+			t.Run(behaviour.name, func(t *testing.T) {
+				t.Parallel()
+				behaviour.try(&trial{T: t, subject: s, name: behaviour.name})
+			})
+		}
+	})
+}
