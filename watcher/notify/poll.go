@@ -13,7 +13,7 @@ import (
 )
 
 // pollEvery is how often a folder is looked at whose file system may not tell.
-const pollEvery = 500 * time.Millisecond
+const pollEvery = time.Second
 
 // mute says whether the kernel may not hear of what changes in a folder: on
 // the file systems where another machine, or the one around this virtual one,
