@@ -340,3 +340,34 @@ func TestAProgramThatIsNone(t *testing.T) {
 		t.Errorf("Discover = %v", err)
 	}
 }
+
+// TestKodataElsewhere: what links in kodata lead to is data too, where it lies,
+// and so it is if kodata is a link itself.
+func TestKodataElsewhere(t *testing.T) {
+	p := newPlace(t)
+	root := project(t, map[string]string{"a/main.go": says("a"), "b/main.go": says("b"), "web/page": "1", "dist/sub/x": "1", ".git/HEAD": "head"})
+	save(t, filepath.Join(root, "a", "kodata", "own"), "own")
+	p.link("../../web/page", filepath.Join(root, "a", "kodata", "page"))
+	p.link("../dist", filepath.Join(root, "b", "kodata"))
+	s, mark := p.begin(false, "a", "b"), 0
+	s.wait(&mark, event.Watching)
+	for _, file := range []string{"web/page", "dist/sub/x", "dist/new"} {
+		save(t, filepath.Join(root, file), "2")
+		live := s.wait(&mark, event.RevisionLive)
+		if strings.Split(strings.Join(live.Files, " "), ":")[0] != file {
+			t.Errorf("after %s: %+v", file, live)
+		}
+	}
+	save(t, filepath.Join(root, "web", "other"), "2")
+	p.link("../../nowhere", filepath.Join(root, "a", "kodata", "page"))
+	if failed := s.wait(&mark, event.BuildFailed); failed.Error != "a/kodata/page: this link leads to ../../nowhere, which is not there" {
+		t.Errorf("a broken link: %q", failed.Error)
+	}
+	p.link("../../web/other", filepath.Join(root, "a", "kodata", "page"))
+	s.wait(&mark, event.RevisionLive)
+	save(t, filepath.Join(root, "web", "other"), "3")
+	s.wait(&mark, event.RevisionLive)
+	if n := s.count(event.RevisionLive); n != 7 {
+		t.Errorf("%d revisions, want 7%s", n, s.told())
+	}
+}

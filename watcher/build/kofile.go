@@ -72,7 +72,7 @@ func readBuilds(root string) (builds map[string]ko.Config, unused []string, err 
 func (c *config) checkTemplates() error {
 	flags := slices.Concat(c.DefaultFlags, c.DefaultLdflags)
 	for _, bc := range c.BuildConfigs {
-		flags = slices.Concat(flags, bc.Flags, bc.Ldflags)
+		flags = append(append(flags, bc.Flags...), bc.Ldflags...)
 	}
 	for _, flag := range flags {
 		if _, err := template.New("flag").Parse(flag); err != nil {
