@@ -50,6 +50,9 @@ conformance: build ## hold both engines against what users of Knative know of it
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 10m -parallel 20 -v ./test/conformance
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" go test -tags e2e -count=1 -timeout 20m -parallel 20 -v ./test/conformance
 
+dist: ## make the archives of a release in bin/dist; PLATFORMS=linux/amd64 makes that one alone
+	go run ./cmd/dist -out bin/dist $(if $(PLATFORMS),-platforms $(PLATFORMS))
+
 page: build ## play the page in a real Chromium on the embedded engine; screenshots go to bin/page
 	DEVBOX_SCREENSHOTS=$(CURDIR)/bin/page go test -tags e2e -count=1 -timeout 10m ./test/page
 
@@ -76,4 +79,4 @@ bench: build ## measure both engines, as ratios against a reference in the same 
 	DEVBOX_ENGINE=embedded go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench && \
 	go test -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e conformance page hour story mesh chaos soak bench
+.PHONY: help build test check generate lab up down e2e conformance dist page hour story mesh chaos soak bench

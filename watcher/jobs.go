@@ -67,6 +67,9 @@ func (l *loop) startBuild(ctx context.Context, t *target) {
 // buildService makes an image of each of a Service's programs, one after the
 // other: the compiler uses all processors by itself.
 func (l *loop) buildService(ctx context.Context, t Target, programs []string) (map[string]v1.Image, error) {
+	if t.Image != nil {
+		return map[string]v1.Image{t.ImportPath: t.Image}, nil
+	}
 	images := map[string]v1.Image{}
 	for _, importPath := range programs {
 		var err error
@@ -196,7 +199,11 @@ func (l *loop) shipped(ctx context.Context, t *target, rollout *deploy.Rollout) 
 	t.follow = f
 	l.do(ctx, func() func(context.Context) {
 		defer cancel()
-		err := l.deployer.Wait(followCtx, rollout, func(r deploy.Report) {
+		wait := l.deployer.Attend
+		if l.cfg.Once {
+			wait = l.deployer.Wait
+		}
+		err := wait(followCtx, rollout, func(r deploy.Report) {
 			l.report(ctx, func(context.Context) { l.progress(t, f, r) })
 		})
 		return func(context.Context) { l.followed(t, f, err) }
@@ -239,6 +246,13 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 			e.Duration += p.Duration
 		}
 		t.settle(nil)
+	case deploy.Failing:
+		e.Kind, e.Message = event.Warning, r.Revision+" was live and fails: "+r.Reason
+		for _, line := range r.Log {
+			e.Message += "\n| " + line
+		}
+	case deploy.Well:
+		e.Kind, e.Message = event.Note, r.Revision+" is well again"
 	}
 	l.events.Emit(e)
 }

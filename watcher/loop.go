@@ -54,7 +54,7 @@ func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *
 	}
 	now := time.Now()
 	for _, t := range cfg.Targets {
-		one := &target{Target: t, images: map[string]string{}, pending: &request{since: now, build: true, list: true, first: true}}
+		one := &target{Target: t, images: map[string]string{}, pending: &request{since: now, build: true, list: t.Image == nil, first: true}}
 		if t.Service == nil {
 			one.objects = newObjects()
 		}

@@ -26,6 +26,7 @@ import (
 	"context"
 	"fmt"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
@@ -46,6 +47,7 @@ type Target struct {
 	ImportPath   string             // of a service
 	ManifestPath string             // service.yaml in Dir, whether it is there or not
 	Service      *servingv1.Service // nil where the target is manifests
+	Image        v1.Image           // of Prebuilt; nil where it is built
 }
 
 // Config is what Run needs.

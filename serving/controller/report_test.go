@@ -299,7 +299,7 @@ func TestKubeletsWordCountsUntilTheActivatorSpeaks(t *testing.T) {
 	if !a.of(&p) {
 		t.Error("a pod that kubelet finds ready does not count, though no activator has spoken")
 	}
-	a.pods.Add(p.UID, false)
+	a.pods.Add(p.UID, answer{})
 	if a.of(&p) {
 		t.Error("a pod that the activator finds silent counts")
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -279,7 +280,7 @@ func TestOwnImagesIgnoreTheShell(t *testing.T) {
 	dir := tiny(t, hello)
 	made := func() (key string, img v1.Image) {
 		t.Helper()
-		b, err := build.NewOwn(t.Context(), dir)
+		b, err := build.NewOwn(t.Context(), dir, runtime.GOARCH)
 		if err != nil {
 			t.Fatal(err)
 		}

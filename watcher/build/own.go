@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,21 +20,24 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
-// Own builds images of devbox's own programs, for boxes of this machine. ko is
+// Own builds images of devbox's own programs. ko is
 // not asked: parts of it go by this process's environment, which is the
 // shell's, and that is meant for the user's builds.
 type Own struct {
-	dir  string // the module's root
-	env  []string
-	base v1.Image
+	dir      string // the module's root
+	platform v1.Platform
+	env      []string
+	flags    []string
+	base     v1.Image
 }
 
 // ownFlags are those of every build, beside what the environment has.
 var ownFlags = []string{"-ldflags=-s -w"}
 
-// NewOwn is for the module in dir.
-func NewOwn(ctx context.Context, dir string) (*Own, error) {
-	platform := v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+// NewOwn is for the module in dir, for an architecture, with flags for the go
+// command besides those that all builds have.
+func NewOwn(ctx context.Context, dir, arch string, flags ...string) (*Own, error) {
+	platform := v1.Platform{OS: "linux", Architecture: arch}
 	env, err := goenv.Own(ctx, platform.OS, platform.Architecture)
 	if err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func NewOwn(ctx context.Context, dir string) (*Own, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the base image: %w", err)
 	}
-	return &Own{dir: dir, env: env, base: base}, nil
+	return &Own{dir: dir, platform: platform, env: env, flags: append(slices.Clone(ownFlags), flags...), base: base}, nil
 }
 
 // Key names the images of some main packages by all that they are made of: the
@@ -52,7 +54,7 @@ func NewOwn(ctx context.Context, dir string) (*Own, error) {
 // the base image.
 func (o *Own) Key(ctx context.Context, importPaths ...string) (string, error) {
 	out, err := goenv.Output(o.goCommand(ctx, slices.Concat(
-		[]string{"list", "-deps", "-export", "-f", "{{.ImportPath}} {{.BuildID}}"}, ownFlags, importPaths)...))
+		[]string{"list", "-deps", "-export", "-f", "{{.ImportPath}} {{.BuildID}}"}, o.flags, importPaths)...))
 	if err != nil {
 		return "", fmt.Errorf("compiling the serving stack: %w", err)
 	}
@@ -61,7 +63,7 @@ func (o *Own) Key(ctx context.Context, importPaths ...string) (string, error) {
 		return "", fmt.Errorf("summing up the base image: %w", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s%s\n%s\n%s\n", out, ownFlags, goenv.Fixed("linux", runtime.GOARCH), base)
+	fmt.Fprintf(sum, "%s%s\n%s\n%s\n", out, o.flags, goenv.Fixed(o.platform.OS, o.platform.Architecture), base)
 	return fmt.Sprintf("%x", sum.Sum(nil)), nil
 }
 
@@ -74,7 +76,7 @@ func (o *Own) Build(ctx context.Context, importPath string) (v1.Image, error) {
 	}
 	defer os.RemoveAll(tmp)
 	file := filepath.Join(tmp, "program")
-	cmd := o.goCommand(ctx, slices.Concat([]string{"build", "-o", file}, ownFlags, []string{importPath})...)
+	cmd := o.goCommand(ctx, slices.Concat([]string{"build", "-o", file}, o.flags, []string{importPath})...)
 	cmd.Env = append(cmd.Env, "GOTMPDIR="+tmp) // a go command that is killed leaves its work folder
 	if _, err := goenv.Output(cmd); err != nil {
 		return nil, fmt.Errorf("compiling %s: %w", importPath, err)

@@ -156,8 +156,12 @@ func (s *stage) must(err error) {
 
 // follow waits for a Rollout and returns its reports and how it ended.
 func (s *stage) follow(ctx context.Context, r *deploy.Rollout) (next func(deploy.Stage) deploy.Report, end func() error) {
+	return s.followBy(ctx, r, s.deployer.Wait)
+}
+
+func (s *stage) followBy(ctx context.Context, r *deploy.Rollout, wait func(context.Context, *deploy.Rollout, func(deploy.Report)) error) (next func(deploy.Stage) deploy.Report, end func() error) {
 	reports, done := make(chan deploy.Report, 100), make(chan error, 1)
-	go func() { done <- s.deployer.Wait(ctx, r, func(r deploy.Report) { reports <- r }) }()
+	go func() { done <- wait(ctx, r, func(r deploy.Report) { reports <- r }) }()
 	return func(want deploy.Stage) deploy.Report {
 		s.Helper()
 		for {
@@ -215,6 +219,34 @@ func TestARevisionThatTakesNoTraffic(t *testing.T) {
 	next(deploy.Live) // which is to be ready, since it is not to be routed
 	if err := end(); err != nil {
 		t.Errorf("Wait = %v", err)
+	}
+}
+
+// What goes wrong after a revision was live is told, and that it is well again;
+// an edit ends it.
+func TestWhatHappensToALiveRevision(t *testing.T) {
+	s := newStage(t)
+	next, end := s.followBy(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"), s.deployer.Attend)
+	rev := s.revise("hello-00001")
+	next(deploy.Created)
+	s.ready(rev)
+	s.route("hello-00001")
+	next(deploy.Live)
+	for range 2 { // which only a revision that was well in between fails
+		rev.Status.MarkContainerHealthyFalse(servingv1.ReasonExitCode(1), servingv1.MessageContainerFailed("exit on purpose"))
+		s.must(s.client.Status().Update(t.Context(), rev))
+		if r := next(deploy.Failing); r.Revision != "hello-00001" || r.Reason != "Container failed with: exit on purpose" {
+			t.Errorf("failing: %+v", r)
+		}
+		s.ready(rev)
+		if r := next(deploy.Well); r.Revision != "hello-00001" {
+			t.Errorf("well again: %+v", r)
+		}
+	}
+	s.apply(s.manifest(), "example.com/hello:v2")
+	s.revise("hello-00002")
+	if err := end(); err != nil {
+		t.Errorf("Attend = %v", err)
 	}
 }
 

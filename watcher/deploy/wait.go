@@ -35,6 +35,8 @@ const (
 	Slow    Stage = "slow"    // it does not answer yet: Reason says why
 	Failed  Stage = "failed"  // it will not answer, if nothing changes: Reason says why
 	Live    Stage = "live"    // it answers
+	Failing Stage = "failing" // it was live, and has failed: Reason says why
+	Well    Stage = "well"    // it had failed after it was live, and is well again
 )
 
 // Report is one stage of a Rollout.
@@ -52,10 +54,25 @@ type Report struct {
 // returns then, or when ctx ends. A failure does not end it, because a
 // container that crashed is started again and may come up after all.
 func (d *Deployer) Wait(ctx context.Context, r *Rollout, tell func(Report)) error {
+	return (&waiting{Deployer: d, Rollout: r, tell: tell}).untilLive(ctx)
+}
+
+// Attend is Wait, and goes on to tell of the revision while it is live and the
+// Service's newest: when it has failed, and when it is well again.
+func (d *Deployer) Attend(ctx context.Context, r *Rollout, tell func(Report)) error {
+	w := &waiting{Deployer: d, Rollout: r, tell: tell}
+	if err := w.untilLive(ctx); err != nil {
+		return err
+	}
+	return w.attend(ctx)
+}
+
+// untilLive is Wait.
+func (w *waiting) untilLive(ctx context.Context) error {
+	d, r := w.Deployer, w.Rollout
 	if !d.cache.WaitForCacheSync(ctx) { // until Run has got that far
 		return context.Cause(ctx)
 	}
-	w := &waiting{Deployer: d, Rollout: r, tell: tell}
 	slow := time.NewTicker(d.slow)
 	defer slow.Stop()
 	var probe <-chan time.Time

@@ -8,8 +8,6 @@ import (
 	"os"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -20,6 +18,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/platform"
 	"github.com/kind-in-a-box/devbox/internal/push"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
@@ -127,35 +126,15 @@ func (s *serve) platform(ctx context.Context, _ func(string)) (string, error) {
 	if err := s.box.StartRegistry(ctx); err != nil {
 		return "", err
 	}
-	img, err := only(s.Queue)
+	kept, err := platform.Load(s.Queue, "queue")
 	if err != nil {
 		return "", err
 	}
-	if s.queue, err = push.Image(ctx, s.Box.Registry(), "devbox/queue", img); err != nil {
+	if s.queue, err = push.Image(ctx, s.Box.Registry(), "devbox/queue", kept["queue"]); err != nil {
 		return "", err
 	}
 	s.queueIn.Open()
 	return "registry, with queue-proxy in it", nil
-}
-
-// only is the one image of an OCI layout.
-func only(dir string) (v1.Image, error) {
-	index, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		return nil, fmt.Errorf("opening queue-proxy's image: %w", err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading queue-proxy's image: %w", err)
-	}
-	if len(manifest.Manifests) != 1 {
-		return nil, fmt.Errorf("%s has %d images, not queue-proxy's alone", dir, len(manifest.Manifests))
-	}
-	img, err := index.Image(manifest.Manifests[0].Digest)
-	if err != nil {
-		return nil, fmt.Errorf("reading queue-proxy's image: %w", err)
-	}
-	return img, nil
 }
 
 // servingKinds are what the controller and the activator watch.

@@ -3,18 +3,30 @@ package app
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/compile"
+	"github.com/kind-in-a-box/devbox/internal/platform"
+	"github.com/kind-in-a-box/devbox/internal/release"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
 
-// buildPlatform returns the images of the serving stack.
+// buildPlatform returns the images of the serving stack: those of a release
+// where devbox was unpacked from one, else built from source.
 func buildPlatform(ctx context.Context) (bootstrap.Platform, error) {
-	_, images, err := buildOurs(ctx, "serving", "queue")
+	var images map[string]v1.Image
+	beside, released, err := released(release.Images)
+	switch {
+	case err != nil:
+	case released:
+		images, err = platform.Load(beside.Path(release.Images), "serving", "queue")
+	default:
+		_, images, err = buildOurs(ctx, "serving", "queue")
+	}
 	if err != nil {
 		return bootstrap.Platform{}, err
 	}
@@ -35,7 +47,7 @@ func buildOurs(ctx context.Context, folders ...string) (platformCache, map[strin
 	if err != nil {
 		return "", nil, fmt.Errorf("finding the source of the serving stack: %w", err)
 	}
-	builder, err := build.NewOwn(ctx, dir)
+	builder, err := build.NewOwn(ctx, dir, runtime.GOARCH)
 	if err != nil {
 		return "", nil, err
 	}
@@ -43,7 +55,7 @@ func buildOurs(ctx context.Context, folders ...string) (platformCache, map[strin
 	if err != nil {
 		return "", nil, err
 	}
-	if images, ok := cache.load(folders); ok {
+	if images, err := platform.Load(string(cache), folders...); err == nil {
 		return cache, images, nil
 	}
 	built := make([]v1.Image, len(folders))

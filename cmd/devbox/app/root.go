@@ -54,6 +54,9 @@ func (d *devbox) execute(ctx context.Context, args []string) error {
 	return err
 }
 
+// Command is the command line, for whoever documents it.
+func Command() *cobra.Command { return (&devbox{}).root() }
+
 func (d *devbox) root() *cobra.Command {
 	// Kubernetes' libraries have flags of their own there, which every command
 	// would get.

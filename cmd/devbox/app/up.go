@@ -19,7 +19,7 @@ import (
 
 func (d *devbox) upCommand() *cobra.Command {
 	options := newBoxOptions()
-	detach := false
+	detach, image := false, ""
 	cmd := d.reports(&cobra.Command{
 		Use:   "up [directory...]",
 		Short: "Bring the box up, serve what is in the directories, and watch it",
@@ -41,6 +41,10 @@ also where there is no main package: with images that are ko://import/path built
 followed until they are rolled out, again on each save, and removed when they leave
 the files. Only what devbox made is ever removed.
 
+--image takes a service that is built already, in the place of directories: an
+image in a registry, an OCI layout or an archive of docker save. It needs no Go and
+watches nothing.
+
 --with observability adds Prometheus, Zipkin and Grafana to the box, also to one
 that runs, and --without observability takes them away. The box remembers.
 
@@ -53,12 +57,16 @@ A second Ctrl-C does not wait for what is being stopped.`,
   devbox up ./...
   devbox up ./examples/istio-only
   devbox up --images ./images --detach ./examples/hello
+  devbox up --image registry.example.com/team/hello:v3
   devbox up --with observability ./examples/hello
   devbox up --mesh ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
 		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
 			if err := options.check(); err != nil {
 				return ofInput(err)
+			}
+			if image != "" && len(dirs) > 0 {
+				return ofInput(fmt.Errorf("--image takes the place of directories, but got %s too", dirs[0]))
 			}
 			reader := d.reader()
 			defer reader.Close()
@@ -69,20 +77,31 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			defer kept.Close()
 			config := options.config(d.name, cmd.Flags())
 			config.Platform, config.Process, config.Events = buildPlatform, d.boxProcess, both(reader.Show, kept.Show)
-			return d.ending(d.up(cmd.Context(), config, dirs, detach), reader.Show)
+			find := func(ctx context.Context) ([]watcher.Target, []string, error) { return watcher.Discover(ctx, dirs) }
+			if image != "" {
+				find = func(ctx context.Context) ([]watcher.Target, []string, error) {
+					targets, err := prebuilt(ctx, image)
+					return targets, nil, err
+				}
+			}
+			return d.ending(d.up(cmd.Context(), config, find, detach || image != ""), reader.Show)
 		},
 	}, "text, or json for one event a line")
 	options.add(cmd)
 	cmd.Flags().BoolVar(&detach, "detach", false, "return when the services are live, and do not watch")
 	envName(cmd.Flags(), "detach")
+	cmd.Flags().StringVar(&image, "image", "", "serve this image, which is built already, in the place of directories")
 	return cmd
 }
+
+// finder finds what is to be served, and says for people what it leaves out.
+type finder func(context.Context) (targets []watcher.Target, leftOut []string, err error)
 
 // up is the main job. It finds the services first, because a wrong directory
 // should not cost anybody the start of a cluster, then brings the box up,
 // then goes into the loop.
-func (d *devbox) up(ctx context.Context, config bootstrap.Config, dirs []string, detach bool) error {
-	targets, leftOut, err := watcher.Discover(ctx, dirs)
+func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, detach bool) error {
+	targets, leftOut, err := find(ctx)
 	if err != nil {
 		return ofInput(err)
 	}

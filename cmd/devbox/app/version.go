@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -10,6 +11,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kind-in-a-box/devbox/internal/release"
 )
 
 // version is what `devbox version` reports.
@@ -34,11 +37,18 @@ var shown = []string{
 }
 
 func (d *devbox) versionCommand() *cobra.Command {
-	return d.reports(&cobra.Command{
+	check := false
+	cmd := d.reports(&cobra.Command{
 		Use:   "version",
 		Short: "Print the version of devbox and of what it is made with",
-		Args:  noArguments,
+		Long: `Print the version of devbox and of what it is made with. --check holds what was
+unpacked from a release's archive against the archive's checksums, and names each
+file that is missing, damaged or of another version.`,
+		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
+			if check {
+				return d.checkRelease()
+			}
 			info, _ := debug.ReadBuildInfo()
 			v := versionOf(info)
 			if d.output == jsonFormat {
@@ -53,6 +63,26 @@ func (d *devbox) versionCommand() *cobra.Command {
 			return table.Flush()
 		},
 	}, "text or json")
+	cmd.Flags().BoolVar(&check, "check", false, "verify the files of the release that this devbox was unpacked from")
+	return cmd
+}
+
+// checkRelease says whether what lies beside this program is what was released
+// with it.
+func (d *devbox) checkRelease() error {
+	dir, ok := release.Beside()
+	if !ok {
+		return classify(codeFailure, errors.New("this devbox was not unpacked from a release: there is no "+release.Sums+" beside it"), "")
+	}
+	files, err := dir.Check()
+	if err != nil {
+		return notWhole(dir, err)
+	}
+	if d.output == jsonFormat {
+		return d.printJSON(map[string]any{"directory": dir, "files": files})
+	}
+	fmt.Fprintf(d.stdout, "%d files in %s are as they were released\n", files, dir)
+	return nil
 }
 
 // versionOf reads what the linker has written into the binary.
