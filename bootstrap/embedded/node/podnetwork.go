@@ -184,6 +184,14 @@ func (c *container) handOver(spec *runner.Spec) (err error) {
 		names = append(names, h.name)
 		spec.Files = append(spec.Files, h.file)
 	}
+	// What the box traces to on the machine's loopback is the machine's from
+	// the pod too.
+	const endpoint = "TRACING_ENDPOINT=http://"
+	for i, e := range spec.Env {
+		if port, ok := strings.CutPrefix(e, endpoint+hostIP+":"); ok {
+			spec.Env[i] = endpoint + network.Machine + ":" + port
+		}
+	}
 	spec.Env = append(spec.Env, "LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
 	return nil
 }

@@ -30,9 +30,6 @@ func Serving(box *bootstrap.Box) (helm.Release, error) {
 	}, nil
 }
 
-// machine is the name by which pods know the machine (network.Machine).
-const machine = "host.devbox.internal"
-
 // tracing is the box's config-tracing. One person's requests are few, and each
 // is worth a look: all are traced. Zipkin's pod may have another address
 // tomorrow, so spans go through a door of the box's process.
@@ -42,7 +39,7 @@ func tracing(box *bootstrap.Box) map[string]any {
 	}
 	return map[string]any{
 		"backend":         "zipkin",
-		"zipkin-endpoint": fmt.Sprintf("http://%s:%d/parts/%s/api/v2/spans", machine, box.MetricsPort, images.Zipkin),
+		"zipkin-endpoint": fmt.Sprintf("http://127.0.0.1:%d/parts/%s/api/v2/spans", box.MetricsPort, images.Zipkin),
 		"sample-rate":     "1",
 	}
 }
