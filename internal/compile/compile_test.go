@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,23 @@ func TestFailures(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("an older compiler", func(t *testing.T) {
+		p := program(t)
+		write(t, p, "go.mod", "module example.com/word\n\ngo 1.999\n")
+		t.Setenv("GOPROXY", "off")
+		if _, err := p.Get(t.Context(), func(string) {}); err == nil || !strings.Contains(err.Error(), "1.999") {
+			t.Errorf("got %v, want the version that it takes", err)
+		}
+	})
+	t.Run("a module that is nowhere", func(t *testing.T) {
+		p := program(t)
+		write(t, p, "go.mod", "module example.com/word\n\ngo 1.26\n\nrequire example.com/other v1.0.0\n")
+		write(t, p, "cmd/word/main.go", "package main\n\nimport _ \"example.com/other\"\n\nfunc main() {}\n")
+		t.Setenv("GOPROXY", "off")
+		if _, err := p.Get(t.Context(), func(string) {}); err == nil || !strings.Contains(err.Error(), "example.com/other") {
+			t.Errorf("got %v, want the module that is missing", err)
+		}
+	})
 	t.Run("interrupted", func(t *testing.T) {
 		p := program(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -196,5 +214,20 @@ func TestProgress(t *testing.T) {
 	soon.next(start)
 	if got := soon.next(start.Add(sayEvery / 2)); got != "" {
 		t.Errorf("told again at once: %q", got)
+	}
+}
+
+// TestFetchingIsTold, also where it comes in pieces, and what is said besides
+// is kept for the error.
+func TestFetchingIsTold(t *testing.T) {
+	var said []string
+	e := &ear{say: func(message string) { said = append(said, message) }}
+	for _, piece := range []string{"go: downloading example.com/", "a v1.0.0\nno", " luck\n"} {
+		if _, err := e.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(said, []string{"fetching example.com/a v1.0.0"}) || !slices.Equal(e.words, []string{"no luck"}) {
+		t.Errorf("said %q, kept %q", said, e.words)
 	}
 }

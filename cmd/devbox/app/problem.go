@@ -78,7 +78,7 @@ func classify(code int, err error, next string) error {
 // without the go command nobody can tell.
 func ofInput(err error) error {
 	if errors.Is(err, exec.ErrNotFound) {
-		return &problem{code: codePrerequisite, cause: err, next: "install Go, or put the go command on the PATH"}
+		return &problem{code: codePrerequisite, cause: err, next: "install Go, or put the go command on the PATH; devbox up --image serves what is built already"}
 	}
 	return classify(codeUsage, err, "")
 }
