@@ -1,6 +1,5 @@
 // Package network gives each pod of a box without a container engine a network
-// of its own, where the kernel and the rights of the caller allow it: as root,
-// or as root of a user namespace.
+// of its own, where the kernel and the rights of the caller allow it: as root.
 //
 //	pod's network namespace                  box's process, in the machine's namespace
 //	  lo    127.0.0.0/8, pod's address  <──  Dial: a socket made in the namespace

@@ -61,6 +61,22 @@ func (n *namespace) do(f func() error) error {
 	return apart(func() error { return unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET) }, f)
 }
 
+// returns says whether a thread comes back from the namespace, as the one must
+// that starts a pod's processes: it takes a right over the machine's own.
+func (n *namespace) returns() error {
+	home, err := here()
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	return n.do(func() error {
+		if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("coming back from a network namespace, for which devbox must be run by root: %w", err)
+		}
+		return nil
+	})
+}
+
 // newNamespace makes a namespace with all that does not depend on its pod.
 func newNamespace() (*namespace, error) {
 	n := &namespace{}

@@ -20,6 +20,8 @@ func newNamespace() (*namespace, error) {
 	return nil, errors.New("only Linux gives a process a network of its own")
 }
 
+func (*namespace) returns() error { return errors.ErrUnsupported }
+
 func (*namespace) address(netip.Addr) error { return errors.ErrUnsupported }
 
 func (*namespace) dial(context.Context, string, string) (net.Conn, error) {

@@ -51,6 +51,9 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := first.returns(); err != nil {
+		return nil, errors.Join(err, first.close())
+	}
 	life, stop := context.WithCancel(context.Background()) // until Close
 	n := &Network{
 		config: c, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), flows: newLimit(allFlows()),

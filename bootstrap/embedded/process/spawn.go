@@ -43,7 +43,10 @@ func Spawn(ctx context.Context, dir string, command []string, sink event.Sink) e
 		return fmt.Errorf("making a pipe to the box's process: %w", err)
 	}
 	defer r.Close()
-	cmd, err := start(command, log, w)
+	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // it outlives ctx once it is ready
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{w}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's Ctrl-C is not for it
+	err = cmd.Start()
 	w.Close()
 	if err != nil {
 		return fmt.Errorf("starting the box's process: %w", err)
@@ -65,20 +68,6 @@ func Spawn(ctx context.Context, dir string, command []string, sink event.Sink) e
 		return err
 	}
 	return fmt.Errorf("%w (%s); its last words:\n%s", err, cmd.ProcessState, lastWords(log.Name()))
-}
-
-// start starts command with the best attributes that the machine allows.
-func start(command []string, log, events *os.File) (cmd *exec.Cmd, err error) {
-	for _, attr := range Attributes() {
-		cmd = exec.Command(command[0], command[1:]...) //nolint:noctx // it outlives ctx once it is ready
-		cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{events}
-		cmd.SysProcAttr = attr
-		cmd.SysProcAttr.Setsid = true // a terminal's Ctrl-C is not for it
-		if err = cmd.Start(); err == nil {
-			return cmd, nil
-		}
-	}
-	return nil, err
 }
 
 // relay hands on events until the box is ready, which it leaves for others to

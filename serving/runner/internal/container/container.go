@@ -99,11 +99,6 @@ func become() error {
 			return err
 		}
 	}
-	if s.Root == nil {
-		if err := plain(); err != nil {
-			return err
-		}
-	}
 	if err := tie(); err != nil {
 		return err
 	}

@@ -8,8 +8,5 @@ import "errors"
 func (r *Root) enter(string) error { return errors.ErrUnsupported }
 func (r *Root) drop() error        { return errors.ErrUnsupported }
 
-// plain has nothing to give up here.
-func plain() error { return nil }
-
 // The death of the Runner goes unnoticed here; the next one sweeps.
 func tie() error { return nil }

@@ -67,15 +67,6 @@ func (r *Root) drop() error {
 	return nil
 }
 
-// plain gives up what the caller may do that is no right of its user: those
-// that a user namespace has given it.
-func plain() error {
-	if err := prctl(prCapAmbient, prCapAmbientClear, 0); err != nil {
-		return fmt.Errorf("giving up capabilities: %w", err)
-	}
-	return nil
-}
-
 // become changes to the user, to whom its output belongs from now on: else it
 // could not open /dev/stdout.
 func (r *Root) become() error {
