@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -196,9 +197,11 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 		}
 		t.settle(nil)
 	case deploy.Failing:
-		e.Kind, e.Message = event.Warning, r.Revision+" was live and fails: "+r.Reason
+		e.Kind, e.Message = event.Warning, r.Revision+" was live and fails: "+strings.TrimSpace(r.Reason)
 		for _, line := range r.Log {
-			e.Message += "\n| " + line
+			if !strings.Contains(r.Reason, line) {
+				e.Message += "\n| " + line
+			}
 		}
 	case deploy.Well:
 		e.Kind, e.Message = event.Note, r.Revision+" is well again"

@@ -88,6 +88,17 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// probedPod is one whose user container runs, has started up or not, and is not
+// ready.
+func probedPod(c corev1.Container, started bool) []corev1.Pod {
+	s := user(running)
+	s.Started = &started
+	c.Name = s.Name
+	pods := pod(s)
+	pods[0].Spec.Containers = []corev1.Container{c}
+	return pods
+}
+
 func TestDelay(t *testing.T) {
 	unscheduled := []corev1.Pod{{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
 		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available: insufficient cpu"},
@@ -108,6 +119,14 @@ func TestDelay(t *testing.T) {
 		"no image":    {state{revision: revision(nil), pods: pod(pulling)}, Rollout{}, "container user-container is waiting: ImagePullBackOff: no such host"},
 		"no listener": {state{revision: revision(nil), pods: pod(user(running))}, Rollout{port: 8080}, "it does not listen on port 8080, which $PORT names"},
 		"not ready":   {state{revision: revision(nil), pods: pod(user(running))}, Rollout{port: 8080, probed: true}, "it does not pass its readiness probe"},
+		"not started up": {
+			state{revision: revision(nil), pods: probedPod(corev1.Container{StartupProbe: &corev1.Probe{}}, false)}, Rollout{port: 8080},
+			"container user-container has not passed its startup probe",
+		},
+		"a command as readiness probe": {
+			state{revision: revision(nil), pods: probedPod(corev1.Container{StartupProbe: &corev1.Probe{}, ReadinessProbe: &corev1.Probe{}}, true)}, Rollout{port: 8080},
+			"container user-container does not pass its readiness probe",
+		},
 		"not switched": {
 			state{revision: revision(func(s *servingv1.RevisionStatus) { s.MarkContainerHealthyTrue(); s.MarkResourcesAvailableTrue() }), pods: pod(user(running))},
 			Rollout{}, "it is ready, and the gateway does not send requests to it yet",
