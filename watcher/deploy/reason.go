@@ -3,6 +3,7 @@ package deploy
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -81,10 +82,33 @@ func delay(now state, r *Rollout) string {
 	if len(containers(pod)) == 0 {
 		return "its containers are being created"
 	}
+	if probe := probing(pod); probe != "" {
+		return probe
+	}
 	if r.probed {
 		return "it does not pass its readiness probe"
 	}
 	return fmt.Sprintf("it does not listen on port %d, which $PORT names", r.port)
+}
+
+// probing says which of kubelet's probes of the user's containers has not passed
+// yet, "" where none is waited for.
+func probing(pod corev1.Pod) string {
+	states := map[string]corev1.ContainerStatus{}
+	for _, s := range containers(pod) {
+		states[s.Name] = s
+	}
+	for _, c := range append(slices.Clone(pod.Spec.InitContainers), pod.Spec.Containers...) {
+		s, ours := states[c.Name]
+		switch {
+		case !ours || s.State.Running == nil || s.Ready:
+		case c.StartupProbe != nil && (s.Started == nil || !*s.Started):
+			return fmt.Sprintf("container %s has not passed its startup probe", c.Name)
+		case c.ReadinessProbe != nil:
+			return fmt.Sprintf("container %s does not pass its readiness probe", c.Name)
+		}
+	}
+	return ""
 }
 
 // standing are the pods that are not on their way out.

@@ -88,6 +88,17 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// probedPod is one whose user container runs, has started up or not, and is not
+// ready.
+func probedPod(c corev1.Container, started bool) []corev1.Pod {
+	s := user(running)
+	s.Started = &started
+	c.Name = s.Name
+	pods := pod(s)
+	pods[0].Spec.Containers = []corev1.Container{c}
+	return pods
+}
+
 func TestDelay(t *testing.T) {
 	unscheduled := []corev1.Pod{{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
 		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available: insufficient cpu"},
@@ -108,6 +119,14 @@ func TestDelay(t *testing.T) {
 		"no image":    {state{revision: revision(nil), pods: pod(pulling)}, Rollout{}, "container user-container is waiting: ImagePullBackOff: no such host"},
 		"no listener": {state{revision: revision(nil), pods: pod(user(running))}, Rollout{port: 8080}, "it does not listen on port 8080, which $PORT names"},
 		"not ready":   {state{revision: revision(nil), pods: pod(user(running))}, Rollout{port: 8080, probed: true}, "it does not pass its readiness probe"},
+		"not started up": {
+			state{revision: revision(nil), pods: probedPod(corev1.Container{StartupProbe: &corev1.Probe{}}, false)}, Rollout{port: 8080},
+			"container user-container has not passed its startup probe",
+		},
+		"a command as readiness probe": {
+			state{revision: revision(nil), pods: probedPod(corev1.Container{StartupProbe: &corev1.Probe{}, ReadinessProbe: &corev1.Probe{}}, true)}, Rollout{port: 8080},
+			"container user-container does not pass its readiness probe",
+		},
 		"not switched": {
 			state{revision: revision(func(s *servingv1.RevisionStatus) { s.MarkContainerHealthyTrue(); s.MarkResourcesAvailableTrue() }), pods: pod(user(running))},
 			Rollout{}, "it is ready, and the gateway does not send requests to it yet",
@@ -116,30 +135,6 @@ func TestDelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := delay(c.state, &c.rollout); got != c.want {
 				t.Errorf("delay = %q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
-func TestContainerOfTheProgram(t *testing.T) {
-	for name, c := range map[string]struct {
-		images []string
-		want   int // -1: none
-	}{
-		"the only one":             {[]string{"example.com/old:v1"}, 0},
-		"left to us":               {[]string{"envoy:v1", ""}, 1},
-		"any of ko":                {[]string{"envoy:v1", "ko://./cmd/app"}, 1},
-		"named":                    {[]string{"", "ko://example.com/app"}, 1},
-		"several, and none for us": {[]string{"a", "b"}, -1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := &servingv1.PodSpec{}
-			for _, i := range c.images {
-				p.Containers = append(p.Containers, servingv1.Container{Image: i})
-			}
-			got := container(p, "example.com/app")
-			if c.want < 0 && got != nil || c.want >= 0 && got != &p.Containers[c.want] {
-				t.Errorf("container = %+v, want number %d of %q", got, c.want, c.images)
 			}
 		})
 	}
