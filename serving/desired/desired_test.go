@@ -27,7 +27,7 @@ var (
 		Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second,
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("25m")}},
 	}
-	names   = config.DefaultNames("example.com")
+	hosting = config.DefaultNames("example.com")
 	someDay = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 )
 
@@ -50,7 +50,7 @@ func TestChildren(t *testing.T) {
 			pod := desired.Pod(rev, queue, desired.Place{Node: "devbox-control-plane"})
 
 			objects := []any{config, route, rev, pod}
-			for _, s := range desired.PlaceholderServices(route, names) {
+			for _, s := range desired.PlaceholderServices(route, hosting) {
 				objects = append(objects, s)
 			}
 			golden(t, filepath.Join("testdata", name+".golden.yaml"), objects...)
@@ -154,12 +154,12 @@ func TestHosts(t *testing.T) {
 	equal(t, "hosts", []string{
 		"hello.default.example.com", "hello.default.localhost",
 		"blue-hello.default.example.com", "blue-hello.default.localhost",
-	}, desired.Hosts(route, names))
-	equal(t, "URL", "http://blue-hello.default.example.com", desired.URL(route, "blue", names))
+	}, desired.Hosts(route, hosting))
+	equal(t, "URL", "http://blue-hello.default.example.com", desired.URL(route, "blue", hosting))
 
 	route.Labels = map[string]string{servingv1.VisibilityLabel: servingv1.VisibilityClusterLocal}
-	equal(t, "hosts of a cluster-local route", []string(nil), desired.Hosts(route, names))
-	equal(t, "URL of a cluster-local route", "http://hello.default.svc.cluster.local", desired.URL(route, "", names))
+	equal(t, "hosts of a cluster-local route", []string(nil), desired.Hosts(route, hosting))
+	equal(t, "URL of a cluster-local route", "http://hello.default.svc.cluster.local", desired.URL(route, "", hosting))
 }
 
 func read(t *testing.T, path string) *servingv1.Service {
