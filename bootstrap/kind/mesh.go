@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -244,11 +245,22 @@ func (u *up) awaitPods(ctx context.Context, namespaces []string, sidecars bool) 
 				return err
 			}
 			for i := range pods.Items {
-				if failed = sidecarFailure(&pods.Items[i]); failed != nil {
+				pod := &pods.Items[i]
+				why, does := sidecarFailure(pod)
+				switch {
+				case does && why == "":
+					why = u.lastWords(ctx, pod)
+					fallthrough
+				case does:
+					failed = &bootstrap.ClusterError{
+						Step: bootstrap.Mesh, Err: fmt.Errorf("the sidecar of pod %s/%s does not start: %s", ns, pod.Name, why),
+						Hint: "`devbox up --mesh=false` leads the box out of the mesh",
+					}
 					return nil
-				}
-				if !settled(&pods.Items[i], sidecars) {
-					return fmt.Errorf("pod %s/%s is still there", ns, pods.Items[i].Name)
+				case sidecars && held(pod):
+					return fmt.Errorf("the sidecar of pod %s/%s is not ready", ns, pod.Name)
+				case !settled(pod, sidecars):
+					return fmt.Errorf("pod %s/%s is still there", ns, pod.Name)
 				}
 			}
 		}
@@ -269,24 +281,58 @@ func settled(pod *corev1.Pod, sidecar bool) bool {
 	return (pod.Labels[sidecarLabel] != "") == sidecar
 }
 
-// sidecarFailure is why a pod's sidecar does not start, in its own words, once
-// it has tried twice.
-func sidecarFailure(pod *corev1.Pod) error {
+// held says whether a pod's sidecar runs and is not ready yet: the containers
+// that kubelet makes after that are not there.
+func held(pod *corev1.Pod) bool {
 	for _, s := range pod.Status.InitContainerStatuses {
-		end := s.LastTerminationState.Terminated
-		if s.Name != sidecarName || s.RestartCount < 2 || end == nil || end.ExitCode == 0 {
-			continue
-		}
-		why := strings.TrimSpace(end.Message)
-		if why == "" {
-			why = fmt.Sprintf("it ends with exit code %d", end.ExitCode)
-		}
-		return &bootstrap.ClusterError{
-			Step: bootstrap.Mesh, Err: fmt.Errorf("the sidecar of pod %s does not start: %s", pod.Name, why),
-			Hint: "`devbox up --mesh=false` leads the box out of the mesh",
+		if s.Name == sidecarName && s.State.Running == nil {
+			return false // it is on its way, or sidecarFailure says why not
 		}
 	}
-	return nil
+	if pod.DeletionTimestamp != nil || pod.Labels[sidecarLabel] == "" {
+		return false
+	}
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		w := s.State.Waiting
+		return w != nil && s.LastTerminationState.Terminated == nil && (w.Reason == "PodInitializing" || w.Reason == "ContainerCreating")
+	})
+}
+
+// sidecarFailure says whether a pod's sidecar does not start, and why in its
+// own words, where its end has any. It has not, once it has ended twice, or
+// was not ready in time: then kubelet tells the container to end whose
+// postStart waited for it, which is queue-proxy or the sidecar itself.
+func sidecarFailure(pod *corev1.Pod) (why string, failed bool) {
+	for _, s := range pod.Status.InitContainerStatuses {
+		if s.Name != sidecarName {
+			continue
+		}
+		if s.State.Waiting != nil && s.State.Waiting.Reason == hookFailed {
+			return "", true
+		}
+		if end := s.LastTerminationState.Terminated; end != nil && s.RestartCount >= 2 && end.ExitCode != 0 {
+			return cmp.Or(strings.TrimSpace(end.Message), fmt.Sprintf("it ends with exit code %d", end.ExitCode)), true
+		}
+	}
+	return "", pod.DeletionTimestamp == nil && pod.Labels[sidecarLabel] != "" && slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		end := s.LastTerminationState.Terminated // told to by kubelet
+		return s.Name == servingv1.QueueContainer && end != nil && end.ExitCode == 0
+	})
+}
+
+// hookFailed is kubelet's reason for a container that was ended because its
+// postStart failed.
+const hookFailed = "PostStartHookError"
+
+// lastWords are what the sidecar that does not become ready last wrote.
+func (u *up) lastWords(ctx context.Context, pod *corev1.Pod) string {
+	log, err := u.clients.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: sidecarName, TailLines: new(int64(3)),
+	}).DoRaw(ctx)
+	if words := strings.TrimSpace(string(log)); err == nil && words != "" {
+		return "it is not ready in time; it last wrote:\n" + words
+	}
+	return "it is not ready in time"
 }
 
 // awaitGateway has the activator take requests in one way, and waits until the

@@ -61,19 +61,47 @@ func TestSidecarFailure(t *testing.T) {
 			}},
 		}}
 	}
+	waiting := func(name, reason string) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}
+	}
+	ended := func(code int32) corev1.ContainerState {
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}}
+	}
+	late := func(last corev1.ContainerState, user corev1.ContainerStatus) *corev1.Pod {
+		running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{sidecarLabel: "istio"}},
+			Status: corev1.PodStatus{
+				InitContainerStatuses: []corev1.ContainerStatus{{Name: sidecarName, State: running}},
+				ContainerStatuses:     []corev1.ContainerStatus{{Name: "queue-proxy", LastTerminationState: last, State: running}, user},
+			},
+		}
+	}
+	never, up := corev1.ContainerState{}, corev1.ContainerStatus{Name: "user-container"}
+	itsOwn := late(never, waiting("user-container", "PodInitializing"))
+	itsOwn.Status.InitContainerStatuses[0] = waiting(sidecarName, hookFailed)
+	const fails, goes = true, false
 	for name, c := range map[string]struct {
-		pod  *corev1.Pod
-		want string // "" is no failure
+		pod    *corev1.Pod
+		failed bool
+		why    string
+		held   bool
 	}{
-		"refused":         {failing(sidecarName, 2, 1, refused), "hello does not start: the node refuses the iptables rules"},
-		"without a word":  {failing(sidecarName, 3, 137, ""), "it ends with exit code 137"},
-		"its first try":   {failing(sidecarName, 1, 1, refused), ""},
-		"was told to end": {failing(sidecarName, 2, 0, ""), ""},
-		"somebody else's": {failing("migrate", 5, 1, "no"), ""},
+		"refused":                  {failing(sidecarName, 2, 1, refused), fails, strings.TrimSpace(refused), false},
+		"without a word":           {failing(sidecarName, 3, 137, ""), fails, "it ends with exit code 137", false},
+		"its first try":            {failing(sidecarName, 1, 1, refused), goes, "", false},
+		"was told to end":          {failing(sidecarName, 2, 0, ""), goes, "", false},
+		"somebody else's":          {failing("migrate", 5, 1, "no"), goes, "", false},
+		"starts":                   {late(never, waiting("user-container", "PodInitializing")), goes, "", true},
+		"not ready in time":        {late(ended(0), up), fails, "", false},
+		"not ready, by its own":    {itsOwn, fails, "", false},
+		"ready, and no image":      {late(never, waiting("user-container", "ImagePullBackOff")), goes, "", false},
+		"ready, and all is well":   {late(never, up), goes, "", false},
+		"queue-proxy ended itself": {late(ended(1), up), goes, "", false},
 	} {
-		err := sidecarFailure(c.pod)
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		why, failed := sidecarFailure(c.pod)
+		if failed != c.failed || why != c.why || held(c.pod) != c.held {
+			t.Errorf("%s: got %v %q, held %v; want %v %q, %v", name, failed, why, held(c.pod), c.failed, c.why, c.held)
 		}
 	}
 }

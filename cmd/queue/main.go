@@ -1,6 +1,9 @@
 // Command queue is queue-proxy, the sidecar in every pod of a revision. It
 // uses the standard library only, because it starts with every pod and stays
 // as long.
+//
+//	queue            serves until it is told to end
+//	queue await URL  returns when URL answers, for a postStart
 package main
 
 import (
@@ -28,7 +31,17 @@ func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := run(ctx, log); err != nil {
+	if len(os.Args) == 3 && os.Args[1] == "await" {
+		ctx, cancel := context.WithTimeout(ctx, queue.AwaitTimeout)
+		defer cancel()
+		exit(log, queue.Await(ctx, os.Args[2]))
+		return
+	}
+	exit(log, run(ctx, log))
+}
+
+func exit(log *slog.Logger, err error) {
+	if err != nil {
 		log.Error("queue-proxy ends", "error", err)
 		os.Exit(1)
 	}

@@ -160,6 +160,9 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 			if errors.Is(context.Cause(ctx), errSilent) {
 				t.revision.doubt(t.pod) // frozen, perhaps: it takes requests when it answers again
 			}
+			if err == nil && t.pod.account != "" {
+				t.suspect(resp)
+			}
 			return resp, err
 		}
 		f.log.Debug("a pod refused a request", "pod", t.pod.name, "error", err)
@@ -177,6 +180,17 @@ func (f *forwarder) roundTrip(req *http.Request) (*http.Response, error) {
 		if timeout, _ := t.revision.manner(); time.Since(t.entered) > timeout {
 			return nil, errHeldTooLong // its pods answer probes and refuse requests
 		}
+	}
+}
+
+// suspect looks whether a response of a pod with a sidecar is the sidecar's
+// own: the pod is asked again what it thinks of requests.
+func (t *trip) suspect(resp *http.Response) {
+	switch {
+	case sidecarDenied(resp):
+		t.revision.wonder(t.pod)
+	case sidecarLost(resp):
+		t.revision.doubt(t.pod)
 	}
 }
 

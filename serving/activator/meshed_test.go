@@ -331,6 +331,62 @@ func TestRefusalsAreTold(t *testing.T) {
 	told.expect(t, "pod a true")
 }
 
+// TestASidecarThatDeniesLater answers its probe no more, once a request has met
+// a policy that was not there before; one that denies a single request goes on.
+func TestASidecarThatDeniesLater(t *testing.T) {
+	for name, everything := range map[string]bool{"everything": true, "one request": false} {
+		t.Run(name, func(t *testing.T) {
+			b, ca := newMeshBox(t)
+			b.route(to("hello-00001", 100))
+			var policy atomic.Bool
+			var probes atomic.Int64
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Server", envoyServer)
+				probe := r.Header.Get(proxy.NetworkProbe) != ""
+				if probe {
+					probes.Add(1)
+				}
+				if policy.Load() && (everything || r.URL.Path == "/denied") {
+					w.WriteHeader(http.StatusForbidden)
+					fmt.Fprint(w, denied)
+					return
+				}
+				fmt.Fprint(w, map[bool]string{false: "ok", true: proxy.Queue}[probe])
+			}))
+			server.Listener = tls.NewListener(server.Listener, ca.Server(helloID))
+			server.Start()
+			t.Cleanup(server.Close)
+			b.standIn(server, "hello")
+			client := newClient(t, false)
+			ask := func(path string) string {
+				resp, err := client.Do(b.request(t.Context(), http.MethodGet, path, nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return read(resp)
+			}
+			if got := ask("/denied"); got != "200 ok" {
+				t.Fatalf("before the policy: %q", got)
+			}
+			policy.Store(true)
+			before := probes.Load()
+			if got := ask("/denied"); got != "403 "+denied {
+				t.Errorf("what the policy denies: %q", got)
+			}
+			b.until("a probe", func() bool { return probes.Load() > before })
+			if !everything {
+				if got := ask("/"); got != "200 ok" {
+					t.Errorf("what the policy does not deny: %q", got)
+				}
+				return
+			}
+			b.until("the controller is told", func() bool {
+				return slices.Contains(b.told.take(), "pod p false peer")
+			})
+		})
+	}
+}
+
 // TestASidecarWithNobodyBehindIt is a pod that refuses: the request goes to it
 // again when it answers its prober, and the client sees nothing of that.
 func TestASidecarWithNobodyBehindIt(t *testing.T) {
@@ -383,6 +439,48 @@ func TestASidecarWithNobodyBehindIt(t *testing.T) {
 				t.Errorf("got %q after %d requests, want %q after %d", got, asked.Load(), want, times)
 			}
 		})
+	}
+}
+
+// TestASidecarThatLostItsServer: the request is lost with it, and none follows
+// until the pod has answered its prober.
+func TestASidecarThatLostItsServer(t *testing.T) {
+	b, ca := newMeshBox(t)
+	b.route(to("hello-00001", 100))
+	var gone atomic.Bool
+	var asked atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Server", envoyServer)
+		probe := r.Header.Get(proxy.NetworkProbe) != ""
+		switch {
+		case !probe && asked.Add(1) == 1:
+			gone.Store(true)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, terminated)
+		case gone.Load() && probe: // it comes back with the second probe
+			gone.Store(false)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case gone.Load():
+			http.Error(w, "a request came before a probe was answered", http.StatusTeapot)
+		case probe:
+			fmt.Fprint(w, proxy.Queue)
+		default:
+			fmt.Fprint(w, "ok")
+		}
+	}))
+	server.Listener = tls.NewListener(server.Listener, ca.Server(helloID))
+	server.Start()
+	t.Cleanup(server.Close)
+	b.standIn(server, "hello")
+	client := newClient(t, false)
+	for _, want := range []string{"503 " + terminated, "200 ok"} {
+		resp, err := client.Do(b.request(t.Context(), http.MethodGet, "/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(resp); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 

@@ -37,7 +37,17 @@ func (r *revision) doubt(p *pod) {
 	}
 }
 
+// wonder has p asked again, and gives it requests until it has answered: what
+// its sidecar denied may have been that one request.
+func (r *revision) wonder(p *pod) {
+	select {
+	case p.doubts <- struct{}{}:
+	default: // it is asked already
+	}
+}
+
 // refuses says how p's sidecar refuses the activator; "" is that it does not.
+// One that does is given nothing more.
 func (r *revision) refuses(p *pod, how stream.Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,6 +55,10 @@ func (r *revision) refuses(p *pod, how stream.Refusal) {
 		return
 	}
 	p.refusal = how
+	if p.answers {
+		r.closed(p) // tells of both
+		return
+	}
 	r.tellPod(p)
 }
 

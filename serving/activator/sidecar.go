@@ -88,6 +88,27 @@ func sidecarRefused(resp *http.Response) bool {
 	return saysUnreached(string(said))
 }
 
+// sidecarLost says that resp may be a sidecar's word that its connection to the
+// server behind it has ended: what becomes of the request nobody knows, and the
+// server has gone, perhaps.
+func sidecarLost(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Server") == envoyServer &&
+		resp.ContentLength == int64(len(terminated))
+}
+
+// terminated is the whole of what a sidecar says then.
+const terminated = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+
+// denied is the whole of what a sidecar says to whom a policy denies.
+const denied = "RBAC: access denied"
+
+// sidecarDenied says that resp looks like a sidecar's word that the activator
+// may not, or may not ask this: its policy has changed since the pod was probed.
+func sidecarDenied(resp *http.Response) bool {
+	return resp.Header.Get("Server") == envoyServer &&
+		(resp.StatusCode == http.StatusForbidden && resp.ContentLength == int64(len(denied)) || resp.Header.Get("Grpc-Message") == denied)
+}
+
 func saysUnreached(text string) bool {
 	if !strings.HasPrefix(text, "upstream connect error") {
 		return false

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/ingress"
 )
 
@@ -98,10 +99,14 @@ func slimNode(obj any) (any, error) {
 	return obj, nil
 }
 
-// slimNamespace keeps of a namespace whether it is in the mesh.
+// slimNamespace keeps of a namespace whether it is in the mesh, and by whom.
 func slimNamespace(obj any) (any, error) {
 	if namespace, ok := obj.(*corev1.Namespace); ok {
+		led := namespace.Annotations[desired.LedAnnotation]
 		namespace.ManagedFields, namespace.Annotations = nil, nil
+		if led != "" {
+			namespace.Annotations = map[string]string{desired.LedAnnotation: led}
+		}
 	}
 	return obj, nil
 }

@@ -61,6 +61,10 @@ func observe(pods []corev1.Pod, since func(*corev1.Pod) (time.Time, bool), proof
 			}
 			o.settled = soonest(o.settled, max(wait, 0))
 		}
+		if late := sidecarLate(pod); late != nil {
+			o.stuck = cmp.Or(o.stuck, late)
+			continue
+		}
 		o.crash = cmp.Or(o.crash, podCrash(pod))
 		o.stuck = cmp.Or(o.stuck, podStuck(pod))
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/mesh"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -99,6 +100,20 @@ func condition(s *servingv1.Status, t servingv1.ConditionType) string {
 	return out
 }
 
+// sidecarNotReady is a pod whose queue-proxy kubelet has ended, because its
+// postStart had waited for the sidecar for too long.
+func sidecarNotReady(p *corev1.Pod) {
+	p.Labels = map[string]string{mesh.TLSModeLabel: mesh.TLSModeIstio}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{
+			Name:                 servingv1.QueueContainer,
+			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PostStartHookError"}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed"}},
+		},
+		{Name: servingv1.UserContainer, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
+	}
+}
+
 func TestReport(t *testing.T) {
 	const (
 		queued    = "Unknown Queued: Requests to the target are being buffered as resources are provisioned."
@@ -166,6 +181,12 @@ func TestReport(t *testing.T) {
 			pods: []corev1.Pod{pod("a", 1, exited(1, "panic: boom\n"))}, want: 1,
 			ready:     "False ExitCode1: Container failed with: panic: boom",
 			resources: "Unknown", container: "False ExitCode1: Container failed with: panic: boom", active: queued, again: 59 * time.Second,
+		},
+		"a sidecar that is not ready in time": {
+			pods: []corev1.Pod{pod("a", 31, sidecarNotReady)}, want: 1,
+			ready:     "False SidecarNotReady: Istio's sidecar of pod a does not become ready; its log says why: kubectl logs -n  a -c istio-proxy.",
+			resources: "False SidecarNotReady: Istio's sidecar of pod a does not become ready; its log says why: kubectl logs -n  a -c istio-proxy.",
+			container: "Unknown", active: queued,
 		},
 		"a crash without words": {
 			pods: []corev1.Pod{pod("a", 1, exited(137, ""))}, want: 1,

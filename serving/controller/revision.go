@@ -68,18 +68,18 @@ func (r *revisions) Reconcile(ctx context.Context, rev *servingv1.Revision) (rec
 // run brings the revision's pods to the wanted number and its status to what
 // they do. It returns when to look again, if not only when something happens.
 func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing) (time.Duration, error) {
+	namespace, err := r.inMesh(ctx, rev.Namespace)
+	if err != nil {
+		return 0, err
+	}
 	if again, resolved := r.resolve(ctx, rev); !resolved {
 		return again, nil
 	}
 	var pods corev1.PodList
-	err := r.client.List(ctx, &pods, client.InNamespace(rev.Namespace),
+	err = r.client.List(ctx, &pods, client.InNamespace(rev.Namespace),
 		client.MatchingLabels{servingv1.RevisionUIDLabel: string(rev.UID)}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return 0, fmt.Errorf("listing pods: %w", err)
-	}
-	namespace, err := r.inMesh(ctx, rev.Namespace)
-	if err != nil {
-		return 0, err
 	}
 	seen := observe(pods.Items, r.answers.since, proofOf(rev), time.Now())
 	seen.sidecars = sidecarsOf(rev, namespace, seen.alive)

@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -44,13 +46,53 @@ func sidecarsOf(rev *servingv1.Revision, namespace bool, pods []*corev1.Pod) sid
 	return s
 }
 
-// inMesh says whether a namespace's pods are given a sidecar.
+// reasonSidecarLate is the reason of a revision whose pods' sidecars run and do
+// not become ready.
+const reasonSidecarLate = "SidecarNotReady"
+
+// sidecarLate is a sidecar that was not ready in time: kubelet has told
+// queue-proxy, whose postStart waits for it, to end. It ends well then, which
+// it does of itself only with its pod.
+func sidecarLate(pod *corev1.Pod) *trouble {
+	if pod.Labels[mesh.TLSModeLabel] == "" {
+		return nil
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		end := cmp.Or(s.State.Terminated, s.LastTerminationState.Terminated)
+		if s.Name == servingv1.QueueContainer && end != nil && end.ExitCode == 0 {
+			return &trouble{reasonSidecarLate, fmt.Sprintf(
+				"Istio's sidecar of pod %s does not become ready; its log says why: kubectl logs -n %s %s -c istio-proxy.", pod.Name, pod.Namespace, pod.Name)}
+		}
+	}
+	return nil
+}
+
+// inMesh says whether a namespace's pods are given a sidecar. In a box whose
+// services are in the mesh, the first revision leads its namespace there:
+// `devbox up --mesh` has led those that it knew of.
 func (r *revisions) inMesh(ctx context.Context, name string) (bool, error) {
 	var namespace corev1.Namespace
 	if err := r.client.Get(ctx, client.ObjectKey{Name: name}, &namespace, glance); err != nil {
 		return false, fmt.Errorf("reading namespace %s: %w", name, err)
 	}
-	return desired.InMesh(namespace.Labels), nil
+	if !desired.Unled(namespace.Labels, namespace.Annotations) {
+		return desired.InMesh(namespace.Labels), nil
+	}
+	var config corev1.ConfigMap
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: servingv1.Namespace, Name: mesh.ConfigName}, &config, glance)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading ConfigMap %s: %w", mesh.ConfigName, err)
+	}
+	mode, err := mesh.ParseMode(config.Data)
+	if err != nil || mode != mesh.Strict || config.Annotations[mesh.GatewayAnnotation] != mesh.GatewayTLS {
+		return false, nil // what is wrong with it is told elsewhere
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q},"annotations":{%q:"in"}}}`,
+		desired.InjectionLabel, desired.InjectionEnabled, desired.LedAnnotation)
+	if err := r.client.Patch(ctx, namespace.DeepCopy(), client.RawPatch(types.MergePatchType, patch), fieldOwner); err != nil {
+		return false, fmt.Errorf("leading namespace %s into the mesh: %w", name, err)
+	}
+	return true, nil
 }
 
 // revisionsOfNamespace maps a namespace, whose labels may have changed, to the

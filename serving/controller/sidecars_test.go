@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/mesh"
 )
 
@@ -129,6 +130,47 @@ func TestASidecarThatNobodyInjects(t *testing.T) {
 	} {
 		if ready.Status != corev1.ConditionFalse || !strings.Contains(ready.Message, "no istiod injects one here") {
 			t.Errorf("%s is %+v, want it to say that there is no sidecar", what, ready)
+		}
+	}
+}
+
+// TestANamespaceOfTheFirstService is led into the mesh where the box's services
+// are, unless somebody has said already what is to become of its pods.
+func TestANamespaceOfTheFirstService(t *testing.T) {
+	meshed := func(mode, gateway string) *corev1.ConfigMap {
+		config := &corev1.ConfigMap{Data: map[string]string{"mtls": mode}}
+		config.Namespace, config.Name = servingv1.Namespace, mesh.ConfigName
+		config.Annotations = map[string]string{mesh.GatewayAnnotation: gateway}
+		return config
+	}
+	inBox, noIstio, onItsWay := meshed("strict", mesh.GatewayTLS), meshed("strict", ""), meshed("permissive", mesh.GatewayTLS)
+	for name, c := range map[string]struct {
+		config              *corev1.ConfigMap
+		labels, annotations map[string]string
+		in, led             bool
+	}{
+		"new":                            {inBox, nil, nil, true, true},
+		"new, in a box without Istio":    {noIstio, nil, nil, false, false},
+		"new, in a box on its way":       {onItsWay, nil, nil, false, false},
+		"said not to":                    {inBox, map[string]string{desired.InjectionLabel: "disabled"}, nil, false, false},
+		"of an istiod of its own":        {inBox, map[string]string{desired.RevisionLabel: "canary"}, nil, true, false},
+		"led out by the box":             {inBox, nil, map[string]string{desired.LedAnnotation: "out"}, false, false},
+		"led in by the box, since taken": {inBox, nil, map[string]string{desired.LedAnnotation: "in"}, false, false},
+	} {
+		namespace := &corev1.Namespace{}
+		namespace.Name, namespace.Labels, namespace.Annotations = "fresh", c.labels, c.annotations
+		r := &revisions{applier: istioOf(t, namespace, c.config)}
+		in, err := r.inMesh(t.Context(), "fresh")
+		if err != nil || in != c.in {
+			t.Errorf("%s: in the mesh %v, %v; want %v", name, in, err, c.in)
+		}
+		var now corev1.Namespace
+		if err := r.client.Get(t.Context(), client.ObjectKeyFromObject(namespace), &now); err != nil {
+			t.Fatal(err)
+		}
+		led := c.labels[desired.InjectionLabel] == "" && now.Labels[desired.InjectionLabel] == "enabled" && now.Annotations[desired.LedAnnotation] == "in"
+		if led != c.led {
+			t.Errorf("%s: the namespace has %v and %v", name, now.Labels, now.Annotations)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,18 @@ func TestPodInTheMesh(t *testing.T) {
 		if got := pod.Labels[servingv1.MeshLabel]; got != c.sidecar {
 			t.Errorf("%s: expects %q, want %q", name, got, c.sidecar)
 		}
+		// Kubelet makes containers in their order: the user's are to find the sidecar ready.
+		order, front := []string{servingv1.UserContainer, servingv1.QueueContainer}, ""
+		if c.sidecar != "" {
+			slices.Reverse(order)
+			front = servingv1.UserContainer // to kubectl
+		}
+		if got := names(pod.Spec.Containers); !slices.Equal(got, order) {
+			t.Errorf("%s: the containers are %q, want %q", name, got, order)
+		}
+		if got := pod.Annotations["kubectl.kubernetes.io/default-container"]; got != front {
+			t.Errorf("%s: kubectl chooses %q, want %q", name, got, front)
+		}
 		if got := pod.Annotations[exclude]; got != c.ports {
 			t.Errorf("%s: ports %q are left alone, want %q", name, got, c.ports)
 		}
@@ -224,6 +237,14 @@ func TestPodInTheMesh(t *testing.T) {
 			t.Errorf("%s: the pod has a token of the API server's", name)
 		}
 	}
+}
+
+func names(containers []corev1.Container) []string {
+	var names []string
+	for _, c := range containers {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 func TestNamespacesInTheMesh(t *testing.T) {

@@ -36,6 +36,10 @@ const (
 	InjectionLabel   = "istio-injection"
 	InjectionEnabled = "enabled"
 	RevisionLabel    = "istio.io/rev"
+
+	// LedAnnotation is on a namespace that the box has led into the mesh, by
+	// the first of the labels, or out of it again.
+	LedAnnotation = "devbox.dev/mesh"
 )
 
 // InMesh says whether a namespace with these labels is one whose pods Istio
@@ -45,6 +49,13 @@ func InMesh(namespace map[string]string) bool {
 		return value == InjectionEnabled
 	}
 	return namespace[RevisionLabel] != ""
+}
+
+// Unled says whether a namespace has nothing to say of the mesh, and never had:
+// neither did anybody label it, nor did the box.
+func Unled(labels, annotations map[string]string) bool {
+	_, injection := labels[InjectionLabel]
+	return !injection && labels[RevisionLabel] == "" && annotations[LedAnnotation] == ""
 }
 
 // Sidecar says whether rev's pods are to have a sidecar: what its template
@@ -71,8 +82,19 @@ var inTheClear = []int{servingv1.QueueAdminPort, servingv1.AutometricPort, servi
 // pods have their token; the template names it too.
 func TokenSecret(account string) string { return "istio-token." + account }
 
-// meshed makes pod one that gets a sidecar.
+// defaultContainer is the annotation by which kubectl chooses a container, the
+// first of them where it is not there.
+const defaultContainer = "kubectl.kubernetes.io/default-container"
+
+// meshed makes pod one that gets a sidecar. Kubelet makes containers in their
+// order: queue-proxy's, which asks for nothing, can be made while the sidecar
+// starts, and the user's are to find it ready.
 func meshed(pod *corev1.Pod) {
+	last := len(pod.Spec.Containers) - 1
+	pod.Spec.Containers = slices.Insert(pod.Spec.Containers[:last:last], 0, pod.Spec.Containers[last])
+	if _, own := pod.Annotations[defaultContainer]; !own && last > 0 {
+		pod.Annotations[defaultContainer] = pod.Spec.Containers[1].Name
+	}
 	pod.Labels[servingv1.MeshLabel] = servingv1.MeshSidecar
 	if said, ok := pod.Annotations[injectKey]; ok && pod.Labels[injectKey] == "" {
 		pod.Labels[injectKey] = said

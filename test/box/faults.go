@@ -1,11 +1,11 @@
 package box
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -16,8 +16,8 @@ import (
 
 // KillPod ends all processes of a pod at once and with no time for a word. At
 // once is one after the other, with a moment in between on a machine that is
-// busy: queue-proxy is the first, or it would answer for a container that has
-// gone, and be given the next request.
+// busy: who stands in front is the first, a sidecar and then queue-proxy, or it
+// would answer for who has gone, and be given the next request.
 func (b *Box) KillPod(pod *corev1.Pod) {
 	b.t.Helper()
 	found, err := b.engine.processesOf(b, pod)
@@ -25,23 +25,26 @@ func (b *Box) KillPod(pod *corev1.Pod) {
 		err = errors.New("it has no process")
 	}
 	if err == nil {
-		err = b.engine.kill(b, queueFirst(found)...)
+		err = b.engine.kill(b, frontFirst(found)...)
 	}
 	if err != nil {
 		b.t.Fatalf("killing pod %s: %v", pod.Name, err)
 	}
 }
 
-// queueFirst are processes by their containers' names, that of queue-proxy first.
-func queueFirst(found map[string]int) []int {
-	names := slices.SortedFunc(maps.Keys(found), func(a, b string) int {
-		switch {
-		case a == servingv1.QueueContainer:
-			return -1
-		case b == servingv1.QueueContainer:
-			return 1
+// front are the containers through which a request comes to the user's.
+var front = []string{"istio-proxy", servingv1.QueueContainer}
+
+// frontFirst are processes by their containers' names, those of front first.
+func frontFirst(found map[string]int) []int {
+	place := func(name string) int {
+		if i := slices.Index(front, name); i >= 0 {
+			return i
 		}
-		return strings.Compare(a, b)
+		return len(front)
+	}
+	names := slices.SortedFunc(maps.Keys(found), func(a, b string) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b))
 	})
 	var pids []int
 	for _, name := range names {

@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,9 +16,16 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/websocket"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -36,8 +45,14 @@ func TestMesh(t *testing.T) {
 		m.refused(t)
 		return
 	}
-	m.up = b.Up("--port", "18083", "--mesh=false", dir)
-	m.up.Wait("the first revision", soon, live)
+	talker, err := filepath.Abs(filepath.Join("..", "talker")) // in its place: it needs this module's libraries
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.up = b.Up("--port", "18083", "--mesh=false", dir, talker)
+	for _, name := range []string{"subject", "talker"} {
+		m.up.Wait(name+"'s first revision", soon, func(e event.Event) bool { return live(e) && e.Service == name })
+	}
 	for _, story := range []struct {
 		name string
 		tell func(*testing.T)
@@ -47,6 +62,9 @@ func TestMesh(t *testing.T) {
 		{"what is in the clear is refused", m.strict},
 		{"pods call services by their names, and what is outside", m.calls},
 		{"to zero pods and back on a request", m.zeroAndBack},
+		{"gRPC and WebSockets pass", m.protocols},
+		{"the first service of a namespace leads it into the mesh", m.namespace},
+		{"a policy that comes later is named", m.policy},
 		{"an edit answers, and no request fails on the way", m.edit},
 		{"out of the mesh, and no request fails on the way", m.out},
 	} {
@@ -139,6 +157,9 @@ func (m *meshed) in(t *testing.T) {
 	if len(pod.Spec.Volumes) > 0 || len(pod.Spec.InitContainers) != 1 {
 		t.Errorf("the pod has %d volumes and %d init containers, for which a start would wait", len(pod.Spec.Volumes), len(pod.Spec.InitContainers))
 	}
+	if first := pod.Spec.Containers[0]; first.Name != servingv1.QueueContainer || first.Lifecycle == nil || first.Lifecycle.PostStart == nil {
+		t.Errorf("the first container is %+v; want queue-proxy, which waits for the sidecar", first)
+	}
 	if out, code := m.Run("status"); code != 0 || !strings.Contains(out, "in the mesh") {
 		t.Errorf("devbox status: exit %d, want that the box is in the mesh:\n%s", code, out)
 	}
@@ -228,14 +249,137 @@ func (m *meshed) calls(t *testing.T) {
 	}
 }
 
+// zeroAndBack: the first thing that the container does is a call, for which
+// its sidecar has to be there.
 func (m *meshed) zeroAndBack(t *testing.T) {
-	host := m.Service(t, "cold", m.Image("subject"), 0, map[string]string{"window": "6s"})
+	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Name: "cold"}}
+	s.Spec.Template.Annotations = map[string]string{"autoscaling.knative.dev/window": "6s"}
+	s.Spec.Template.Spec.Containers = []servingv1.Container{{
+		Image: m.Image("subject"), Env: []servingv1.EnvVar{{Name: "AT_START", Value: "http://subject.default.svc.cluster.local/"}},
+	}}
+	host := m.Deploy(t, s)
 	m.Zero(t, "cold")
-	r := m.Caller(host, "/").Send(time.Now())
-	if !r.OK() {
-		t.Errorf("from zero pods: %s", r)
+	r := m.Caller(host, "/start").Send(time.Now())
+	if !r.OK() || strings.TrimSpace(r.Body) != "200 OK" {
+		t.Errorf("from zero pods: %s; want that what it asked for first was answered", r)
 	}
 	t.Logf("from zero pods to an answer: %s", r.Took.Round(time.Millisecond))
+}
+
+// protocols: a call and a stream of gRPC, HTTP/2 all the way, and a WebSocket,
+// which stays open for as long as both ends like.
+func (m *meshed) protocols(t *testing.T) {
+	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Name: "calls"}}
+	s.Spec.Template.Spec.Containers = []servingv1.Container{{
+		Image: m.Image("talker"), Ports: []servingv1.ContainerPort{{Name: "h2c"}},
+	}}
+	host := m.Deploy(t, s)
+	for _, pod := range m.ReadyPodsOf(metav1.NamespaceDefault, box.Of("calls")) {
+		if sidecar(&pod) == nil {
+			t.Errorf("pod %s has no sidecar", pod.Name)
+		}
+	}
+	if _, body, err := m.Get(host, "/"); err != nil || strings.TrimSpace(body) != "HTTP/2.0" {
+		t.Errorf("the container is asked in %q (%v), want HTTP/2.0", body, err)
+	}
+	gateway := strings.TrimPrefix(m.Gateway, "http://")
+	conn, err := grpc.NewClient(gateway, grpc.WithAuthority(host), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	client, asked := grpc_health_v1.NewHealthClient(conn), &grpc_health_v1.HealthCheckRequest{}
+	if answer, err := client.Check(ctx, asked); err != nil || answer.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Errorf("a call: %v, %v", answer, err)
+	}
+	if _, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: "nobody"}); status.Code(err) != codes.NotFound {
+		t.Errorf("a call's error: %v, want NotFound", err)
+	}
+	stream, err := client.Watch(ctx, asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := stream.Recv(); err != nil || answer.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Errorf("on a stream that stays open: %v, %v", answer, err)
+	}
+
+	config, err := websocket.NewConfig("ws://talker.default.example.com/socket", "http://talker.default.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	ws, err := websocket.NewClient(config, raw)
+	if err != nil {
+		t.Fatalf("opening a WebSocket: %v", err)
+	}
+	for _, word := range []string{"one", "two"} {
+		var back string
+		if err := errors.Join(websocket.Message.Send(ws, word), websocket.Message.Receive(ws, &back)); err != nil || back != word {
+			t.Errorf("over the WebSocket: %q, %v; want %q", back, err, word)
+		}
+	}
+}
+
+// namespace: nobody runs `devbox up` for it.
+func (m *meshed) namespace(t *testing.T) {
+	const name = "fresh"
+	all := m.Kubernetes().CoreV1().Namespaces()
+	if _, err := all.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = all.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
+	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: "first"}}
+	s.Spec.Template.Spec.Containers = []servingv1.Container{{Image: m.Image("subject")}}
+	if err := m.Serving().Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	c := m.Caller("first.fresh.example.com", "/")
+	box.Eventually(t, "it answers", func() bool { return c.Send(time.Now()).OK() })
+	for _, pod := range m.PodsOf(name, box.Of("first")) {
+		if sidecar(&pod) == nil {
+			t.Errorf("pod %s has no sidecar", pod.Name)
+		}
+	}
+}
+
+// policy: the one that denies everything to a service whose pod answers is
+// named in the revision's condition, and it answers again when that has gone.
+func (m *meshed) policy(t *testing.T) {
+	host := m.Service(t, "denied", m.Image("subject"), 0, nil)
+	const policies = "/apis/security.istio.io/v1/namespaces/default/authorizationpolicies"
+	rest := m.Kubernetes().RESTClient()
+	body := `{"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{"name":"nobody"},` +
+		`"spec":{"selector":{"matchLabels":{"serving.knative.dev/service":"denied"}}}}`
+	if err := rest.Post().AbsPath(policies).Body([]byte(body)).Do(t.Context()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	box.Eventually(t, "the revision's condition names the policy", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Gateway, nil); err == nil {
+			req.Host = host
+			if res, err := http.DefaultClient.Do(req); err == nil { // denied, and later held
+				res.Body.Close()
+			}
+		}
+		var rev servingv1.Revision
+		if err := m.Serving().Get(t.Context(), client.ObjectKey{Namespace: metav1.NamespaceDefault, Name: "denied-00001"}, &rev); err != nil {
+			t.Fatal(err)
+		}
+		ready := rev.Status.Condition(servingv1.ConditionReady)
+		return ready != nil && strings.Contains(ready.Message, "AuthorizationPolicy default/nobody")
+	})
+	if err := rest.Delete().AbsPath(policies + "/nobody").Do(t.Context()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	c := m.Caller(host, "/")
+	box.Eventually(t, "it answers again", func() bool { return c.Send(time.Now()).OK() })
 }
 
 func (m *meshed) edit(t *testing.T) {

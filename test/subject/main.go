@@ -3,7 +3,8 @@
 // its revision, a word that edits change, and the most requests it ever had
 // in hand; under /echo, with the request as it saw it; under /client, with who
 // proxies say that the client is; under /get, with what it is answered itself
-// at the query's url.
+// at the query's url; under /start, with what it was answered at the url of
+// AT_START, the first thing that it asked for.
 package main
 
 import (
@@ -21,7 +22,13 @@ import (
 
 const word = "one"
 
+// atStart is what was answered before anything else was done.
+var atStart string
+
 func main() {
+	if url := os.Getenv("AT_START"); url != "" {
+		atStart = ask(url)
+	}
 	log.Fatal(http.ListenAndServe(":"+cmp.Or(os.Getenv("PORT"), "8080"), handler()))
 }
 
@@ -30,6 +37,7 @@ func handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/echo", echo)
 	mux.HandleFunc("/get", get)
+	mux.HandleFunc("/start", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, atStart) })
 	mux.HandleFunc("/client", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, r.Header.Get("X-Forwarded-Client-Cert"))
 	})
@@ -64,15 +72,19 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w)
 }
 
-// get makes a request of its own, over a connection of its own, and answers
-// with the status or with why there is none.
+// get answers with what is answered at the query's url.
 func get(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintln(w, ask(r.URL.Query().Get("url")))
+}
+
+// ask makes a request, over a connection of its own, and returns the status or
+// why there is none.
+func ask(url string) string {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Get(r.URL.Query().Get("url"))
+	res, err := client.Get(url)
 	if err != nil {
-		fmt.Fprintln(w, err)
-		return
+		return err.Error()
 	}
 	res.Body.Close()
-	fmt.Fprintln(w, res.Status)
+	return res.Status
 }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,13 +27,7 @@ func (d *Deployer) lastLines(ctx context.Context, pods []corev1.Pod) []string {
 		if len(all) == 0 {
 			continue
 		}
-		c := all[0]
-		for _, other := range all {
-			if ended(other) != nil {
-				c = other
-				break
-			}
-		}
+		c := speaker(all)
 		// A container that was started again has nothing to say yet, or not
 		// what ended the one before.
 		again := c.State.Terminated == nil && c.LastTerminationState.Terminated != nil
@@ -42,6 +37,20 @@ func (d *Deployer) lastLines(ctx context.Context, pods []corev1.Pod) []string {
 		return d.tail(ctx, pod, c.Name, !again)
 	}
 	return nil
+}
+
+// speaker is the container that has something to say: one that has ended, else
+// the first that runs.
+func speaker(all []corev1.ContainerStatus) corev1.ContainerStatus {
+	for _, says := range []func(corev1.ContainerStatus) bool{
+		func(c corev1.ContainerStatus) bool { return ended(c) != nil },
+		func(c corev1.ContainerStatus) bool { return c.State.Running != nil },
+	} {
+		if i := slices.IndexFunc(all, says); i >= 0 {
+			return all[i]
+		}
+	}
+	return all[0]
 }
 
 func (d *Deployer) tail(ctx context.Context, pod corev1.Pod, container string, previous bool) []string {

@@ -38,16 +38,24 @@ func TestLog(t *testing.T) {
 	again := user(running)
 	again.LastTerminationState = panicked
 	sidecar := corev1.ContainerStatus{Name: "sidecar", State: running}
+	inMesh := func(user corev1.ContainerStatus) []corev1.Pod {
+		all := pod(user)
+		all[0].Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "sidecar", State: running, Started: new(true)}}
+		return all
+	}
+	held := user(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}})
 	for name, c := range map[string]struct {
 		pods []corev1.Pod
 		want string
 	}{
-		"no pod":              {nil, ""},
-		"no container yet":    {[]corev1.Pod{{}}, ""},
-		"running":             {pod(user(running)), "started again"},
-		"started again":       {pod(sidecar, again), "panic: on purpose||goroutine 1 [running]:"},
-		"ended":               {pod(sidecar, user(panicked)), "started again"},
-		"another one is well": {pod(sidecar, user(running)), "all is well"},
+		"in the mesh":              {inMesh(user(running)), "started again"},
+		"its sidecar is not ready": {inMesh(held), "all is well"},
+		"no pod":                   {nil, ""},
+		"no container yet":         {[]corev1.Pod{{}}, ""},
+		"running":                  {pod(user(running)), "started again"},
+		"started again":            {pod(sidecar, again), "panic: on purpose||goroutine 1 [running]:"},
+		"ended":                    {pod(sidecar, user(panicked)), "started again"},
+		"another one is well":      {pod(sidecar, user(running)), "all is well"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i := range c.pods {

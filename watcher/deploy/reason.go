@@ -123,12 +123,16 @@ func standing(pods []corev1.Pod) []corev1.Pod {
 }
 
 // containers are the states of the user's containers, those that run first
-// before those that run on.
+// before those that run on, and sidecars that have started after them.
 func containers(pod corev1.Pod) []corev1.ContainerStatus {
-	var all []corev1.ContainerStatus
+	var all, sidecars []corev1.ContainerStatus
 	for _, c := range pod.Status.InitContainerStatuses {
-		if t := c.State.Terminated; t == nil || t.ExitCode != 0 {
-			all = append(all, c) // one that ended well has done its part
+		switch t := c.State.Terminated; {
+		case t != nil && t.ExitCode == 0: // one that ended well has done its part
+		case c.State.Running != nil && c.Started != nil && *c.Started:
+			sidecars = append(sidecars, c)
+		default:
+			all = append(all, c)
 		}
 	}
 	for _, c := range pod.Status.ContainerStatuses {
@@ -136,7 +140,7 @@ func containers(pod corev1.Pod) []corev1.ContainerStatus {
 			all = append(all, c)
 		}
 	}
-	return all
+	return append(all, sidecars...)
 }
 
 func queueContainer(pod corev1.Pod) []corev1.ContainerStatus {
