@@ -3,27 +3,42 @@ package watcher
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"go/parser"
 	"go/token"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// maxKept is the size up to which a file's lines are kept, to say which of
-// them changed. Those of vendored modules are not: they are many, and few
-// people edit them.
-const maxKept = 1 << 20
+const (
+	// maxKept is the size up to which a file's lines are kept, to say which of
+	// them changed, and maxKeptInAll how much is kept of all files. Those of
+	// vendored modules are not: they are many, and few people edit them.
+	maxKept      = 1 << 20
+	maxKeptInAll = 32 << 20
+	// maxRead is the size above which a file's time stamp stands for what is in
+	// it: to read it at each event would hold up every other save.
+	maxRead = 64 << 20
+)
 
 // contents are what the watched files held when they were last read. They
 // decide whether a file changed: an event or a time stamp does not.
-type contents map[string]content
+type contents struct {
+	files map[string]content
+	kept  int // bytes of lines
+}
+
+func newContents() *contents { return &contents{files: map[string]content{}} }
 
 type content struct {
 	sum   [sha256.Size]byte
 	shape [sha256.Size]byte // of what makes it part of its package and of what it needs
 	lines []byte            // nil where they are not kept
+	link  string            // what it says, if it is a link
 }
 
 // edit is a file that differs from what it held before.
@@ -33,54 +48,99 @@ type edit struct {
 	new  bool // it was not known before
 	// reshaped says that the packages to list may be others now.
 	reshaped bool
+	// relinked says that it is a link, was one, or leads elsewhere now.
+	relinked bool
 }
 
 // update reads files again and says which of them changed.
-func (c contents) update(files []string) []edit {
+func (c *contents) update(files []string) []edit {
 	var edits []edit
 	for _, file := range files {
-		before, known := c[file]
-		data, err := os.ReadFile(file)
-		if err != nil { // it is gone, or of no use to the compiler either
+		before, known := c.files[file]
+		now, ok := read(file)
+		if !ok { // it is gone, or of no use to the compiler either
 			if known {
-				delete(c, file)
-				edits = append(edits, edit{file: file, reshaped: true})
+				c.forget(file)
+				edits = append(edits, edit{file: file, reshaped: true, relinked: before.link != ""})
 			}
 			continue
 		}
-		now := newContent(file, data)
-		if known && now.sum == before.sum {
+		if known && now.sum == before.sum && now.link == before.link {
 			continue
 		}
-		c[file] = now
 		edits = append(edits, edit{
 			file: file, line: firstDifference(before.lines, now.lines),
-			new: !known, reshaped: !known || now.shape != before.shape,
+			new: !known, reshaped: !known || now.shape != before.shape, relinked: now.link != before.link,
 		})
+		c.keep(file, now)
 	}
 	return edits
 }
 
+func (c *contents) keep(file string, now content) {
+	c.forget(file)
+	if vendored := slices.Contains(strings.Split(file, string(filepath.Separator)), "vendor"); vendored || c.kept+len(now.lines) > maxKeptInAll {
+		now.lines = nil
+	}
+	c.files[file] = now
+	c.kept += len(now.lines)
+}
+
+func (c *contents) forget(file string) {
+	c.kept -= len(c.files[file].lines)
+	delete(c.files, file)
+}
+
 // learn reads the files that are not known yet.
-func (c contents) learn(files []string) {
+func (c *contents) learn(files []string) {
 	c.update(slices.DeleteFunc(slices.Clone(files), c.knows))
 }
 
 // knows says whether a file has been read.
-func (c contents) knows(file string) bool {
-	_, known := c[file]
+func (c *contents) knows(file string) bool {
+	_, known := c.files[file]
 	return known
 }
 
-func newContent(file string, data []byte) content {
-	now := content{sum: sha256.Sum256(data)}
+// read reads an ordinary file, or a link, whatever that leads to. Of others
+// there is nothing to read, and to open a pipe would wait for who writes to it.
+func read(file string) (content, bool) {
+	var now content
+	info, err := os.Lstat(file)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if now.link, err = os.Readlink(file); err != nil {
+			return now, false
+		}
+		if info, err = os.Stat(file); err != nil || !info.Mode().IsRegular() {
+			return now, true
+		}
+	}
+	if err != nil || !info.Mode().IsRegular() {
+		return now, false
+	}
+	if info.Size() > maxRead {
+		now.sum = sha256.Sum256(fmt.Append(nil, info.Size(), info.ModTime()))
+		return now, true
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return now, false
+	}
+	defer f.Close()
+	h := sha256.New()
+	if info.Size() <= maxKept || filepath.Ext(file) == ".go" {
+		now.lines, err = io.ReadAll(io.TeeReader(f, h))
+	} else {
+		_, err = io.Copy(h, f)
+	}
+	now.sum = [sha256.Size]byte(h.Sum(nil))
 	if filepath.Ext(file) == ".go" {
-		now.shape = shapeOf(data)
+		now.shape = shapeOf(now.lines)
 	}
-	if len(data) <= maxKept && !slices.Contains(strings.Split(file, string(filepath.Separator)), "vendor") {
-		now.lines = data
+	if len(now.lines) > maxKept {
+		now.lines = nil
 	}
-	return now
+	return now, err == nil
 }
 
 // shapeOf sums up what a Go file imports, embeds and is constrained by. One
@@ -97,7 +157,9 @@ func shapeOf(data []byte) [sha256.Size]byte {
 	slices.Sort(shape)
 	shape = append(shape, file.Name.Name)
 	for line := range bytes.Lines(data) {
-		if bytes.HasPrefix(line, []byte("//go:embed")) || bytes.HasPrefix(line, []byte("//go:build")) {
+		// A directive may be indented, as in a block of variables.
+		line = bytes.TrimSpace(line)
+		if bytes.HasPrefix(line, []byte("//go:embed")) || bytes.HasPrefix(line, []byte("//go:build")) || bytes.HasPrefix(line, []byte("// +build")) {
 			shape = append(shape, string(line))
 		}
 	}

@@ -20,7 +20,7 @@ func save(t *testing.T, path, content string) string {
 
 func TestOnlyContentsCount(t *testing.T) {
 	main := filepath.Join(t.TempDir(), "main.go")
-	c := contents{}
+	c := newContents()
 	const first = "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println() }\n"
 	for _, step := range []struct {
 		what    string
@@ -54,7 +54,7 @@ func TestOnlyContentsCount(t *testing.T) {
 func TestLearn(t *testing.T) {
 	dir := t.TempDir()
 	known, unknown := save(t, filepath.Join(dir, "known.go"), "a"), save(t, filepath.Join(dir, "unknown.go"), "b")
-	c := contents{}
+	c := newContents()
 	c.update([]string{known})
 	save(t, known, "changed")
 	c.learn([]string{known, unknown, filepath.Join(dir, "absent.go")})
@@ -72,7 +72,7 @@ func TestMissed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := &loop{contents: contents{}}
+	l := &loop{contents: newContents()}
 	l.contents.update([]string{known})
 	files := []string{older, newer, known, filepath.Join(dir, "absent.go")}
 	if got := l.missed(files, began, false); len(got) != 1 || got[0].file != newer {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 	"github.com/kind-in-a-box/devbox/watcher/graph"
 	"github.com/kind-in-a-box/devbox/watcher/manifest"
 )
@@ -31,39 +34,96 @@ const recursive = "..."
 // ./... again. A main package that is named is a target whether or not it has
 // a service.yaml; of what a pattern finds only the main packages with one are,
 // or the only main package there is. A folder of manifests alone must be
-// named: not all that looks like one is meant for a box.
-func Discover(ctx context.Context, dirs []string) ([]Target, error) {
+// named: not all that looks like one is meant for a box. leftOut says, for
+// people, which main packages a pattern might be thought to find and does not.
+func Discover(ctx context.Context, dirs []string) (targets []Target, leftOut []string, err error) {
 	if len(dirs) == 0 {
 		dirs = []string{"./" + recursive}
 	}
 	found := map[string]Target{} // by folder: two arguments may name one
 	for _, arg := range dirs {
-		find := named
+		var of []Target
+		var left []string
 		if strings.HasSuffix(filepath.ToSlash(arg), recursive) {
-			find = matched
+			of, left, err = matched(ctx, arg)
+		} else {
+			of, err = named(ctx, arg)
 		}
-		targets, err := find(ctx, arg)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		for _, t := range targets {
+		for _, t := range of {
 			found[t.key()+" "+t.Dir] = t
 		}
+		leftOut = union(leftOut, left)
 	}
-	var targets []Target
-	for _, t := range found {
-		targets = append(targets, t)
-	}
-	slices.SortFunc(targets, func(a, b Target) int {
+	targets = slices.SortedFunc(maps.Values(found), func(a, b Target) int {
 		return cmp.Or(cmp.Compare(kindOf(a), kindOf(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Dir, b.Dir))
 	})
 	for i := 1; i < len(targets); i++ {
 		if a, b := targets[i-1], targets[i]; a.Service != nil && b.Service != nil && a.Name == b.Name && a.Namespace == b.Namespace {
-			return nil, fmt.Errorf("%s and %s are both the service %s in namespace %s: give one of them another name in its %s",
+			return nil, nil, fmt.Errorf("%s and %s are both the service %s in namespace %s: give one of them another name in its %s",
 				short(a.Dir), short(b.Dir), a.Name, a.Namespace, manifestName)
 		}
 	}
-	return targets, nil
+	for _, t := range targets {
+		if t.Service == nil {
+			continue
+		}
+		unused, err := t.check(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		leftOut = union(leftOut, unused)
+	}
+	return targets, leftOut, nil
+}
+
+// check says what is wrong with the files of a Service, but for its source,
+// and what in them is of no use.
+func (t Target) check(ctx context.Context) (unused []string, err error) {
+	if err := t.checkPrograms(ctx); err != nil {
+		return nil, err
+	}
+	here, err := workDir()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := build.Data(t.Dir, here); err != nil {
+		return nil, err
+	}
+	return build.CheckConfig(t.Dir, here)
+}
+
+// checkPrograms says what is wrong with the programs that a Service's images
+// name.
+func (t Target) checkPrograms(ctx context.Context) error {
+	programs, err := deploy.Programs(t.Service, t.ImportPath)
+	if err != nil {
+		return fmt.Errorf("%s: %w", short(t.ManifestPath), err)
+	}
+	for _, program := range programs {
+		if program == t.ImportPath {
+			continue
+		}
+		if _, err := findProgram(ctx, t.Dir, program); err != nil {
+			return fmt.Errorf("%s: %w", short(t.ManifestPath), err)
+		}
+	}
+	return nil
+}
+
+// programs are the import paths that a Service runs. One that has no container
+// for its directory's own has no other either, as the manifest's check says.
+func (t Target) programs() []string {
+	if t.Service == nil {
+		return nil
+	}
+	programs, err := deploy.Programs(t.Service, t.ImportPath)
+	if err != nil {
+		return []string{t.ImportPath}
+	}
+	return programs
 }
 
 // named is the target of a folder.
@@ -101,39 +161,81 @@ func named(ctx context.Context, dir string) ([]Target, error) {
 	}
 }
 
-// matched are the targets that a pattern finds.
-func matched(ctx context.Context, pattern string) ([]Target, error) {
+// matched are the targets that a pattern finds, and which main packages it
+// leaves out that are in a module of their own.
+func matched(ctx context.Context, pattern string) (targets []Target, leftOut []string, err error) {
 	root := cmp.Or(strings.TrimSuffix(pattern, recursive), ".")
-	packages, err := graph.Find(ctx, root, "./"+recursive)
+	found, err := graph.Below(ctx, root)
 	if err != nil {
-		return nil, fmt.Errorf("reading the packages of %s: %w", pattern, err)
+		return nil, nil, fmt.Errorf("reading the packages of %s: %w", pattern, err)
 	}
-	mains := slices.DeleteFunc(packages, func(p graph.Package) bool { return p.Name != "main" })
-	described := slices.DeleteFunc(slices.Clone(mains), func(p graph.Package) bool {
-		_, err := os.Stat(filepath.Join(p.Dir, manifestName))
-		return err != nil
-	})
+	mains, described, err := mainPackages(found.Packages)
+	if err != nil {
+		return nil, nil, err
+	}
+	nested, more, err := mainPackages(found.Nested)
+	if err != nil {
+		return nil, nil, err
+	}
+	described = append(described, more...)
+	for _, dir := range found.Apart {
+		leftOut = append(leftOut, short(dir)+" is left out: it is a module that go.work does not use (go work use "+short(dir)+")")
+	}
+	for _, p := range nested {
+		if !isDescribed(p) {
+			leftOut = append(leftOut, fmt.Sprintf("%s is left out: it is in a module of its own and has no %s (devbox init %s)", short(p.Dir), manifestName, short(p.Dir)))
+		}
+	}
 	switch {
 	case len(described) > 0:
 		mains = described
+	case len(mains) == 0 && found.Err != nil && len(found.Nested) == 0:
+		return nil, nil, fmt.Errorf("%s: %w", pattern, found.Err)
 	case len(mains) == 0:
-		return nil, fmt.Errorf("%s: there is no main package", pattern)
+		return nil, nil, errors.New(strings.Join(append([]string{pattern + ": there is no main package"}, leftOut...), "\n"))
 	case len(mains) > 1:
 		var dirs []string
 		for _, p := range mains {
 			dirs = append(dirs, short(p.Dir))
 		}
-		return nil, fmt.Errorf("%s: none of the main packages has a %s: name those that are services (%s)", pattern, manifestName, strings.Join(dirs, " "))
+		return nil, nil, fmt.Errorf("%s: none of the main packages has a %s: name those that are services (%s)", pattern, manifestName, strings.Join(dirs, " "))
 	}
-	var targets []Target
 	for _, p := range mains {
 		of, err := newTargets(p)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		targets = append(targets, of...)
 	}
-	return targets, nil
+	return targets, leftOut, nil
+}
+
+// mainPackages are the main packages among some, and those of them that a
+// service.yaml describes. One that is described and cannot be read is an
+// error.
+func mainPackages(packages []graph.Package) (mains, described []graph.Package, err error) {
+	for _, p := range packages {
+		if p.Name != "main" && p.Name != "" {
+			continue
+		}
+		if p.Name == "" {
+			if p.Error != nil && isDescribed(p) {
+				return nil, nil, fmt.Errorf("reading the package in %s: %s", short(p.Dir), p.Error.Err)
+			}
+			continue
+		}
+		mains = append(mains, p)
+		if isDescribed(p) {
+			described = append(described, p)
+		}
+	}
+	return mains, described, nil
+}
+
+// isDescribed says whether a package has a service.yaml.
+func isDescribed(p graph.Package) bool {
+	_, err := os.Stat(filepath.Join(p.Dir, manifestName))
+	return err == nil
 }
 
 // kindOf sorts services before manifests.
@@ -245,16 +347,29 @@ func serviceName(folder string) string {
 
 // short is a path as a person in the working directory would write it.
 func short(path string) string {
-	here, err := filepath.Abs(".")
+	here, err := workDir()
 	if err != nil {
 		return path
 	}
 	return relative(here, path)
 }
 
-// relative is path as seen from dir when it lies in it, else path.
+// workDir is the working directory without links, as all paths here are.
+func workDir() (string, error) {
+	dir, err := filepath.Abs(".")
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding the working directory: %w", err)
+	}
+	return dir, nil
+}
+
+// relative is path as seen from dir where that is shorter, which is the go
+// command's rule too.
 func relative(dir, path string) string {
-	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+	if rel, err := filepath.Rel(dir, path); err == nil && len(rel) < len(path) {
 		return rel
 	}
 	return path

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +22,12 @@ func project(t *testing.T, files map[string]string) string {
 	}
 	save(t, filepath.Join(root, "go.mod"), "module example.com/project\n\ngo 1.26\n")
 	for name, content := range files {
+		if content == "" && name == "go.mod" { // no module
+			if err := os.Remove(filepath.Join(root, name)); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
 		save(t, filepath.Join(root, name), content)
 	}
 	t.Chdir(root)
@@ -125,6 +132,61 @@ func TestDiscover(t *testing.T) {
 			},
 			want: "app in one: example.com/project/a; app in two: example.com/project/b",
 		},
+		"the modules of a workspace": {
+			files: map[string]string{
+				"go.work": "go 1.26\n\nuse (\n\t./a\n\t./b\n)\n", "go.mod": "",
+				"a/go.mod": "module ex.com/a\n", "a/main.go": program, "a/service.yaml": fmt.Sprintf(describe, "a", "default"),
+				"b/go.mod": "module ex.com/b\n", "b/cmd/main.go": program, "b/cmd/service.yaml": fmt.Sprintf(describe, "b", "default"),
+				"c/go.mod": "module ex.com/c\n", "c/main.go": program, "c/service.yaml": fmt.Sprintf(describe, "c", "default"),
+				"node_modules/d/go.mod": "module ex.com/d\n", "node_modules/d/main.go": program,
+			},
+			want: "a in default: ex.com/a; b in default: ex.com/b/cmd; c is left out: it is a module that go.work does not use (go work use c)",
+		},
+		"a workspace, of which its root is a module": {
+			files: map[string]string{
+				"go.work": "go 1.26\n\nuse (\n\t.\n\t./a\n)\n", "main.go": program, "service.yaml": fmt.Sprintf(describe, "root", "default"),
+				"a/go.mod": "module ex.com/a\n", "a/main.go": program, "a/service.yaml": fmt.Sprintf(describe, "a", "default"),
+			},
+			want: "a in default: ex.com/a; root in default: example.com/project",
+		},
+		"two modules of a workspace without manifests": {
+			files: map[string]string{
+				"go.work": "go 1.26\n\nuse (\n\t./a\n\t./b\n)\n", "go.mod": "",
+				"a/go.mod": "module ex.com/a\n", "a/main.go": program, "b/go.mod": "module ex.com/b\n", "b/main.go": program,
+			},
+			want: "./...: none of the main packages has a service.yaml: name those that are services (a b)",
+		},
+		"a nested module": {
+			files: map[string]string{
+				"cmd/main.go": program, "cmd/service.yaml": fmt.Sprintf(describe, "root", "default"),
+				"services/c/go.mod": "module ex.com/c\n", "services/c/main.go": program, "services/c/service.yaml": fmt.Sprintf(describe, "c", "default"),
+			},
+			want: "c in default: ex.com/c; root in default: example.com/project/cmd",
+		},
+		"a nested module without a manifest": {
+			files: map[string]string{"cmd/main.go": program, "services/c/go.mod": "module ex.com/c\n", "services/c/main.go": program},
+			want:  "cmd in default: example.com/project/cmd; services/c is left out: it is in a module of its own and has no service.yaml (devbox init services/c)",
+		},
+		"modules in a folder of none": {
+			files: map[string]string{
+				"go.mod":   "",
+				"a/go.mod": "module ex.com/a\n", "a/main.go": program, "a/service.yaml": fmt.Sprintf(describe, "a", "default"),
+				"b/go.mod": "module ex.com/b\n", "b/main.go": program, "b/service.yaml": fmt.Sprintf(describe, "b", "default"),
+			},
+			want: "a in default: ex.com/a; b in default: ex.com/b",
+		},
+		"a workspace that cannot be read": {
+			files: map[string]string{"go.work": "uses ./a\n", "a/main.go": program},
+			want:  "./...: go: errors parsing go.work:\ngo.work:1: unknown directive: uses",
+		},
+		"a described package that cannot be read": {
+			files: map[string]string{"a/main.go": "pakage main\n", "a/service.yaml": fmt.Sprintf(describe, "a", "default"), "b/main.go": program},
+			want:  "reading the package in a: ",
+		},
+		"two modules that are named": {
+			files: map[string]string{"go.mod": "", "a/go.mod": "module ex.com/a\n", "a/main.go": program, "b/go.mod": "module ex.com/b\n", "b/main.go": program},
+			args:  []string{"./a", "./b"}, want: "a in default: ex.com/a; b in default: ex.com/b",
+		},
 		"a manifest with a mistake": {
 			files: map[string]string{"app/main.go": program, "app/service.yaml": strings.Replace(fmt.Sprintf(describe, "app", "default"), "env:", "environment:", 1)},
 			want:  "app/service.yaml:10: ",
@@ -132,7 +194,7 @@ func TestDiscover(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			project(t, c.files)
-			targets, err := Discover(t.Context(), c.args)
+			targets, leftOut, err := Discover(t.Context(), c.args)
 			var got []string
 			for _, target := range targets {
 				if target.Service != nil {
@@ -141,7 +203,7 @@ func TestDiscover(t *testing.T) {
 					got = append(got, fmt.Sprintf("%s: %d objects, %d problems", target.Name, len(set.Objects), len(set.Problems)))
 				}
 			}
-			said := strings.Join(got, "; ")
+			said := strings.Join(append(got, leftOut...), "; ")
 			if err != nil {
 				said = err.Error()
 			}
@@ -156,7 +218,7 @@ func TestAFolderInNoModule(t *testing.T) {
 	dir := t.TempDir()
 	save(t, filepath.Join(dir, "main.go"), program)
 	t.Chdir(dir)
-	if _, err := Discover(t.Context(), []string{"."}); err == nil || !strings.Contains(err.Error(), "go.mod") {
+	if _, _, err := Discover(t.Context(), []string{"."}); err == nil || !strings.Contains(err.Error(), "go.mod") {
 		t.Errorf("error = %v, want word of go.mod", err)
 	}
 }

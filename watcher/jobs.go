@@ -3,6 +3,8 @@ package watcher
 import (
 	"context"
 	"errors"
+	"maps"
+	"path"
 	"strings"
 	"time"
 
@@ -35,7 +37,11 @@ func (l *loop) startBuild(ctx context.Context, t *target) {
 	t.work, t.pending, t.stage = t.pending, nil, building
 	t.began = time.Now()
 	l.building++
-	if t.objects != nil && t.work.first {
+	switch {
+	case t.objects == nil:
+		t.work.programs = union(union(t.work.programs, t.owed), t.missing())
+		t.owed = nil
+	case t.work.first:
 		l.reread(t)
 		t.work.programs = t.objects.programs()
 	}
@@ -51,19 +57,38 @@ func (l *loop) startBuild(ctx context.Context, t *target) {
 		l.startPrograms(ctx, t, buildCtx)
 		return
 	}
+	of, programs := t.Target, t.work.programs
 	l.do(ctx, func() func(context.Context) {
 		defer cancel(nil)
-		if t.Image != nil {
-			return func(ctx context.Context) { l.built(ctx, t, t.Image, nil) }
-		}
-		img, err := l.builder.Build(buildCtx, t.Dir, t.ImportPath)
-		return func(ctx context.Context) { l.built(ctx, t, img, err) }
+		images, err := l.buildService(buildCtx, of, programs)
+		return func(ctx context.Context) { l.built(ctx, t, images, err) }
 	})
+}
+
+// buildService makes an image of each of a Service's programs, one after the
+// other: the compiler uses all processors by itself.
+func (l *loop) buildService(ctx context.Context, t Target, programs []string) (map[string]v1.Image, error) {
+	if t.Image != nil {
+		return map[string]v1.Image{t.ImportPath: t.Image}, nil
+	}
+	images := map[string]v1.Image{}
+	for _, importPath := range programs {
+		var err error
+		if importPath == t.ImportPath {
+			images[importPath], err = l.builder.Build(ctx, t.Dir, importPath)
+		} else {
+			images[importPath], err = l.buildProgram(ctx, t.Dir, importPath)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return images, nil
 }
 
 // built takes the end of a build. One that was overtaken by a newer edit is
 // as if it had not been, whatever came of it.
-func (l *loop) built(ctx context.Context, t *target, img v1.Image, err error) {
+func (l *loop) built(ctx context.Context, t *target, images map[string]v1.Image, err error) {
 	t.stage, t.built = idle, time.Now()
 	l.building--
 	if t.pending != nil && t.pending.build {
@@ -77,47 +102,65 @@ func (l *loop) built(ctx context.Context, t *target, img v1.Image, err error) {
 	if t.pending != nil { // the manifest, which goes with this image
 		t.work, t.pending = t.work.add(t.pending), nil
 	}
-	l.startShip(ctx, t, img)
+	l.startShip(ctx, t, images)
 }
 
 func (l *loop) notBuilt(t *target, err error) {
 	t.settle(err)
-	var compile *build.CompileError
-	if !errors.As(err, &compile) {
+	t.owed = t.work.programs
+	words, ok := ofSource(err)
+	if !ok {
 		l.warn(t, err, "the next save tries again")
 		return
 	}
-	e := event.Event{Kind: event.BuildFailed, Service: t.Name, Error: compile.Output, Files: t.work.files, Duration: t.built.Sub(t.began)}
-	if t.image == "" {
+	e := event.Event{Kind: event.BuildFailed, Service: t.Name, Error: words, Files: t.work.files, Duration: t.built.Sub(t.began)}
+	if t.image() == "" {
 		e.Hint = "the service waits for a save that compiles"
 	}
 	l.events.Emit(e)
 }
 
-// startShip pushes an image, or takes the one that is there if it is nil, and
-// applies the manifest with it.
-func (l *loop) startShip(ctx context.Context, t *target, img v1.Image) {
+// ofSource says what is wrong with the files that a build was made of, if it is
+// they that are.
+func ofSource(err error) (words string, ok bool) {
+	if compile, ok := errors.AsType[*build.CompileError](err); ok {
+		return compile.Output, true
+	}
+	if wrong, ok := errors.AsType[*build.ConfigError](err); ok {
+		return wrong.Error(), true
+	}
+	if wrong, ok := errors.AsType[*build.DataError](err); ok {
+		return wrong.Error(), true
+	}
+	return "", false
+}
+
+// startShip pushes images and applies the manifest with them, and with those
+// that are there for what was not built.
+func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Image) {
 	t.stage = shipping
 	if t.objects != nil {
 		l.startPlacing(ctx, t, nil)
 		return
 	}
-	manifest, ref, beside := t.Service, t.image, l.beside(t)
+	of, images, beside := t.Target, maps.Clone(t.images), l.beside(t)
 	l.do(ctx, func() func(context.Context) {
-		if img != nil {
+		for importPath, img := range built {
 			var err error
-			if ref, err = push.Image(ctx, l.cfg.Registry, t.Name, img); err != nil {
+			if images[importPath], err = push.Image(ctx, l.cfg.Registry, of.repository(importPath), img); err != nil {
 				return func(context.Context) { l.notShipped(t, err) }
 			}
+		}
+		if len(built) > 0 {
 			pushed := time.Now()
-			l.report(ctx, func(context.Context) { l.pushed(t, ref, pushed) })
+			l.report(ctx, func(context.Context) { l.pushed(t, images, pushed) })
 		}
 		select {
 		case <-beside: // a container starts with the ConfigMaps that there are
 		case <-ctx.Done():
 			return nil
 		}
-		rollout, err := l.deployer.Apply(ctx, manifest, t.ImportPath, ref)
+		rollout, err := l.deployer.Apply(ctx, of.Service, of.ImportPath, images)
 		if err != nil {
 			return func(context.Context) { l.notShipped(t, err) }
 		}
@@ -125,16 +168,24 @@ func (l *loop) startShip(ctx context.Context, t *target, img v1.Image) {
 	})
 }
 
-func (l *loop) pushed(t *target, ref string, at time.Time) {
-	t.image, t.pushed = ref, at
+// repository is where the images of one of a Service's programs are.
+func (t Target) repository(importPath string) string {
+	if importPath == t.ImportPath {
+		return t.Name
+	}
+	return t.Name + "/" + path.Base(importPath)
+}
+
+func (l *loop) pushed(t *target, images map[string]string, at time.Time) {
+	t.images, t.pushed = images, at
 	l.events.Emit(event.Event{
-		Kind: event.BuildDone, Service: t.Name, Image: ref, Duration: at.Sub(t.began),
+		Kind: event.BuildDone, Service: t.Name, Image: t.image(), Duration: at.Sub(t.began),
 		Phases: []event.Phase{{Name: "build", Duration: t.built.Sub(t.began)}, {Name: "push", Duration: at.Sub(t.built)}},
 	})
 }
 
 func (l *loop) notShipped(t *target, err error) {
-	t.stage = idle
+	t.stage, t.owed = idle, t.work.programs
 	t.settle(err)
 	l.warn(t, err, "the next save tries again")
 }
@@ -145,7 +196,7 @@ func (l *loop) shipped(ctx context.Context, t *target, rollout *deploy.Rollout) 
 	t.stage = idle
 	l.supersede(t)
 	followCtx, cancel := context.WithCancel(ctx)
-	f := &follow{cancel: cancel, work: t.work, image: t.image, phases: times{t.began, t.built, t.pushed}}
+	f := &follow{cancel: cancel, work: t.work, image: t.image(), phases: times{t.began, t.built, t.pushed}}
 	t.follow = f
 	l.do(ctx, func() func(context.Context) {
 		defer cancel()

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kind-in-a-box/devbox/watcher/build"
@@ -32,10 +33,29 @@ func (l *loop) startList(ctx context.Context, t *target) {
 	})
 }
 
-// listService is the graph of a Service's program.
+// listService are the graphs of a Service: one for each of its programs, the
+// manifest being a part of the first.
 func (l *loop) listService(ctx context.Context, t Target) ([]*graph.Graph, error) {
-	g, err := l.list(ctx, t.Dir, graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath})
-	return []*graph.Graph{g}, err
+	var graphs []*graph.Graph
+	for _, program := range t.programs() {
+		dir, of := t.Dir, graph.Target{Key: t.programKey(program), Name: t.Name, Dir: t.Dir, ImportPath: program}
+		if len(graphs) == 0 {
+			of.Manifest = t.ManifestPath
+		}
+		if program != t.ImportPath {
+			p, err := findProgram(ctx, t.Dir, program)
+			if err != nil {
+				return nil, err
+			}
+			dir, of.Dir = buildDir(t.Dir, p), p.Dir
+		}
+		g, err := l.list(ctx, dir, of)
+		if err != nil {
+			return nil, err
+		}
+		graphs = append(graphs, g)
+	}
+	return graphs, nil
 }
 
 // list is the graph of one program, as it is built from dir.
@@ -51,6 +71,7 @@ func (l *loop) list(ctx context.Context, dir string, t graph.Target) (*graph.Gra
 	if t.KoConfig, err = build.ConfigFile(dir); err != nil {
 		return nil, err
 	}
+	t.Data, _ = build.Data(t.Dir, l.workDir) // what is wrong with it the build says
 	return graph.New(t, listing), nil
 }
 
@@ -66,7 +87,7 @@ func (l *loop) listed(ctx context.Context, t *target, graphs []*graph.Graph, err
 		if len(t.graphs) > 0 {
 			return
 		}
-		graphs = []*graph.Graph{graph.New(graph.Target{Key: t.key(), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})}
+		graphs = []*graph.Graph{graph.New(graph.Target{Key: t.programKey(t.ImportPath), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})}
 	}
 	first := len(t.graphs) == 0
 	t.graphs = graphs
@@ -102,14 +123,17 @@ func (l *loop) missed(files []string, began time.Time, all bool) []edit {
 // watch watches what all targets are made from.
 func (l *loop) watch() error {
 	graphs := l.graphs()
-	set := notify.Set{Relevant: func(file string) bool {
-		for _, g := range graphs {
-			if _, ok := g.Concerns(file); ok {
-				return true
-			}
-		}
-		return false
-	}}
+	set := notify.Set{
+		Relevant: func(file string) bool {
+			return slices.ContainsFunc(graphs, func(g *graph.Graph) bool {
+				_, ok := g.Concerns(file)
+				return ok
+			})
+		},
+		Enters: func(dir string) bool {
+			return slices.ContainsFunc(graphs, func(g *graph.Graph) bool { return g.Enters(dir) })
+		},
+	}
 	for _, g := range graphs {
 		dirs, trees := g.Watch()
 		set.Dirs, set.Trees = append(set.Dirs, dirs...), append(set.Trees, trees...)
@@ -139,11 +163,15 @@ func present(g *graph.Graph) []string {
 		}
 	}
 	for _, tree := range trees {
-		_ = filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
-			if err == nil {
+		_ = filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil: // a tree that is not there has no files
+			case !d.IsDir():
 				keep(path)
+			case path != tree && !g.Enters(path):
+				return fs.SkipDir
 			}
-			return nil // a tree that is not there has no files
+			return nil
 		})
 	}
 	return files

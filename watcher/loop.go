@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ type loop struct {
 
 	targets  []*target
 	sweep    sweep
-	contents contents
+	contents *contents
 	slots    int // builds that may run at a time
 	building int
 	watching bool // the screen has been told so
@@ -45,7 +46,7 @@ type loop struct {
 func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *loop {
 	l := &loop{
 		cfg: cfg, workDir: workDir, builder: b, deployer: d, events: cfg.Events,
-		contents: contents{},
+		contents: newContents(),
 		// The compiler uses all processors by itself; linking uses one.
 		slots:   max(1, min(4, runtime.GOMAXPROCS(0))),
 		batches: make(chan notify.Batch),
@@ -53,7 +54,7 @@ func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *
 	}
 	now := time.Now()
 	for _, t := range cfg.Targets {
-		one := &target{Target: t, pending: &request{since: now, build: true, list: t.Image == nil, first: true}}
+		one := &target{Target: t, images: map[string]string{}, pending: &request{since: now, build: true, list: t.Image == nil, first: true}}
 		if t.Service == nil {
 			one.objects = newObjects()
 		}
@@ -101,6 +102,9 @@ func (l *loop) act(ctx context.Context) {
 		case ship:
 			t.work, t.pending = t.pending, nil
 			t.began, t.built, t.pushed = time.Now(), time.Time{}, time.Time{}
+			if t.work.list {
+				l.startList(ctx, t)
+			}
 			l.startShip(ctx, t, nil)
 		case restart:
 			t.cancel()
@@ -125,10 +129,10 @@ func (l *loop) edited(edits []edit, since time.Time) {
 		byFile[e.file] = e
 		files = append(files, e.file)
 	}
-	for _, effect := range graph.Affected(l.graphs(), files) {
-		t := l.target(effect.Target)
+	for _, c := range l.concerned(files) {
+		t := c.target
 		if t.objects != nil {
-			l.manifestsEdited(t, effect, byFile, since)
+			l.manifestsEdited(c, byFile, since)
 			continue
 		}
 		if t.gone = !hasSource(t.Dir); t.gone {
@@ -139,19 +143,59 @@ func (l *loop) edited(edits []edit, since time.Time) {
 			})
 			continue
 		}
-		r := &request{since: since}
-		for _, reason := range effect.Reasons {
+		r := &request{since: since, programs: c.programs}
+		described := false
+		for _, reason := range c.reasons {
 			e := byFile[reason.File]
 			r.files = append(r.files, l.place(e))
-			r.build = r.build || reason.Kind != graph.Manifest
-			r.list = r.list || reason.Kind == graph.Modules || reason.Kind == graph.Config || reason.Kind == graph.Source && e.reshaped
+			described = described || reason.Kind == graph.Manifest
+			r.list = r.list || lists(reason, e)
 		}
-		l.events.Emit(event.Event{Kind: event.Changed, Service: t.Name, Files: r.files, Message: effect.Reasons[0].Words})
-		if effect.Has(graph.Manifest) && !l.reload(t) && !r.build {
-			continue
+		l.events.Emit(event.Event{Kind: event.Changed, Service: t.Name, Files: r.files, Message: c.reasons[0].Words})
+		if described {
+			if !l.reload(t) && len(r.programs) == 0 {
+				continue
+			}
+			fresh := t.missing()
+			r.programs, r.list = union(r.programs, fresh), r.list || len(fresh) > 0
 		}
+		r.build = len(r.programs) > 0
 		t.pending = t.pending.add(r)
 	}
+}
+
+// concern is what changed files mean for one target.
+type concern struct {
+	target   *target
+	reasons  []graph.Reason // one for a file
+	programs []string       // that are made from them
+}
+
+// concerned says what changed files mean, for each target once.
+func (l *loop) concerned(files []string) []*concern {
+	var all []*concern
+	for _, effect := range graph.Affected(l.graphs(), files) {
+		t, program := l.target(effect.Target)
+		i := slices.IndexFunc(all, func(c *concern) bool { return c.target == t })
+		if i < 0 {
+			i, all = len(all), append(all, &concern{target: t})
+		}
+		c := all[i]
+		for _, r := range effect.Reasons {
+			if !slices.ContainsFunc(c.reasons, func(known graph.Reason) bool { return known.File == r.File }) {
+				c.reasons = append(c.reasons, r)
+			}
+		}
+		if program != "" && !effect.Only(graph.Manifest) {
+			c.programs = union(c.programs, []string{program})
+		}
+	}
+	return all
+}
+
+// lists says whether a program may be made from other files after an edit.
+func lists(reason graph.Reason, e edit) bool {
+	return reason.Kind == graph.Modules || reason.Kind == graph.Config || reason.Kind == graph.Source && e.reshaped || e.relinked
 }
 
 // reload reads a target's manifest again and says whether it is of use.
@@ -172,7 +216,7 @@ func (l *loop) reload(t *target) bool {
 // everything are the files that there are now or were when last looked at.
 func (l *loop) everything() []string {
 	var files []string
-	for file := range l.contents {
+	for file := range l.contents.files {
 		files = append(files, file)
 	}
 	for _, g := range l.graphs() {
@@ -189,15 +233,21 @@ func (l *loop) graphs() []*graph.Graph {
 	return graphs
 }
 
-// target is the target that a graph is named after.
-func (l *loop) target(key string) *target {
+// target is the target that a graph is named after, and the program.
+func (l *loop) target(key string) (t *target, program string) {
 	for _, t := range l.targets {
-		if t.key() == key || t.objects != nil && t.objects.programOf(t.key(), key) != "" {
-			return t
+		if program, ok := strings.CutPrefix(key, t.programKey("")); ok {
+			return t, program
+		}
+		if t.key() == key {
+			return t, ""
 		}
 	}
-	return nil
+	return nil, ""
 }
+
+// programKey names the graph of one of a target's programs.
+func (t Target) programKey(importPath string) string { return t.key() + " program " + importPath }
 
 // key tells targets apart.
 func (t Target) key() string {
@@ -214,6 +264,14 @@ func (l *loop) place(e edit) string {
 		return name
 	}
 	return fmt.Sprintf("%s:%d", name, e.line)
+}
+
+// held tells of a lock of git's that saves wait for. It is called from another
+// goroutine.
+func (l *loop) held(lock string) {
+	l.events.Emit(event.Event{
+		Kind: event.Note, Message: fmt.Sprintf("git is at work: what was saved waits for %s, ten seconds at most", relative(l.workDir, lock)),
+	})
 }
 
 func (l *loop) warn(t *target, err error, hint string) {

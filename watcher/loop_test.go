@@ -74,7 +74,7 @@ type session struct {
 // begin discovers the targets of the working directory and runs the loop.
 func (p *place) begin(once bool, args ...string) *session {
 	p.t.Helper()
-	targets, err := Discover(p.t.Context(), args)
+	targets, _, err := Discover(p.t.Context(), args)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -67,23 +67,23 @@ func (l *loop) beside(t *target) <-chan struct{} {
 
 // manifestsEdited makes a request of what was saved: the programs that it
 // concerns, and the objects if a manifest is among it.
-func (l *loop) manifestsEdited(t *target, effect graph.Effect, edits map[string]edit, since time.Time) {
+func (l *loop) manifestsEdited(c *concern, edits map[string]edit, since time.Time) {
+	t := c.target
 	if l.left(t) {
 		return
 	}
 	r, reread := &request{since: since}, false
-	for _, reason := range effect.Reasons {
+	for _, reason := range c.reasons {
 		e := edits[reason.File]
 		r.files = append(r.files, l.place(e))
 		if reason.Kind == graph.Manifest {
-			reread, r.list = true, r.list || e.new
+			reread, r.list = true, r.list || e.new || e.relinked
 			continue
 		}
-		r.list = r.list || reason.Kind == graph.Modules || reason.Kind == graph.Config || e.reshaped
+		r.list = r.list || lists(reason, e)
 	}
-	if program := t.objects.programOf(t.key(), effect.Target); program != "" && slices.Contains(t.objects.programs(), program) {
-		r.programs = []string{program}
-	}
+	named := t.objects.programs()
+	r.programs = slices.DeleteFunc(c.programs, func(p string) bool { return !slices.Contains(named, p) })
 	if reread && l.reread(t) {
 		fresh := t.objects.missing()
 		r.programs, r.list = union(r.programs, fresh), r.list || len(fresh) > 0
@@ -91,7 +91,7 @@ func (l *loop) manifestsEdited(t *target, effect graph.Effect, edits map[string]
 		return
 	}
 	r.build = len(r.programs) > 0
-	l.events.Emit(event.Event{Kind: event.Changed, Service: t.Name, Files: r.files, Message: effect.Reasons[0].Words})
+	l.events.Emit(event.Event{Kind: event.Changed, Service: t.Name, Files: r.files, Message: c.reasons[0].Words})
 	t.pending = t.pending.add(r)
 }
 
@@ -165,15 +165,6 @@ func (o *objects) missing() []string {
 	})
 }
 
-// programOf is the program whose graph has this key, if it is one of these.
-func (o *objects) programOf(target, key string) string {
-	program, ok := strings.CutPrefix(key, target+" program ")
-	if !ok {
-		return ""
-	}
-	return program
-}
-
 // listManifests are the graphs of a directory of manifests: its own, and one
 // for each program. A program that cannot be listed has one of its folder
 // where that is known; the build says what is wrong.
@@ -189,7 +180,7 @@ func (l *loop) listManifests(ctx context.Context, t Target) ([]*graph.Graph, err
 		if err != nil {
 			continue
 		}
-		of := graph.Target{Key: t.key() + " program " + program, Name: t.Name, Dir: p.Dir, ImportPath: program}
+		of := graph.Target{Key: t.programKey(program), Name: t.Name, Dir: p.Dir, ImportPath: program}
 		g, err := l.list(ctx, buildDir(t.Dir, p), of)
 		if err != nil {
 			g = graph.New(of, graph.Listing{})

@@ -2,14 +2,12 @@ package watcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
-	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/graph"
 )
 
@@ -97,13 +95,13 @@ func (l *loop) programsBuilt(ctx context.Context, t *target, built map[string]ou
 }
 
 func (l *loop) programFailed(t *target, err error) {
-	var compile *build.CompileError
-	if !errors.As(err, &compile) {
+	words, ok := ofSource(err)
+	if !ok {
 		l.warn(t, err, "the next save tries again")
 		return
 	}
 	l.events.Emit(event.Event{
-		Kind: event.BuildFailed, Service: t.Name, Error: compile.Output, Files: t.work.files, Duration: t.built.Sub(t.began),
+		Kind: event.BuildFailed, Service: t.Name, Error: words, Files: t.work.files, Duration: t.built.Sub(t.began),
 		Hint: "what runs of it goes on running",
 	})
 }

@@ -19,14 +19,12 @@ const (
 
 // request is what was saved and not yet built.
 type request struct {
-	since time.Time // when the newest of it was noticed
-	files []string  // as the screen shows them
-	build bool      // there is something to compile; else the manifest alone changed
-	// programs are the import paths to compile, where the target is a directory
-	// of manifests, which may name several.
-	programs []string
-	list     bool // what the target is made from may have changed
-	first    bool // it is not an edit: the target has yet to be built once
+	since    time.Time // when the newest of it was noticed
+	files    []string  // as the screen shows them
+	build    bool      // there is something to compile; else the manifest alone changed
+	programs []string  // the import paths to compile
+	list     bool      // what the target is made from may have changed
+	first    bool      // it is not an edit: the target has yet to be built once
 }
 
 // add makes one request of two, the later one with what the earlier asked for.
@@ -70,7 +68,8 @@ type target struct {
 	built   time.Time          // when it ended
 	pushed  time.Time          // when its image was in the registry
 	cancel  context.CancelFunc // of the build
-	image   string             // in the registry; empty until one was pushed
+	images  map[string]string  // of a Service's programs, in the registry
+	owed    []string           // programs that a build which failed was to make
 
 	listing   bool // the go command is asked what it is made from
 	listAgain bool
@@ -78,6 +77,21 @@ type target struct {
 	gone      bool    // its source is not there
 	outcome   error   // of the first build or revision that came to an end
 	settled   bool    // there was such an end
+}
+
+// missing are the programs of a Service that have no image yet.
+func (t *target) missing() []string {
+	return slices.DeleteFunc(t.programs(), func(p string) bool { return t.images[p] != "" })
+}
+
+// image is that of the directory's own program, or of the first there is.
+func (t *target) image() string {
+	for _, p := range append([]string{t.ImportPath}, t.programs()...) {
+		if t.images[p] != "" {
+			return t.images[p]
+		}
+	}
+	return ""
 }
 
 // follow is one revision on its way to be live.
@@ -122,7 +136,7 @@ func (t *target) decide(slotFree bool) (action, string) {
 		return restart, "there is a newer edit"
 	case t.stage == building:
 		return hold, "the manifest goes with what is being built"
-	case !p.build && (t.image != "" || t.objects != nil):
+	case !p.build && (t.objects != nil || len(t.missing()) == 0):
 		return ship, "the manifest alone has changed"
 	case !slotFree:
 		return hold, "other services are being built"

@@ -4,10 +4,15 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 func TestDecide(t *testing.T) {
 	code, manifest := &request{build: true}, &request{}
+	service := Target{ImportPath: "p", Service: &servingv1.Service{}}
+	service.Service.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "ko://p"}}
+	image := map[string]string{"p": "i"}
 	for _, c := range []struct {
 		target target
 		free   bool
@@ -21,12 +26,12 @@ func TestDecide(t *testing.T) {
 		{target{pending: code, stage: building}, false, restart},
 		{target{pending: code, stage: shipping}, true, hold},
 		{target{pending: code, gone: true}, true, hold},
-		{target{pending: manifest, image: "i"}, true, ship},
-		{target{pending: manifest, image: "i"}, false, ship},
-		{target{pending: manifest}, true, start},
-		{target{pending: manifest}, false, hold},
-		{target{pending: manifest, stage: building}, true, hold},
-		{target{pending: manifest, stage: shipping, image: "i"}, true, hold},
+		{target{Target: service, pending: manifest, images: image}, true, ship},
+		{target{Target: service, pending: manifest, images: image}, false, ship},
+		{target{Target: service, pending: manifest}, true, start},
+		{target{Target: service, pending: manifest}, false, hold},
+		{target{Target: service, pending: manifest, stage: building}, true, hold},
+		{target{Target: service, pending: manifest, stage: shipping, images: image}, true, hold},
 	} {
 		if got, why := c.target.decide(c.free); got != c.want || why == "" {
 			t.Errorf("%+v, slot free %v: %s because %q, want %s", c.target, c.free, got, why, c.want)

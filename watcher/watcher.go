@@ -25,7 +25,6 @@ package watcher
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -68,21 +67,24 @@ type Config struct {
 // not an error, unless Once is set: then it is both, and the error wraps a
 // *build.CompileError or a *FailedError where that is the reason.
 func Run(ctx context.Context, cfg Config) error {
-	workDir, err := filepath.Abs(".")
+	workDir, err := workDir()
 	if err != nil {
-		return fmt.Errorf("finding the working directory: %w", err)
+		return err
 	}
 	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain})
 	if err != nil {
 		return err
 	}
-	l := newLoop(cfg, workDir, build.New(build.Options{WorkDir: workDir}), deployer)
+	builder := build.New(build.Options{WorkDir: workDir, Waits: func(sentence string) {
+		cfg.Events.Emit(event.Event{Kind: event.Note, Message: sentence})
+	}})
+	l := newLoop(cfg, workDir, builder, deployer)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	if !cfg.Once {
-		if l.files, err = notify.New(notify.Options{}); err != nil {
+		if l.files, err = notify.New(notify.Options{Held: l.held}); err != nil {
 			return err
 		}
 		group.Go(func() error { return l.files.Run(ctx, l.batches) })

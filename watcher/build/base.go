@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -37,31 +38,46 @@ const zoneFile = "usr/share/zoneinfo.zip"
 // bases finds base images and keeps them, so that a tag is resolved once and
 // the layers below a binary stay what they are while a Builder lives.
 type bases struct {
+	waits func(sentence string)
+
 	mu  sync.Mutex
 	got map[string]ko.Result
 }
 
+// slow is how long a registry may take before somebody is told that a build
+// waits for it.
+const slow = 2 * time.Second
+
 // get returns a base image.
 func (b *bases) get(ctx context.Context, wanted baseImage, platform v1.Platform) (name.Reference, ko.Result, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	named := cmp.Or(wanted.ref, ownBase)
 	parsed, err := name.ParseReference(named)
 	if err != nil {
 		return nil, nil, fmt.Errorf("parsing base image %q: %w", named, err)
 	}
-	if img, ok := b.got[named]; ok {
+	if img := b.keep(named, nil); img != nil {
 		return parsed, img, nil
 	}
 	img, err := b.makeOrFetch(ctx, wanted, parsed, platform)
 	if err != nil {
 		return nil, nil, err
 	}
+	return parsed, b.keep(named, img), nil
+}
+
+// keep is the image that is kept under a name, which img becomes if there is
+// none: several builds may have fetched it. Nothing is locked meanwhile, so
+// that a registry which does not answer holds up nobody else.
+func (b *bases) keep(named string, img ko.Result) ko.Result {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.got == nil {
 		b.got = map[string]ko.Result{}
 	}
-	b.got[named] = img
-	return parsed, img, nil
+	if b.got[named] == nil && img != nil {
+		b.got[named] = img
+	}
+	return b.got[named]
 }
 
 func (b *bases) makeOrFetch(ctx context.Context, wanted baseImage, parsed name.Reference, platform v1.Platform) (ko.Result, error) {
@@ -73,8 +89,16 @@ func (b *bases) makeOrFetch(ctx context.Context, wanted baseImage, parsed name.R
 		return img, nil
 	}
 	// The image is kept after ctx, which is a build's, has ended, and its
-	// layers are read only when they are pushed.
-	img, err := remote.Image(parsed, remote.WithContext(context.WithoutCancel(ctx)),
+	// layers are read only when they are pushed. But until it is there the end
+	// of the build is the end of the fetch.
+	fetch, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, cancel)()
+	if b.waits != nil {
+		defer time.AfterFunc(slow, func() {
+			b.waits(fmt.Sprintf("waiting for the registry %s, which has the base image %s", parsed.Context().RegistryStr(), wanted.ref))
+		}).Stop()
+	}
+	img, err := remote.Image(parsed, remote.WithContext(fetch),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithPlatform(platform))
 	if err != nil {
 		return nil, fmt.Errorf("fetching base image %s, which %s names: %w", wanted.ref, wanted.by, err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"text/template"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,6 +25,9 @@ type Options struct {
 	WorkDir string
 	// Arch is the architecture to build for; empty means this machine's.
 	Arch string
+	// Waits is told, in a sentence, of a registry that has not answered for a
+	// while. Nil where nobody wants to know.
+	Waits func(sentence string)
 }
 
 // Builder builds images. It is safe for concurrent use.
@@ -39,11 +43,13 @@ func New(o Options) *Builder {
 	if o.Arch == "" {
 		o.Arch = runtime.GOARCH
 	}
+	removeStale()
 	for _, variable := range goenv.Services("linux", o.Arch) {
 		name, value, _ := strings.Cut(variable, "=")
 		_ = os.Setenv(name, value) // which fails for no name like these
 	}
 	return &Builder{
+		bases:    bases{waits: o.Waits},
 		workDir:  o.WorkDir,
 		platform: v1.Platform{OS: "linux", Architecture: o.Arch},
 	}
@@ -58,21 +64,34 @@ func New(o Options) *Builder {
 func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, error) {
 	cfg, err := b.config(dir)
 	if err != nil {
-		return nil, fmt.Errorf("reading the ko configuration for %s: %w", importPath, err)
+		return nil, seenFrom(b.workDir, err)
+	}
+	data, err := b.dataOf(dir, importPath)
+	if err != nil {
+		return nil, err
 	}
 	// The go command removes its work folder unless it is killed, which is
 	// how ko cancels it: so the folder is ours to remove.
-	tmp, err := os.MkdirTemp("", "devbox-build-")
+	tmp, err := makeTemp()
 	if err != nil {
-		return nil, fmt.Errorf("making a folder to build in: %w", err)
+		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-
-	img, err := b.ko(ctx, cfg.withEnv("GOTMPDIR="+tmp), importPath)
+	how := cfg.withEnv("GOTMPDIR=" + tmp)
+	if !data.plain {
+		if err := data.standIn(tmp, importPath); err != nil {
+			return nil, fmt.Errorf("laying out the kodata of %s: %w", importPath, err)
+		}
+		how = how.standingIn(importPath, tmp)
+	}
+	img, err := b.ko(ctx, how, importPath)
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("building %s: %w", importPath, context.Cause(ctx))
 	case err != nil:
+		if wrong, ok := errors.AsType[template.ExecError](err); ok {
+			return nil, &ConfigError{relative(b.workDir, koFile(cfg.root)), wrong.Err}
+		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			return nil, newCompileError(importPath, cfg.dir(importPath), b.workDir, compilerOutput(err, exit))
@@ -83,6 +102,15 @@ func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, 
 		return nil, &ImageError{Target: importPath, Err: fmt.Errorf("laying it out: %w", err)}
 	}
 	return img, nil
+}
+
+// dataOf is the kodata of a program that is built from its own folder. That of
+// a module which is only required is as its authors published it.
+func (b *Builder) dataOf(dir, importPath string) (kodata, error) {
+	if importPathOf(real(dir)) != importPath {
+		return kodata{plain: true}, nil
+	}
+	return readData(real(dir), b.workDir)
 }
 
 // config is how to build what is in dir: as its .ko.yaml says, for the box.
@@ -99,7 +127,7 @@ func (b *Builder) config(dir string) (*config, error) {
 func (b *Builder) ListFlags(dir, importPath string) (flags, env []string, err error) {
 	cfg, err := b.config(dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the ko configuration for %s: %w", importPath, err)
+		return nil, nil, seenFrom(b.workDir, err)
 	}
 	flags, env = cfg.flags(importPath)
 	return flags, env, nil

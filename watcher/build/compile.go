@@ -33,7 +33,7 @@ func (e *ImageError) Unwrap() error { return e.Err }
 
 // Diagnostic is one complaint about one place.
 type Diagnostic struct {
-	File string // relative to the Builder's WorkDir, if it lies below it
+	File string // as seen from the Builder's WorkDir, where that is shorter
 	Line int
 	Col  int // 0 where the go command gives none
 	Text string
@@ -85,12 +85,13 @@ func place(file string, line, col int) string {
 	return fmt.Sprintf("%s:%d:%d", file, line, col)
 }
 
-// relative is path as seen from dir when it lies in it, else path.
+// relative is path as seen from dir where that is shorter, which is the go
+// command's rule too.
 func relative(dir, path string) string {
 	if dir == "" {
 		return path
 	}
-	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+	if rel, err := filepath.Rel(dir, path); err == nil && len(rel) < len(path) {
 		return rel
 	}
 	return path

@@ -18,7 +18,8 @@ const koDefaultBase = "cgr.dev/chainguard/static:latest"
 // config is a .ko.yaml, with the loop's defaults for what it leaves open.
 type config struct {
 	options.BuildOptions
-	root string // the folder of .ko.yaml, else the module's
+	root   string   // the folder of .ko.yaml, else the module's
+	unused []string // what in it is of no use, for people
 }
 
 func load(dir string) (*config, error) {
@@ -28,13 +29,26 @@ func load(dir string) (*config, error) {
 	}
 	cfg := &config{root: root}
 	cfg.WorkingDirectory = root
+	cfg.BuildConfigs = map[string]ko.Config{"": {}} // which ko would read otherwise
 	if err := cfg.LoadConfig(); err != nil {
-		return nil, err
+		return nil, &ConfigError{koFile(root), err}
 	}
-	if len(cfg.DefaultFlags) == 0 {
-		// Asking git for the commit takes longer than an edit deserves, and
-		// a commit alone would make a new image of the same code.
-		cfg.DefaultFlags = []string{"-buildvcs=false"}
+	if cfg.BuildConfigs, cfg.unused, err = readBuilds(root); err != nil {
+		return nil, &ConfigError{koFile(root), err}
+	}
+	if err := cfg.checkTemplates(); err != nil {
+		return nil, &ConfigError{koFile(root), err}
+	}
+	// Asking git for the commit takes longer than an edit deserves, and a commit
+	// alone would make a new image of the same code. A flag of the user's that
+	// says otherwise comes later and wins.
+	const noStamp = "-buildvcs=false"
+	cfg.DefaultFlags = append([]string{noStamp}, cfg.DefaultFlags...)
+	for importPath, bc := range cfg.BuildConfigs {
+		if len(bc.Flags) > 0 { // which replace the default
+			bc.Flags = append(ko.FlagArray{noStamp}, bc.Flags...)
+			cfg.BuildConfigs[importPath] = bc
+		}
 	}
 	if len(cfg.DefaultLdflags) == 0 {
 		cfg.DefaultLdflags = []string{"-s", "-w"}
@@ -121,6 +135,19 @@ func (c *config) mapEnv(to func([]string) []string) *config {
 		}
 		with.BuildConfigs[ip] = bc
 	}
+	return &with
+}
+
+// standingIn is the configuration with which ko finds an import path, for its
+// kodata, in a module that stands in for its own, and compiles it where it is.
+func (c *config) standingIn(importPath, module string) *config {
+	with, bc := *c, c.BuildConfigs[importPath]
+	if len(bc.Flags) == 0 {
+		bc.Flags = c.DefaultFlags
+	}
+	bc.Flags = append(ko.FlagArray{"-C", c.dir(importPath)}, bc.Flags...) // the go command wants it first
+	bc.Dir, with.root = "", module
+	with.BuildConfigs = map[string]ko.Config{importPath: bc}
 	return &with
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,16 +31,14 @@ type Rollout struct {
 	start    time.Time
 }
 
-// Apply makes the Service what the manifest says, with image in the
-// container that importPath's program runs in. Fields that others own and the
+// Apply makes the Service what the manifest says, with images, by import path,
+// in the containers that run its Programs. Fields that others own and the
 // manifest does not name stay as they are.
-func (d *Deployer) Apply(ctx context.Context, manifest *servingv1.Service, importPath, image string) (*Rollout, error) {
-	s := manifest.DeepCopy()
-	c := container(&s.Spec.Template.Spec.PodSpec, importPath)
-	if c == nil {
-		return nil, fmt.Errorf("choosing the container of %s: of several containers none has the image ko://%s", s.Name, importPath)
+func (d *Deployer) Apply(ctx context.Context, manifest *servingv1.Service, own string, images map[string]string) (*Rollout, error) {
+	s, err := withImages(manifest, own, images)
+	if err != nil {
+		return nil, err
 	}
-	c.Image = image
 	return d.applyService(ctx, s)
 }
 
@@ -106,25 +103,6 @@ func passing(err error) bool {
 	return err != nil && (utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) ||
 		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err))
-}
-
-// container is the one that importPath's program runs in: the one that names
-// it, or is left to us, or is the only one.
-func container(p *servingv1.PodSpec, importPath string) *servingv1.Container {
-	var free *servingv1.Container
-	for i := range p.Containers {
-		c := &p.Containers[i]
-		if c.Image == "ko://"+importPath {
-			return c
-		}
-		if free == nil && (c.Image == "" || strings.HasPrefix(c.Image, "ko://")) {
-			free = c
-		}
-	}
-	if free == nil && len(p.Containers) == 1 {
-		free = &p.Containers[0]
-	}
-	return free
 }
 
 // followsLatest says whether the largest share of the traffic goes to the

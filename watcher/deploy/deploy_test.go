@@ -96,7 +96,7 @@ func (s *stage) manifest(traffic ...servingv1.TrafficTarget) *servingv1.Service 
 
 func (s *stage) apply(m *servingv1.Service, image string) *deploy.Rollout {
 	s.Helper()
-	r, err := s.deployer.Apply(s.Context(), m, "example.com/hello", image)
+	r, err := s.deployer.Apply(s.Context(), m, "example.com/hello", map[string]string{"example.com/hello": image})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -324,13 +324,13 @@ func TestApplyOfNonsense(t *testing.T) {
 	m := s.manifest()
 	m.Spec.Template.Spec.Containers = append(m.Spec.Template.Spec.Containers, servingv1.Container{Name: "b", Image: "b"})
 	m.Spec.Template.Spec.Containers[0] = servingv1.Container{Name: "a", Image: "a"}
-	if _, err := s.deployer.Apply(t.Context(), m, "example.com/hello", "i"); err == nil || !strings.Contains(err.Error(), "of several containers none has the image ko://example.com/hello") {
+	if _, err := s.deployer.Apply(t.Context(), m, "example.com/hello", map[string]string{"example.com/hello": "i"}); err == nil || !strings.Contains(err.Error(), "of several containers none has the image ko://example.com/hello") {
 		t.Errorf("Apply = %v", err)
 	}
 	m = s.manifest()
 	timeout := int64(-1)
 	m.Spec.Template.Spec.TimeoutSeconds = &timeout
-	if _, err := s.deployer.Apply(t.Context(), m, "example.com/hello", "i"); err == nil || !strings.Contains(err.Error(), "timeoutSeconds") {
+	if _, err := s.deployer.Apply(t.Context(), m, "example.com/hello", map[string]string{"example.com/hello": "i"}); err == nil || !strings.Contains(err.Error(), "timeoutSeconds") {
 		t.Errorf("Apply = %v, want the API server's own words", err)
 	}
 }

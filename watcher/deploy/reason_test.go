@@ -140,30 +140,6 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-func TestContainerOfTheProgram(t *testing.T) {
-	for name, c := range map[string]struct {
-		images []string
-		want   int // -1: none
-	}{
-		"the only one":             {[]string{"example.com/old:v1"}, 0},
-		"left to us":               {[]string{"envoy:v1", ""}, 1},
-		"any of ko":                {[]string{"envoy:v1", "ko://./cmd/app"}, 1},
-		"named":                    {[]string{"", "ko://example.com/app"}, 1},
-		"several, and none for us": {[]string{"a", "b"}, -1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := &servingv1.PodSpec{}
-			for _, i := range c.images {
-				p.Containers = append(p.Containers, servingv1.Container{Image: i})
-			}
-			got := container(p, "example.com/app")
-			if c.want < 0 && got != nil || c.want >= 0 && got != &p.Containers[c.want] {
-				t.Errorf("container = %+v, want number %d of %q", got, c.want, c.images)
-			}
-		})
-	}
-}
-
 func TestFollowsLatest(t *testing.T) {
 	share := func(n int64) *int64 { return &n }
 	for name, c := range map[string]struct {

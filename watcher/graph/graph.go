@@ -3,8 +3,9 @@
 //
 //	go list -deps --> Listing --New--> Graph --Concerns--> yes, because ...
 //
-// It is pure but for List, which asks the go command. A Graph is never
-// changed; when imports change, the next one replaces it.
+// Find and List ask the go command, and New where links lead: what is reached
+// by a link is watched where it lies too. All paths are those without links.
+// A Graph is never changed; when imports change, the next one replaces it.
 //
 // What is asked is generous where a mistake would leave old code running: a
 // new file in a package's folder concerns the target, though a build
@@ -15,7 +16,7 @@ package graph
 import (
 	"fmt"
 	"maps"
-	"path"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ type Target struct {
 	ImportPath string
 	Manifest   string // service.yaml, whether it is there or not
 	KoConfig   string // .ko.yaml, likewise
+	// Data are the files and folders elsewhere that links in kodata lead to.
+	Data []string
 }
 
 // Graph is everything that one target is made from.
@@ -55,35 +58,34 @@ type Graph struct {
 	target   Target
 	files    map[string]Reason // by path; Reason.File is empty
 	packages map[string]string // folder of a package: its import path
-	embeds   map[string]string // folder that is embedded whole: the package that does
-	kodata   string            // empty where there is no program
+	embeds   []embed
+	data     []string // kodata, and what links in it lead to; none where there is no program
 
 	manifests func(name string) bool // names of files in the target's folder that are some; may be nil
 }
 
 // New reads a target's files out of a listing.
 func New(t Target, l Listing) *Graph {
+	t.Dir = resolve(t.Dir)
 	g := &Graph{
 		target:   t,
 		files:    map[string]Reason{},
 		packages: map[string]string{t.Dir: t.ImportPath},
-		embeds:   map[string]string{},
-		kodata:   filepath.Join(t.Dir, "kodata"),
+		data:     append([]string{filepath.Join(t.Dir, "kodata")}, t.Data...),
 	}
 	modules := l.localModules()
+	if root := moduleRoot(t.Dir); len(modules) == 0 && root != "" {
+		modules[root] = "of " + t.Name // the go command has not read it yet
+	}
 	for _, p := range l.Packages {
-		g.addPackage(p, modules)
+		g.addPackage(p, modules, l.vendor())
 	}
-	for dir, module := range modules {
-		g.addFile(filepath.Join(dir, "go.mod"), Modules, "the module "+module)
-		g.addFile(filepath.Join(dir, "go.sum"), Modules, "the module "+module)
-	}
-	if l.Workspace != "" {
-		g.addFile(l.Workspace, Modules, "the workspace")
-		g.addFile(l.Workspace+".sum", Modules, "the workspace")
-	}
+	g.addModules(modules, l)
 	g.addFile(t.Manifest, Manifest, "the manifest of "+t.Name)
 	g.addFile(t.KoConfig, Config, "ko's configuration")
+	for _, file := range t.Data {
+		g.addFile(file, Data, "data of "+t.Name)
+	}
 	return g
 }
 
@@ -98,12 +100,17 @@ func OfManifests(t Target, linked []string, named func(name string) bool) *Graph
 }
 
 // addPackage takes in a package that the developer may edit: one of a module
-// on this machine. The others are read-only, and named by go.mod.
-func (g *Graph) addPackage(p Package, modules map[string]string) {
+// on this machine, or one in a vendor folder. The others are read-only, and
+// named by go.mod.
+func (g *Graph) addPackage(p Package, modules map[string]string, vendor string) {
 	if p.Dir == "" {
 		p.Dir = expected(p.ImportPath, modules)
 	}
-	if p.Dir == "" || p.Standard || !inModule(p.Dir, modules) {
+	if p.Dir == "" || p.Standard {
+		return
+	}
+	p.Dir = resolve(p.Dir)
+	if rootOf(p.Dir, modules) == "" && (vendor == "" || !within(vendor, p.Dir)) {
 		return
 	}
 	g.packages[p.Dir] = p.ImportPath
@@ -116,15 +123,20 @@ func (g *Graph) addPackage(p Package, modules map[string]string) {
 		g.addFile(filepath.Join(p.Dir, f), Source, "embedded by "+g.importer(p.ImportPath))
 	}
 	for _, pattern := range p.EmbedPatterns {
-		if dir := embeddedDir(pattern, p.EmbedFiles); dir != "" {
-			g.embeds[filepath.Join(p.Dir, dir)] = p.ImportPath
-		}
+		g.embeds = append(g.embeds, newEmbed(p.Dir, p.ImportPath, pattern))
 	}
 }
 
+// addFile takes in a file and, where it is a link, the one it leads to.
 func (g *Graph) addFile(file string, kind Kind, words string) {
-	if file != "" {
-		g.files[file] = Reason{Kind: kind, Words: words}
+	if file == "" {
+		return
+	}
+	g.files[file] = Reason{Kind: kind, Words: words}
+	if info, err := os.Lstat(file); err == nil && info.Mode()&os.ModeSymlink != 0 {
+		if real, err := filepath.EvalSymlinks(file); err == nil {
+			g.files[real] = Reason{Kind: kind, Words: words}
+		}
 	}
 }
 
@@ -149,12 +161,14 @@ func (g *Graph) Concerns(file string) (Reason, bool) {
 	if g.manifests != nil && dir == g.target.Dir && g.manifests(name) {
 		return Reason{File: file, Kind: Manifest, Words: "a manifest of " + g.target.Name}, true
 	}
-	if g.kodata != "" && within(g.kodata, file) {
-		return Reason{File: file, Kind: Data, Words: "data of " + g.target.Name}, true
+	for _, root := range g.data {
+		if within(root, file) {
+			return Reason{File: file, Kind: Data, Words: "data of " + g.target.Name}, true
+		}
 	}
-	for root, pkg := range g.embeds {
-		if within(root, file) && !hidden(file[len(root):]) {
-			return Reason{File: file, Kind: Source, Words: "embedded by " + g.importer(pkg)}, true
+	for _, e := range g.embeds {
+		if e.matches(file) {
+			return Reason{File: file, Kind: Source, Words: "embedded by " + g.importer(e.pkg)}, true
 		}
 	}
 	return Reason{}, false
@@ -167,23 +181,32 @@ func (g *Graph) Files() []string {
 }
 
 // Watch are the folders in which something can happen that concerns the
-// target: some themselves, some with all below them.
+// target: some themselves, some with what Enters lets in below them.
 func (g *Graph) Watch() (dirs, trees []string) {
-	set := map[string]bool{}
+	set, below := map[string]bool{}, map[string]bool{}
 	for dir := range g.packages {
 		set[dir] = true
 	}
 	for file := range g.files {
 		set[filepath.Dir(file)] = true
 	}
-	trees = slices.Sorted(maps.Keys(g.embeds))
-	if g.kodata != "" {
-		trees = append(trees, g.kodata)
+	for _, e := range g.embeds {
+		below[e.root()] = true
+	}
+	for _, root := range g.data {
+		below[root] = true
 	}
 	if g.manifests != nil {
 		set[g.target.Dir] = true
 	}
-	return slices.Sorted(maps.Keys(set)), trees
+	return slices.Sorted(maps.Keys(set)), slices.Sorted(maps.Keys(below))
+}
+
+// Enters says whether something in a folder below one of Watch's trees can
+// concern the target.
+func (g *Graph) Enters(dir string) bool {
+	return slices.ContainsFunc(g.data, func(root string) bool { return within(root, dir) }) ||
+		slices.ContainsFunc(g.embeds, func(e embed) bool { return e.enters(dir) })
 }
 
 // Effect is what a set of changed files means for one target.
@@ -192,9 +215,9 @@ type Effect struct {
 	Reasons []Reason // in the order of the files
 }
 
-// Has says whether one of the reasons is of a kind.
-func (e Effect) Has(kinds ...Kind) bool {
-	return slices.ContainsFunc(e.Reasons, func(r Reason) bool { return slices.Contains(kinds, r.Kind) })
+// Only says whether all of the reasons are of a kind.
+func (e Effect) Only(kind Kind) bool {
+	return !slices.ContainsFunc(e.Reasons, func(r Reason) bool { return r.Kind != kind })
 }
 
 // Affected says which targets the changed files concern, in the order of the
@@ -227,19 +250,6 @@ func compiled(name string) bool {
 	return false
 }
 
-// embeddedDir is the folder in which a new file may match an embed pattern,
-// and empty if the pattern is one file.
-func embeddedDir(pattern string, files []string) string {
-	pattern = strings.TrimPrefix(pattern, "all:")
-	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
-		return path.Dir(pattern[:i] + "x")
-	}
-	if slices.Contains(files, pattern) {
-		return ""
-	}
-	return pattern
-}
-
 // expected is where an imported package should be that is not there: its
 // author may be about to write it.
 func expected(importPath string, modules map[string]string) string {
@@ -251,27 +261,8 @@ func expected(importPath string, modules map[string]string) string {
 	return ""
 }
 
-func inModule(dir string, modules map[string]string) bool {
-	for root := range modules {
-		if within(root, dir) {
-			return true
-		}
-	}
-	return false
-}
-
 // within says whether file is dir or lies below it.
 func within(dir, file string) bool {
 	rest, ok := strings.CutPrefix(file, dir)
 	return ok && (rest == "" || rest[0] == filepath.Separator)
-}
-
-// hidden says whether a step of a path keeps it out of an embedded folder.
-func hidden(rest string) bool {
-	for step := range strings.SplitSeq(rest, string(filepath.Separator)) {
-		if strings.HasPrefix(step, ".") || strings.HasPrefix(step, "_") {
-			return true
-		}
-	}
-	return false
 }

@@ -15,12 +15,13 @@ func listing() Listing {
 	own := &Module{Path: "example.com/app", Main: true, Dir: "/app"}
 	replaced := &Module{Path: "example.org/beside", Version: "v1.0.0", Dir: "/beside", Replace: &Module{Path: "../beside", Dir: "/beside"}}
 	return Listing{
-		Workspace: "/go.work",
+		Workspace: "/go.work", Settings: "/etc/go/env",
 		Packages: []Package{
 			{ImportPath: "fmt", Dir: "/go/src/fmt", Standard: true, GoFiles: []string{"print.go"}},
 			{ImportPath: "example.net/far", Dir: "/cache/far@v1.2.3", Module: &Module{Path: "example.net/far", Version: "v1.2.3", Dir: "/cache/far@v1.2.3"}, GoFiles: []string{"far.go"}},
 			{ImportPath: "example.org/beside/x", Dir: "/beside/x", Module: replaced, GoFiles: []string{"x.go"}},
 			{ImportPath: "example.com/app/absent"},
+			{ImportPath: "example.org/w", Dir: "/vendor/example.org/w", GoFiles: []string{"w.go"}},
 			{ImportPath: "example.com/app/vendored", Dir: "/app/vendor/example.com/v", GoFiles: []string{"v.go"}},
 			{
 				ImportPath: "example.com/app/lib", Dir: "/app/lib", Module: own,
@@ -71,6 +72,15 @@ func TestConcerns(t *testing.T) {
 		{"/app/lib/static/a/new.css", Source, "embedded by example.com/app/lib, which hello imports"},
 		{"/app/lib/static/.new.css.swp", "", ""},
 		{"/app/lib/text/de.txt", Source, "embedded by example.com/app/lib, which hello imports"},
+		{"/app/lib/text/de.html", "", ""},
+		{"/app/lib/text/old/de.txt", "", ""},
+		{"/app/lib/text", "", ""},
+		{"/app/lib/go.mod", Modules, "a module of its own"},
+		{"/app/go.work", Modules, "the workspace"},
+		{"/app/vendor/modules.txt", Modules, "the vendored modules of example.com/app"},
+		{"/vendor/modules.txt", Modules, "the vendored modules of the workspace"},
+		{"/vendor/example.org/w/w.go", Source, "example.org/w, which hello imports"},
+		{"/etc/go/env", Modules, "what `go env -w` has set"},
 		{"/app/absent/absent.go", Source, "new in example.com/app/absent, which hello imports"},
 		{"/app/other/other.go", "", ""},
 		{"/app/vendor/example.com/v/v.go", Source, "example.com/app/vendored, which hello imports"},
@@ -93,13 +103,126 @@ func TestConcerns(t *testing.T) {
 func TestWatch(t *testing.T) {
 	dirs, trees := hello().Watch()
 	if want := []string{
-		"/", "/app", "/app/absent", "/app/cmd/hello", "/app/lib", "/app/lib/static/a", "/app/lib/text",
-		"/app/vendor/example.com/v", "/beside", "/beside/x",
+		"/", "/app", "/app/absent", "/app/cmd", "/app/cmd/hello", "/app/lib", "/app/lib/static/a", "/app/lib/text", "/app/vendor",
+		"/app/vendor/example.com/v", "/beside", "/beside/vendor", "/beside/x", "/etc/go", "/vendor", "/vendor/example.org/w",
 	}; !slices.Equal(dirs, want) {
 		t.Errorf("folders %q\nwant    %q", dirs, want)
 	}
-	if want := []string{"/app/lib/static", "/app/lib/text", "/app/cmd/hello/kodata"}; !slices.Equal(trees, want) {
+	if want := []string{"/app/cmd/hello/kodata", "/app/lib", "/app/lib/text"}; !slices.Equal(trees, want) {
 		t.Errorf("trees %q\nwant  %q", trees, want)
+	}
+	for dir, want := range map[string]bool{
+		"/app/lib": true, "/app/lib/static": true, "/app/lib/static/a": true, "/app/lib/static/.git": false, "/app/lib/text": true,
+		"/app/lib/text/old": false, "/app/lib/node_modules": false, "/app/cmd/hello/kodata/.well-known": true, "/app": false,
+	} {
+		if got := hello().Enters(dir); got != want {
+			t.Errorf("%s is entered: %v", dir, got)
+		}
+	}
+}
+
+// TestEmbed is what the go command says of a real tree: all it embeds by a
+// pattern matches it, and nothing else does.
+func TestEmbed(t *testing.T) {
+	root := tree(t, map[string]string{
+		"go.mod": "module example.com/app\n\ngo 1.26\n", "index.html": "", "_draft.html": "", ".hidden.html": "", "notes.txt": "", "2.txt": "", "a b.txt": "",
+		"node_modules/x/index.html": "", "static/index.html": "", "static/.keep": "", "static/_x": "", "static/deep/a.css": "", "static/deep/.git/config": "",
+		"en/page.html": "", "de/page.html": "", "de/sub/page.html": "", "de/page.txt": "",
+	})
+	for _, directive := range []string{
+		"*.html", "static", "all:static", "*/page.html", "static/*", "static/deep", "[0-9].txt", "?.txt", "notes.txt *.html static/deep", "\"a b.txt\" `2.txt`", "*", "d*",
+	} {
+		write(t, filepath.Join(root, "main.go"), "package main\n\nimport \"embed\"\n\nvar (\n\t//go:embed "+directive+"\n\tfiles embed.FS\n)\n\nfunc main() { _ = files }\n")
+		l, err := List(t.Context(), root, "example.com/app", nil, []string{"GOWORK=off"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := l.Packages[len(l.Packages)-1]
+		if len(p.EmbedFiles) == 0 {
+			t.Fatalf("%s: the go command embeds nothing: %+v", directive, p.Error)
+		}
+		var got []string
+		_ = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+			matched := slices.ContainsFunc(p.EmbedPatterns, func(pattern string) bool { return newEmbed(root, "", pattern).matches(path) })
+			if rel, _ := filepath.Rel(root, path); matched && !d.IsDir() {
+				got = append(got, filepath.ToSlash(rel))
+			}
+			return err
+		})
+		if slices.Sort(got); !slices.Equal(got, p.EmbedFiles) {
+			t.Errorf("%s matches %q, the go command embeds %q", directive, got, p.EmbedFiles)
+		}
+	}
+}
+
+// TestLinks: what is reached by a link is watched where it lies.
+func TestLinks(t *testing.T) {
+	root := tree(t, map[string]string{
+		"app/go.mod":     "module example.com/app\n\ngo 1.26\n\nrequire example.com/lib v0.0.0\n\nreplace example.com/lib => ../linked\n",
+		"app/main.go":    "package main\n\nimport \"example.com/lib\"\n\nfunc main() { lib.X() }\n",
+		"common/body.go": "package main\n", "deploy/hello.yaml": "", "deploy/ko.yaml": "", "deploy/go.work": "go 1.26\n\nuse ../app\n",
+		"lib/go.mod": "module example.com/lib\n\ngo 1.26\n", "lib/lib.go": "package lib\n\nfunc X() {}\n",
+	})
+	for link, to := range map[string]string{
+		"app/body.go": "../common/body.go", "app/service.yaml": "../deploy/hello.yaml", "app/.ko.yaml": "../deploy/ko.yaml", "linked": "lib", "here": "app",
+	} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := List(t.Context(), filepath.Join(root, "here"), "example.com/app", nil, []string{"GOWORK="})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := filepath.Join(root, "here")
+	g := New(Target{Name: "app", Dir: here, ImportPath: "example.com/app", Manifest: filepath.Join(root, "app/service.yaml"), KoConfig: filepath.Join(root, "app/.ko.yaml")}, l)
+	for file, want := range map[string]Kind{
+		"app/main.go": Source, "app/body.go": Source, "common/body.go": Source, "common/other.go": "", "deploy/hello.yaml": Manifest, "deploy/ko.yaml": Config,
+		"lib/lib.go": Source, "lib/new.go": Source, "lib/go.mod": Modules, "go.work": Modules,
+	} {
+		if r, _ := g.Concerns(filepath.Join(root, file)); r.Kind != want {
+			t.Errorf("%s is %q to the target, want %q", file, r.Kind, want)
+		}
+	}
+	dirs, _ := g.Watch()
+	for _, dir := range []string{"app", "common", "deploy", "lib"} {
+		if !slices.Contains(dirs, filepath.Join(root, dir)) {
+			t.Errorf("%s is not watched: %q", dir, dirs)
+		}
+	}
+}
+
+// TestUnread: what the go command cannot list yet is watched for its mending.
+func TestUnread(t *testing.T) {
+	root := tree(t, map[string]string{"go.mod": "no module\n", "cmd/app/main.go": "package main\n"})
+	g := New(Target{Name: "app", Dir: filepath.Join(root, "cmd/app"), ImportPath: "example.com/app"}, Listing{})
+	for _, file := range []string{"go.mod", "go.sum", "go.work", "cmd/go.mod", "cmd/app/main.go"} {
+		if _, ok := g.Concerns(filepath.Join(root, file)); !ok {
+			t.Errorf("%s does not concern the target", file)
+		}
+	}
+}
+
+// tree writes files into a temporary folder.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range files {
+		write(t, filepath.Join(root, file), content)
+	}
+	return root
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -131,25 +254,13 @@ func TestAffected(t *testing.T) {
 
 // TestList reads a real module, broken in the ways that editing breaks one.
 func TestList(t *testing.T) {
-	root, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, content := range map[string]string{
+	root := tree(t, map[string]string{
 		"go.mod":           "module example.com/app\n\ngo 1.26\n",
 		"cmd/app/main.go":  "package main\n\nimport (\n\t\"example.com/app/lib\"\n\t\"example.com/app/absent\"\n)\n\nfunc main() { lib.X(); absent.X() }\n",
 		"lib/lib.go":       "package lib\n\nimport _ \"embed\"\n\n//go:embed data\nvar _ string\n\nfunc X() { not go }\n",
 		"lib/data/a.txt":   "a",
 		"lib/lib_plan9.go": "package lib\n",
-	} {
-		path := filepath.Join(root, file)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	main := filepath.Join(root, "cmd", "app")
 	l, err := List(t.Context(), main, "example.com/app/cmd/app", nil, []string{"GOWORK=off", "CGO_ENABLED=0", "GOOS=linux"})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
@@ -19,6 +20,8 @@ import (
 type Listing struct {
 	Packages  []Package
 	Workspace string // go.work, if one is in force
+	Apart     bool   // the environment says that no workspace is to count
+	Settings  string // the file that `go env -w` writes, whether it is there or not
 }
 
 // Package is a package, in the go command's words. One that is imported and
@@ -64,15 +67,19 @@ func List(ctx context.Context, dir, importPath string, flags, env []string) (Lis
 	if err != nil {
 		return Listing{}, fmt.Errorf("listing the packages of %s: %w", importPath, err)
 	}
-	work, err := run(ctx, dir, env, "env", "GOWORK")
+	asked, err := run(ctx, dir, env, "env", "GOWORK", "GOENV")
 	if err != nil {
 		return Listing{}, fmt.Errorf("asking for the workspace of %s: %w", importPath, err)
 	}
-	workspace := string(bytes.TrimSpace(work))
+	workspace, settings, _ := strings.Cut(strings.TrimSuffix(string(asked), "\n"), "\n")
+	l := Listing{Packages: packages, Workspace: workspace, Settings: settings}
 	if workspace == "off" {
-		workspace = ""
+		l.Workspace, l.Apart = "", true
 	}
-	return Listing{Packages: packages, Workspace: workspace}, nil
+	if settings == "off" {
+		l.Settings = ""
+	}
+	return l, nil
 }
 
 // Find asks the go command for the packages that a pattern names, without
@@ -100,25 +107,15 @@ func decode(out []byte) ([]Package, error) {
 	}
 }
 
+// run asks the go command in a folder, which it is told by the name without
+// links: by that it names what is in it.
 func run(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
-	cmd := goenv.Command(ctx, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
-	return goenv.Output(cmd)
-}
-
-// localModules are the modules a developer edits, by folder: the main ones
-// and those that a replace directive points to on this machine.
-func (l Listing) localModules() map[string]string {
-	modules := map[string]string{}
-	for _, p := range l.Packages {
-		switch m := p.Module; {
-		case m == nil:
-		case m.Main:
-			modules[m.Dir] = m.Path
-		case m.Replace != nil && m.Replace.Version == "":
-			modules[filepath.Clean(m.Dir)] = m.Path
-		}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
 	}
-	return modules
+	cmd := goenv.Command(ctx, args...)
+	cmd.Dir = resolve(dir)
+	cmd.Env = slices.Concat(os.Environ(), env, []string{"PWD=" + cmd.Dir})
+	return goenv.Output(cmd)
 }

@@ -3,26 +3,38 @@ package notify
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
 
-// rebaseRests is how long a rebase must have done nothing before the tree
-// is taken for the user's again: it may have stopped for him to edit.
-const rebaseRests = 500 * time.Millisecond
+const (
+	// rebaseRests is how long a rebase must have done nothing before the tree
+	// is taken for the user's again: it may have stopped for him to edit.
+	rebaseRests = 500 * time.Millisecond
+	// lockStale is how much older than a change a lock may be and still be of
+	// whoever made the change. One that a git which is gone has left, or one
+	// whose editor is open for a message, holds nothing.
+	lockStale = 2 * time.Second
+)
 
-// busy says whether git is changing the tree right now.
-func (w *Watcher) busy() bool {
+// busy names the file by which git says that it is changing the tree, where
+// it has been since a change was made; empty where it is not.
+func (w *Watcher) busy(since time.Time) string {
 	w.mu.Lock()
 	git := w.git
 	w.mu.Unlock()
-	return slices.ContainsFunc(git, gitBusy)
+	for _, dir := range git {
+		if lock := gitBusy(dir, since); lock != "" {
+			return lock
+		}
+	}
+	return ""
 }
 
-func gitBusy(dir string) bool {
-	if _, err := os.Stat(filepath.Join(dir, "index.lock")); err == nil {
-		return true
+func gitBusy(dir string, since time.Time) string {
+	lock := filepath.Join(dir, "index.lock")
+	if info, err := os.Stat(lock); err == nil && recent(info, since, lockStale) {
+		return lock
 	}
 	for _, rebase := range []string{"rebase-merge", "rebase-apply"} {
 		if _, err := os.Stat(filepath.Join(dir, rebase)); err != nil {
@@ -30,12 +42,19 @@ func gitBusy(dir string) bool {
 		}
 		for _, moving := range []string{rebase, "HEAD", "index"} {
 			info, err := os.Stat(filepath.Join(dir, moving))
-			if err == nil && time.Since(info.ModTime()) < rebaseRests {
-				return true
+			if err == nil && recent(info, time.Now(), rebaseRests) {
+				return filepath.Join(dir, rebase)
 			}
 		}
 	}
-	return false
+	return ""
+}
+
+// recent says whether a file was changed less than limit before since, or
+// after it, but not in a future that only a wrong clock knows.
+func recent(info os.FileInfo, since time.Time, limit time.Duration) bool {
+	at := info.ModTime()
+	return since.Sub(at) < limit && time.Until(at) < lockStale
 }
 
 // gitDirs are git's own folders of the work trees that dirs lie in.

@@ -3,7 +3,8 @@
 //
 //	fsnotify --> read: new folders watched and walked, noise dropped
 //	               |
-//	               v
+//	               |   poll: folders whose file system may not tell
+//	               v  /
 //	             settle: wait until it is quiet, and for git to finish
 //	               |
 //	               v
@@ -11,7 +12,8 @@
 //
 // Folders are watched, not files, because editors save by writing a new file
 // and renaming it into place. Which files matter is the caller's to say: an
-// event for any other neither starts nor prolongs a batch.
+// event for any other neither starts nor prolongs a batch. Links are not
+// followed: who wants what lies behind one names it.
 package notify
 
 import (
@@ -52,6 +54,9 @@ type Options struct {
 	Cap time.Duration
 	// HoldCap is Cap while git is at work in the tree. 10 s.
 	HoldCap time.Duration
+	// Held is told of a lock of git's that has held a batch for a second. It
+	// must not block. Nil where nobody wants to know.
+	Held func(lock string)
 }
 
 // many is where QuietMany takes over from Quiet.
@@ -63,6 +68,7 @@ func (o Options) withDefaults() Options {
 		QuietMany: cmp.Or(o.QuietMany, 200*time.Millisecond),
 		Cap:       cmp.Or(o.Cap, time.Second),
 		HoldCap:   cmp.Or(o.HoldCap, 10*time.Second),
+		Held:      o.Held,
 	}
 }
 
@@ -71,8 +77,10 @@ type Set struct {
 	// Dirs are folders whose files are watched. One that is not there is
 	// waited for.
 	Dirs []string
-	// Trees are folders that are watched with all below them.
-	Trees []string
+	// Trees are folders that are watched with those below them that Enters
+	// lets in. Nil lets in all.
+	Trees  []string
+	Enters func(dir string) bool
 	// Relevant says whether a file matters. It is called from the Watcher's
 	// own goroutine. Nil means that all do.
 	Relevant func(file string) bool
@@ -86,6 +94,8 @@ type Watcher struct {
 	mu      sync.Mutex
 	set     Set
 	watched map[string]bool
+	mute    map[string]bool // those of watched that may not tell of changes
+	isMute  func(dir string) bool
 	git     []string
 }
 
@@ -95,7 +105,7 @@ func New(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting to watch files: %w", explain(err))
 	}
-	return &Watcher{options: o.withDefaults(), fs: fs, watched: map[string]bool{}}, nil
+	return &Watcher{options: o.withDefaults(), fs: fs, watched: map[string]bool{}, mute: map[string]bool{}, isMute: mute}, nil
 }
 
 // Watch replaces the Set. Changes made after it returns are noticed.
@@ -119,6 +129,7 @@ func (w *Watcher) Watch(set Set) error {
 	for dir := range before {
 		if !w.watched[dir] {
 			_ = w.fs.Remove(dir) // it may be gone already
+			delete(w.mute, dir)
 		}
 	}
 	return nil
@@ -128,14 +139,12 @@ func (w *Watcher) Watch(set Set) error {
 func (w *Watcher) Run(ctx context.Context, out chan<- Batch) error {
 	ctx, cancel := context.WithCancel(ctx)
 	changes := make(chan change)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		settle(ctx, changes, out, w.options, w.busy)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { settle(ctx, changes, out, w.options, w.busy) })
+	beside.Go(func() { w.poll(ctx, changes) })
 	err := w.read(ctx, changes)
 	cancel()
-	<-done
+	beside.Wait()
 	if closeErr := w.fs.Close(); err == nil && closeErr != nil {
 		err = fmt.Errorf("ceasing to watch files: %w", closeErr)
 	}

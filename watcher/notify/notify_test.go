@@ -200,19 +200,27 @@ func TestGitAtWork(t *testing.T) {
 	if want := []string{git, filepath.Join(git, "worktrees", "x")}; !slices.Equal(got, want) {
 		t.Fatalf("git's folders are %v, want %v", got, want)
 	}
-	if gitBusy(git) {
-		t.Error("busy at rest")
+	now := time.Now()
+	if lock := gitBusy(git, now); lock != "" {
+		t.Errorf("busy at rest: %s", lock)
 	}
 	lock := save(t, filepath.Join(git, "index.lock"))
-	if !gitBusy(git) {
-		t.Error("idle with a locked index")
+	if got := gitBusy(git, now); got != lock {
+		t.Errorf("a locked index: %q", got)
 	}
-	if err := os.Remove(lock); err != nil {
-		t.Fatal(err)
+	for what, at := range map[string]time.Time{
+		"a lock that was there long before": now.Add(-3 * time.Second), "a lock of a wrong clock": now.Add(time.Hour),
+	} {
+		if err := os.Chtimes(lock, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if got := gitBusy(git, now); got != "" {
+			t.Errorf("%s holds", what)
+		}
 	}
 	save(t, filepath.Join(git, "rebase-merge", "msgnum"))
-	if !gitBusy(git) {
-		t.Error("idle in a rebase")
+	if got := gitBusy(git, now); got != filepath.Join(git, "rebase-merge") {
+		t.Errorf("a rebase: %q", got)
 	}
 	old := time.Now().Add(-time.Minute)
 	for _, f := range []string{"HEAD", "rebase-merge"} {
@@ -220,7 +228,121 @@ func TestGitAtWork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if gitBusy(git) {
-		t.Error("busy though the rebase has stopped for the user")
+	if got := gitBusy(git, now); got != "" {
+		t.Errorf("busy though the rebase has stopped for the user: %s", got)
+	}
+}
+
+// TestOnlyWhatIsWantedIsWatched: of a tree, and of it only what can be read.
+func TestOnlyWhatIsWantedIsWatched(t *testing.T) {
+	root := t.TempDir()
+	for _, f := range []string{"pages/a.html", "node_modules/x/a.js", "data/dump"} {
+		save(t, filepath.Join(root, f))
+	}
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(root, "pages", "linked")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(root, "pages", "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.fs.Close()
+	pages := filepath.Join(root, "pages")
+	set := Set{Trees: []string{root, filepath.Join(pages, "linked")}, Enters: func(dir string) bool { return strings.HasPrefix(dir, pages) }}
+	if err := w.Watch(set); err != nil {
+		t.Fatal(err)
+	}
+	got := w.fs.WatchList()
+	slices.Sort(got)
+	if want := []string{root, pages}; !slices.Equal(got, want) {
+		t.Errorf("watching %v, want %v", got, want)
+	}
+	if _, err := w.event(fsnotify.Event{Name: filepath.Join(root, "node_modules"), Op: fsnotify.Create}); err != nil || len(w.fs.WatchList()) != 2 {
+		t.Errorf("a folder that came is watched: %v, %v", w.fs.WatchList(), err)
+	}
+}
+
+// TestMuteFoldersAreLookedAt: what happens in them is seen without an event.
+func TestMuteFoldersAreLookedAt(t *testing.T) {
+	root := t.TempDir()
+	pkg, data := filepath.Join(root, "pkg"), filepath.Join(root, "kodata")
+	main, old := save(t, filepath.Join(pkg, "main.go")), save(t, filepath.Join(pkg, "old.go"))
+	save(t, filepath.Join(data, "a"))
+	w, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.fs.Close()
+	w.isMute = func(string) bool { return true }
+	if err := w.Watch(Set{Dirs: []string{pkg}, Trees: []string{data}, Relevant: func(f string) bool { return goFile(f) || strings.HasPrefix(f, data) }}); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]map[string]stamp{}
+	look := func() string {
+		var names []string
+		for _, f := range w.look(seen) {
+			names = append(names, strings.TrimPrefix(f, root+"/"))
+		}
+		slices.Sort(names)
+		return strings.Join(slices.Compact(names), " ")
+	}
+	if got := look(); got != "" {
+		t.Errorf("the first look finds %s changed", got)
+	}
+	save(t, filepath.Join(pkg, "README.md"))
+	if got := look(); got != "" {
+		t.Errorf("what does not matter is %s", got)
+	}
+	if err := os.Remove(old); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(main, []byte("another length"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(data, "sub", "b"))
+	if got := look(); got != "kodata/sub/b pkg/main.go pkg/old.go" {
+		t.Errorf("changed are %s", got)
+	}
+	look()
+	if err := os.WriteFile(filepath.Join(data, "sub", "b"), []byte("another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); got != "kodata/sub/b" {
+		t.Errorf("in a folder that came: %s", got)
+	}
+}
+
+// TestAnOverlayIsMute: a file that is changed in the lower layer is seen in
+// the merged folder.
+func TestAnOverlayIsMute(t *testing.T) {
+	root := t.TempDir()
+	lower, merged := filepath.Join(root, "lower"), filepath.Join(root, "merged")
+	save(t, filepath.Join(lower, "main.go"))
+	for _, dir := range []string{"upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := "lowerdir=" + lower + ",upperdir=" + filepath.Join(root, "upper") + ",workdir=" + filepath.Join(root, "work")
+	if err := syscall.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		t.Skipf("this machine lets nobody mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(merged, syscall.MNT_DETACH) })
+	out := watch(t, Set{Dirs: []string{merged}, Relevant: goFile})
+	// Nothing tells when it has been looked at first, so it changes until it is seen.
+	for saved := time.NewTicker(pollEvery); ; {
+		select {
+		case b := <-out:
+			if want := []string{filepath.Join(merged, "main.go")}; !slices.Equal(b.Files, want) {
+				t.Errorf("changed are %v, want %v", b.Files, want)
+			}
+			return
+		case <-saved.C:
+			save(t, filepath.Join(lower, "main.go"))
+		}
 	}
 }

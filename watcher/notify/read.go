@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -58,7 +59,7 @@ func (w *Watcher) event(e fsnotify.Event) ([]string, error) {
 	case w.watched[e.Name] && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)):
 		return w.gone(e.Name)
 	case e.Has(fsnotify.Create):
-		if info, err := os.Stat(e.Name); err == nil && info.IsDir() {
+		if info, err := os.Lstat(e.Name); err == nil && info.IsDir() {
 			return w.appeared(e.Name)
 		}
 	}
@@ -72,6 +73,7 @@ func (w *Watcher) gone(dir string) ([]string, error) {
 		if within(dir, d) {
 			_ = w.fs.Remove(d) // the system may have removed it already
 			delete(w.watched, d)
+			delete(w.mute, d)
 		}
 	}
 	for _, d := range w.set.Dirs {
@@ -116,7 +118,7 @@ func (w *Watcher) appeared(dir string) ([]string, error) {
 		root := dir
 		if within(dir, tree) {
 			root = tree
-		} else if !within(tree, dir) {
+		} else if !within(tree, dir) || !w.set.enters(dir) {
 			continue
 		}
 		found, err := w.walk(root)
@@ -149,22 +151,39 @@ func (w *Watcher) arm(dir string) error {
 			return err
 		}
 		// What was missing may have been made before at was watched.
-		if _, err := os.Stat(filepath.Join(at, firstBelow(at, dir))); err != nil {
+		if info, err := os.Lstat(filepath.Join(at, firstBelow(at, dir))); err != nil || !info.IsDir() || !w.watched[at] {
 			return nil
 		}
 	}
 }
 
+// addNearest watches the nearest folder from dir upwards that is one. One that
+// may not be read has nothing that the go command could read either.
 func (w *Watcher) addNearest(dir string) (string, error) {
 	for at := dir; ; at = filepath.Dir(at) {
-		err := w.add(at)
-		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+		info, err := os.Lstat(at)
+		if err == nil && !info.IsDir() {
+			err = fs.ErrNotExist
+		}
+		if err == nil {
+			err = w.add(at)
+		}
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return at, nil
+		case !missing(err) || at == filepath.Dir(at):
 			return at, err
 		}
 	}
 }
 
-// walk watches a folder and all below it, and says which files are there.
+// missing says whether an error is that of a path that is not there.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// walk watches a folder and what is wanted below it, and says which files are
+// there.
 func (w *Watcher) walk(root string) ([]string, error) {
 	if err := w.arm(root); err != nil {
 		return nil, err
@@ -172,21 +191,27 @@ func (w *Watcher) walk(root string) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case missing(err):
 			return nil // gone since it was listed
+		case errors.Is(err, fs.ErrPermission):
+			return fs.SkipDir
 		case err != nil:
 			return err
 		case !d.IsDir():
 			files = append(files, path)
 			return nil
+		case path != root && !w.set.enters(path):
+			return fs.SkipDir
 		}
-		if err := w.add(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := w.add(path); err != nil && !missing(err) && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 		return nil
 	})
 	return files, err
 }
+
+func (s Set) enters(dir string) bool { return s.Enters == nil || s.Enters(dir) }
 
 func (w *Watcher) add(dir string) error {
 	if w.watched[dir] {
@@ -196,6 +221,9 @@ func (w *Watcher) add(dir string) error {
 		return fmt.Errorf("watching %s: %w", dir, explain(err))
 	}
 	w.watched[dir] = true
+	if w.isMute(dir) {
+		w.mute[dir] = true
+	}
 	return nil
 }
 

@@ -6,18 +6,22 @@ import (
 	"time"
 )
 
-// holdPoll is how often git is looked at while it is at work.
-const holdPoll = 50 * time.Millisecond
+const (
+	holdPoll = 50 * time.Millisecond // how often git is looked at while it is at work
+	holdTold = time.Second           // after how long somebody is told of it
+)
 
 // settle gathers changes into batches. A batch is sent when nothing has
 // changed for a while and nobody is busy in the tree, or when either has gone
 // on for too long. What changes while nobody takes a batch goes into it.
-func settle(ctx context.Context, in <-chan change, out chan<- Batch, o Options, busy func() bool) {
+// busy names what holds a batch that began at some time, if anything does.
+func settle(ctx context.Context, in <-chan change, out chan<- Batch, o Options, busy func(since time.Time) string) {
 	quiet := time.NewTimer(0)
 	quiet.Stop()
 	defer quiet.Stop()
 	files := map[string]bool{}
 	var pending Batch
+	told := false          // of what holds pending
 	var ready chan<- Batch // out while pending is settled
 	for {
 		select {
@@ -35,14 +39,19 @@ func settle(ctx context.Context, in <-chan change, out chan<- Batch, o Options, 
 			ready = nil
 			quiet.Reset(o.wait(len(files), time.Since(pending.First)))
 		case <-quiet.C:
-			if time.Since(pending.First) < o.HoldCap && busy() {
+			age := time.Since(pending.First)
+			if lock := busy(pending.First); lock != "" && age < o.HoldCap {
+				if age >= holdTold && !told && o.Held != nil {
+					told = true
+					o.Held(lock)
+				}
 				quiet.Reset(holdPoll)
 				continue
 			}
 			pending.Files = sorted(files)
 			ready = out
 		case ready <- pending:
-			pending, ready = Batch{}, nil
+			pending, ready, told = Batch{}, nil, false
 			clear(files)
 		}
 	}

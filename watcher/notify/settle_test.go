@@ -50,9 +50,11 @@ func TestSettle(t *testing.T) {
 				since := func(t time.Time) int { return int(t.Sub(start).Milliseconds()) }
 				ctx, cancel := context.WithCancel(t.Context())
 				in, out := make(chan change), make(chan Batch)
-				go settle(ctx, in, out, Options{}.withDefaults(), func() bool {
-					now := since(time.Now())
-					return now >= c.git[0] && now < c.git[1]
+				go settle(ctx, in, out, Options{}.withDefaults(), func(time.Time) string {
+					if now := since(time.Now()); now < c.git[0] || now >= c.git[1] {
+						return ""
+					}
+					return "index.lock"
 				})
 				go func() {
 					for _, ch := range c.changes {
@@ -88,11 +90,34 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// TestAHoldIsTold once, when it has lasted a second.
+func TestAHoldIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var told []string
+		o := Options{Held: func(lock string) {
+			told = append(told, fmt.Sprint(lock, " ", time.Since(start).Round(100*time.Millisecond)))
+		}}.withDefaults()
+		in, out := make(chan change), make(chan Batch)
+		go settle(t.Context(), in, out, o, func(since time.Time) string {
+			if time.Since(since) < 5*time.Second {
+				return "index.lock"
+			}
+			return ""
+		})
+		in <- change{file: "a.go", at: start}
+		<-out
+		if fmt.Sprint(told) != "[index.lock 1s]" {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 // TestABatchGrowsUntilItIsTaken: a loop that is busy misses nothing.
 func TestABatchGrowsUntilItIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in, out := make(chan change), make(chan Batch)
-		go settle(t.Context(), in, out, Options{}.withDefaults(), func() bool { return false })
+		go settle(t.Context(), in, out, Options{}.withDefaults(), func(time.Time) string { return "" })
 		in <- change{file: "a.go", at: time.Now()}
 		time.Sleep(time.Second)
 		in <- change{file: "b.go", at: time.Now()}

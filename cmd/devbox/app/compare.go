@@ -113,7 +113,7 @@ func (d *devbox) compare(ctx context.Context, dir string, flags compareFlags) er
 
 // oneTarget is the service in a directory, which has one and no more.
 func oneTarget(ctx context.Context, dir string) (watcher.Target, error) {
-	targets, err := watcher.Discover(ctx, []string{dir})
+	targets, _, err := watcher.Discover(ctx, []string{dir})
 	if err != nil {
 		return watcher.Target{}, ofInput(err)
 	}

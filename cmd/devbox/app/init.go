@@ -37,7 +37,7 @@ there is never overwritten.`,
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			targets, err := watcher.Discover(cmd.Context(), []string{dir})
+			targets, _, err := watcher.Discover(cmd.Context(), []string{dir})
 			if err != nil {
 				return ofInput(err)
 			}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/kind-in-a-box/devbox/watcher/build"
 )
 
 // errInterrupted is the cause of a context that a person has ended.
@@ -25,6 +27,7 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 			select {
 			case <-signals:
 				if ctx.Err() != nil {
+					build.RemoveTemp()
 					os.Exit(codeInterrupted)
 				}
 				cancel(errInterrupted)

@@ -33,7 +33,8 @@ this machine. --engine chooses one.
 
 A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
-main packages below here that have a service.yaml, and so does no directory.
+main packages below here that have a service.yaml, in all modules that go.work
+uses or, without one, that lie there, and so does no directory.
 
 Other Kubernetes manifests in the directory (*.yaml, *.yml, *.json) are applied too,
 also where there is no main package: with images that are ko://import/path built,
@@ -76,9 +77,12 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			defer kept.Close()
 			config := options.config(d.name, cmd.Flags())
 			config.Platform, config.Process, config.Events = buildPlatform, d.boxProcess, both(reader.Show, kept.Show)
-			find := func(ctx context.Context) ([]watcher.Target, error) { return watcher.Discover(ctx, dirs) }
+			find := func(ctx context.Context) ([]watcher.Target, []string, error) { return watcher.Discover(ctx, dirs) }
 			if image != "" {
-				find = func(ctx context.Context) ([]watcher.Target, error) { return prebuilt(ctx, image) }
+				find = func(ctx context.Context) ([]watcher.Target, []string, error) {
+					targets, err := prebuilt(ctx, image)
+					return targets, nil, err
+				}
 			}
 			return d.ending(d.up(cmd.Context(), config, find, detach || image != ""), reader.Show)
 		},
@@ -90,13 +94,19 @@ A second Ctrl-C does not wait for what is being stopped.`,
 	return cmd
 }
 
+// finder finds what is to be served, and says for people what it leaves out.
+type finder func(context.Context) (targets []watcher.Target, leftOut []string, err error)
+
 // up is the main job. It finds the services first, because a wrong directory
 // should not cost anybody the start of a cluster, then brings the box up,
 // then goes into the loop.
-func (d *devbox) up(ctx context.Context, config bootstrap.Config, find func(context.Context) ([]watcher.Target, error), detach bool) error {
-	targets, err := find(ctx)
+func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, detach bool) error {
+	targets, leftOut, err := find(ctx)
 	if err != nil {
 		return ofInput(err)
+	}
+	for _, left := range leftOut {
+		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
 	}
 	end, err := bootstrap.Session(d.name)
 	if err != nil {
@@ -151,7 +161,7 @@ func (d *devbox) ofService(err error) error {
 		p.code, p.next = codeBuild, "mend it, then the same command again"
 	} else if _, ok := errors.AsType[*watcher.FailedError](err); ok {
 		p.code, p.next = codeRollout, d.command("logs")
-	} else if _, ok := errors.AsType[manifest.Problem](err); ok {
+	} else if wrongFile(err) {
 		p.code, p.next = codeUsage, "mend it, then the same command again"
 	} else {
 		return classify(codeCluster, err, p.next)
@@ -166,6 +176,14 @@ func (d *devbox) ofService(err error) error {
 		p.evidence = append(p.evidence, headline(one))
 	}
 	return p
+}
+
+// wrongFile says whether an error is a mistake in a file beside the source.
+func wrongFile(err error) bool {
+	_, manifests := errors.AsType[manifest.Problem](err)
+	_, config := errors.AsType[*build.ConfigError](err)
+	_, data := errors.AsType[*build.DataError](err)
+	return manifests || config || data
 }
 
 // headline is an error's first line.

@@ -2,10 +2,10 @@
 // API server it does what the controller, the node and the gateway do, in the
 // simplest way that shows the watcher everything it looks at.
 //
-//	Service --> Revision, Pod --> the image is pulled, its program run once
+//	Service --> Revision, Pod --> the images are pulled, their programs run once
 //	                                |                         |
 //	                     exit 0: ready, the gateway      else: the pod has
-//	                     answers with what it printed    crashed, nothing moves
+//	                     answers with what they printed  crashed, nothing moves
 package standin
 
 import (
@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -151,11 +152,16 @@ func (b *Box) reconcile(ctx context.Context, s *servingv1.Service) error {
 	return b.run(ctx, &now, rev)
 }
 
-// run is the node: it runs the program once and writes down how that ended.
+// run is the node: it runs the programs once and writes down how that ended.
 func (b *Box) run(ctx context.Context, s *servingv1.Service, rev *servingv1.Revision) error {
-	output, code, err := b.execute(ctx, rev.Spec.Containers[0])
-	if err != nil {
-		return err
+	var output string
+	var code int32
+	for _, c := range slices.Concat(rev.Spec.InitContainers, rev.Spec.Containers) {
+		printed, exit, err := b.execute(ctx, c)
+		if err != nil {
+			return err
+		}
+		output, code = output+printed, max(code, exit)
 	}
 	rev.Status.InitializeConditions()
 	state := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error", Message: firstLine(output)}}
