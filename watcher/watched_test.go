@@ -22,13 +22,17 @@ type step struct {
 	want string
 }
 
-// walk does one step after the other, each with one build.
+// walk does one step after the other. The one after some of which nothing was
+// to come is the only one that builds.
 func (s *session) walk(service string, steps ...step) {
 	s.t.Helper()
 	mark := 0
 	s.wait(&mark, event.Watching)
+	before := -1
 	for _, step := range steps {
-		before := s.count(event.BuildStarted)
+		if step.want == "" {
+			before = s.count(event.BuildStarted)
+		}
 		step.do()
 		if step.want == "" {
 			continue
@@ -37,9 +41,10 @@ func (s *session) walk(service string, steps ...step) {
 		if got := s.box.Answer(s.namespace, service); got != step.want {
 			s.t.Fatalf("%s: %s answers %q, want %q%s", step.what, service, got, step.want, s.told())
 		}
-		if n := s.count(event.BuildStarted) - before; n != 1 {
+		if n := s.count(event.BuildStarted) - before; before >= 0 && n != 1 {
 			s.t.Errorf("%s: %d builds%s", step.what, n, s.told())
 		}
+		before = -1
 	}
 }
 
@@ -255,8 +260,9 @@ func TestModuleFilesComeAndGo(t *testing.T) {
 		step{"a module of it", func() { save(t, filepath.Join(root, "lib", "lib.go"), word("edited")) }, "edited"},
 		step{"no workspace", func() { p.remove(filepath.Join(root, "go.work")) }, "v1"},
 		step{"what is not of it any more", func() { save(t, filepath.Join(root, "lib", "lib.go"), word("unseen")) }, ""},
-		step{"vendored", func() { p.run(app, "mod", "vendor"); save(t, vendored, word("patched")) }, "patched"},
-		step{"patched", func() { save(t, vendored, word("again")) }, "again"},
+		step{"vendored", func() { p.run(app, "mod", "vendor") }, "v1"},
+		step{"patched", func() { save(t, vendored, word("patched")) }, "patched"},
+		step{"patched again", func() { save(t, vendored, word("again")) }, "again"},
 		step{"no vendor folder", func() { p.remove(filepath.Join(app, "vendor")) }, "v1"},
 		step{"what go env -w sets", func() { p.run(app, "env", "-w", "GOPRIVATE=example.org") }, "v1"},
 	)

@@ -7,7 +7,7 @@ func Lacks() []string {
 	return []string{
 		"Istio",
 		"Deployments and other workloads of Kubernetes' own",
-		"cluster IPs and cluster DNS",
+		"cluster IPs",
 		"NetworkPolicy",
 		"Ingress",
 		"hostPath and persistent volumes",

@@ -47,10 +47,10 @@ func TestLacks(t *testing.T) {
 	others := map[string]string{
 		"Istio": "no pod asks for it",
 		"Deployments and other workloads of Kubernetes' own": "the API server has no such kinds",
-		"cluster IPs and cluster DNS":                        "no pod asks for them",
-		"NetworkPolicy":                                      "the serving chart refuses it",
-		"Ingress":                                            "the serving chart refuses it",
-		"limits of CPU and memory":                           "a pod runs without them",
+		"cluster IPs":              "no pod asks for them",
+		"NetworkPolicy":            "the serving chart refuses it",
+		"Ingress":                  "the serving chart refuses it",
+		"limits of CPU and memory": "a pod runs without them",
 	}
 	for _, lack := range Lacks() {
 		specs, asked := asks[lack]

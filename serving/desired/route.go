@@ -8,7 +8,8 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-const activatorHost = "activator-local." + servingv1.Namespace + ".svc.cluster.local"
+// ActivatorHost is where the names of routes lead in the cluster's DNS.
+const ActivatorHost = "activator-local." + servingv1.Namespace + ".svc.cluster.local"
 
 // PlaceholderServices make a route's name, and each tag's, a name of the
 // cluster's DNS. They lead to the activator, which knows the hosts. The
@@ -37,7 +38,7 @@ func placeholder(r *servingv1.Route, name string) *corev1.Service {
 		},
 		Spec: corev1.ServiceSpec{
 			Type:            corev1.ServiceTypeExternalName,
-			ExternalName:    activatorHost,
+			ExternalName:    ActivatorHost,
 			SessionAffinity: corev1.ServiceAffinityNone,
 			Ports: []corev1.ServicePort{{
 				Name: "http", Port: 80, TargetPort: intstr.FromInt32(80), Protocol: corev1.ProtocolTCP,

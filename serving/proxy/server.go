@@ -10,11 +10,13 @@ import (
 	"time"
 )
 
-// Server is one address and what answers there, in HTTP/1.1 and in HTTP/2
+// Server is an address, or two, and what answers there, in HTTP/1.1 and in HTTP/2
 // without TLS.
 type Server struct {
 	Listener net.Listener
-	Handler  http.Handler
+	// Also is another listener, of the same; nil: there is none.
+	Also    net.Listener
+	Handler http.Handler
 	// Drain, where there is one, counts Handler's requests.
 	Drain *Drain
 	// Quiet is how long no request may have come before the server leaves.
@@ -60,18 +62,28 @@ func (s Server) Serve(ctx context.Context) error {
 		// OPTIONS * is for the container to answer, like any other request.
 		DisableGeneralOptionsHandler: true,
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(s.Listener) }()
+	serving := []net.Listener{s.Listener}
+	if s.Also != nil {
+		serving = append(serving, s.Also)
+	}
+	ended := make(chan error, len(serving))
+	for _, l := range serving {
+		go func() { ended <- fmt.Errorf("serving %s: %w", l.Addr(), server.Serve(l)) }()
+	}
+	var failed error
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serving %s: %w", s.Listener.Addr(), err)
+	case failed = <-ended:
+		_ = server.Close() // the other one goes with it
+		ended <- http.ErrServerClosed
 	case <-ctx.Done():
+		s.leave(context.WithoutCancel(ctx), server)
 	}
-	s.leave(context.WithoutCancel(ctx), server)
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving %s: %w", s.Listener.Addr(), err)
+	for range serving {
+		if err := <-ended; failed == nil && !errors.Is(err, http.ErrServerClosed) {
+			failed = err
+		}
 	}
-	return nil
+	return failed
 }
 
 // leave drains within the limit and closes what has not ended by then.

@@ -18,6 +18,9 @@ type Config struct {
 	ListenHost string
 	// ServingPort takes requests; the others are admin and metrics.
 	ServingPort, AdminPort, AutometricPort, UsermetricPort int
+	// Handed names the listeners that are open already, in the order of their
+	// descriptors: admin, autometric, usermetric, serving, and entrance.
+	Handed []string
 
 	// UserAddress is where the user container listens.
 	UserAddress string
@@ -96,6 +99,9 @@ func FromEnv(get func(string) string) (Config, error) {
 			Revision:      get("SERVING_REVISION"),
 			Pod:           get("SERVING_POD"),
 		},
+	}
+	if names := get("LISTEN_FDNAMES"); names != "" {
+		c.Handed = strings.Split(names, ":")
 	}
 	if text := strings.TrimSpace(get("SERVING_READINESS_PROBE")); text != "" {
 		e.note("SERVING_READINESS_PROBE", json.Unmarshal([]byte(text), &c.Probe))

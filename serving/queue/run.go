@@ -2,11 +2,8 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -34,7 +31,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	drained := make(chan struct{})
-	listeners, err := listen(c.ListenHost, c.ServingPort, c.AdminPort, c.AutometricPort, c.UsermetricPort)
+	listeners, err := c.listen()
 	if err != nil {
 		return err
 	}
@@ -50,7 +47,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	for i, h := range []http.Handler{s.admin(drained), metricsMux(s.metrics.autometrics()), metricsMux(s.usermetrics())} {
 		helpers.Go(func() {
-			server := proxy.Server{Listener: listeners[1+i], Handler: h, Limit: adminLimit, Log: log}
+			server := proxy.Server{Listener: listeners[i], Handler: h, Limit: adminLimit, Log: log}
 			if err := server.Serve(after); err != nil {
 				log.Error("an admin port is closed", "error", err)
 			}
@@ -58,7 +55,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 
 	server := proxy.Server{
-		Listener: listeners[0], Handler: s.handler(), Log: log,
+		Listener: listeners[servingListener], Also: listeners[entranceListener], Handler: s.handler(), Log: log,
 		Drain: &s.drain, Quiet: c.DrainQuiet, Limit: c.drainLimit(),
 	}
 	err = server.Serve(ctx)
@@ -130,20 +127,4 @@ func metricsMux(h http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h)
 	return mux
-}
-
-// listen opens all ports or none.
-func listen(host string, ports ...int) ([]net.Listener, error) {
-	var open []net.Listener
-	for _, port := range ports {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
-			for _, l := range open {
-				_ = l.Close()
-			}
-			return nil, fmt.Errorf("opening port %d: %w", port, err)
-		}
-		open = append(open, l)
-	}
-	return open, nil
 }

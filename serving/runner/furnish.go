@@ -11,10 +11,10 @@ import (
 )
 
 // furnish writes into upper, the directory that lies over the layers, what a
-// container has beside its image: the names that the machine knows, since the
-// network is the machine's; and the directories that would have the wrong
-// mode because a layer has something in them without saying what they are.
-func (v view) furnish(upper, hostname string) error {
+// container has beside its image: the names that s says, or those that the
+// machine knows; and the directories that would have the wrong mode because a
+// layer has something in them without saying what they are.
+func (v view) furnish(upper string, s Spec) error {
 	if err := v.correct(upper); err != nil {
 		return err
 	}
@@ -22,15 +22,15 @@ func (v view) furnish(upper, hostname string) error {
 	if err := os.Mkdir(etc, 0o755); err != nil && !os.IsExist(err) {
 		return err
 	}
-	hosts, _ := os.ReadFile("/etc/hosts") // a machine without one is fine
-	resolv, _ := os.ReadFile("/etc/resolv.conf")
-	if len(hosts) == 0 {
-		hosts = []byte("127.0.0.1\tlocalhost\n::1\tlocalhost\n")
+	files := map[string][]byte{"hosts": s.Hosts, "resolv.conf": s.ResolvConf}
+	if s.Hosts == nil {
+		files["hosts"] = machineHosts(s.Hostname)
 	}
-	files := map[string][]byte{"hosts": hosts, "resolv.conf": resolv}
-	if hostname != "" {
-		files["hosts"] = fmt.Appendf(hosts, "\n127.0.0.1\t%s\n", hostname)
-		files["hostname"] = []byte(hostname + "\n")
+	if s.ResolvConf == nil {
+		files["resolv.conf"], _ = os.ReadFile("/etc/resolv.conf") // a machine without one is fine
+	}
+	if s.Hostname != "" {
+		files["hostname"] = []byte(s.Hostname + "\n")
 	}
 	for name, content := range files {
 		file := filepath.Join(etc, name)
@@ -42,6 +42,18 @@ func (v view) furnish(upper, hostname string) error {
 		}
 	}
 	return nil
+}
+
+// machineHosts are the names that the machine knows, and the process's own.
+func machineHosts(hostname string) []byte {
+	hosts, _ := os.ReadFile("/etc/hosts") // a machine without one is fine
+	if len(hosts) == 0 {
+		hosts = []byte("127.0.0.1\tlocalhost\n::1\tlocalhost\n")
+	}
+	if hostname == "" {
+		return hosts
+	}
+	return fmt.Appendf(hosts, "\n127.0.0.1\t%s\n", hostname)
 }
 
 // correct makes the directories whose attributes the layers that only pass

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -24,7 +26,7 @@ func (p *Process) launch(ctx context.Context, s Spec, c container.Spec) error {
 	}
 	p.cmd = p.runner.how.command(c)
 	p.cmd.Stdout, p.cmd.Stderr = s.Stdout, s.Stderr
-	if err := p.start(ctx, c); err != nil {
+	if err := p.start(ctx, s, c); err != nil {
 		return errors.Join(err, RemoveAll(p.dir), remove(p.record))
 	}
 	p.started = time.Now()
@@ -41,7 +43,7 @@ func (m method) command(c container.Spec) *exec.Cmd {
 
 // start makes the process, writes down that it is there, and only then tells
 // it what to do.
-func (p *Process) start(ctx context.Context, c container.Spec) error {
+func (p *Process) start(ctx context.Context, s Spec, c container.Spec) error {
 	spec, tell, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("making a pipe: %w", err)
@@ -53,8 +55,9 @@ func (p *Process) start(ctx context.Context, c container.Spec) error {
 		return fmt.Errorf("making a pipe: %w", err)
 	}
 	defer report.Close()
-	p.cmd.ExtraFiles = []*os.File{spec, failure} // container.SpecFile, container.ErrorFile
-	err = p.runner.forks.run(p.cmd.Start)
+	p.cmd.Args = append(p.cmd.Args, strconv.Itoa(len(s.Files)))
+	p.cmd.ExtraFiles = append(slices.Clone(s.Files), spec, failure)
+	err = p.runner.forks.run(func() error { return inNetwork(s.Network, p.cmd.Start) })
 	failure.Close()
 	if err != nil {
 		tell.Close()

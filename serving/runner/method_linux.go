@@ -1,8 +1,11 @@
 package runner
 
 import (
+	"fmt"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/kind-in-a-box/devbox/serving/runner/internal/container"
 )
@@ -35,6 +38,28 @@ func (m method) attributes(root *container.Root) *syscall.SysProcAttr {
 		attr.AmbientCaps = setup // a user who is not root loses them when it runs a program
 	}
 	return attr
+}
+
+// inNetwork runs start with this thread in a network namespace, which what it
+// starts is then in too. A thread that cannot be brought home would start all
+// others in the wrong place.
+func inNetwork(network *os.File, start func() error) error {
+	if network == nil {
+		return start()
+	}
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return fmt.Errorf("finding the machine's network: %w", err)
+	}
+	defer home.Close()
+	if err := unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("entering the pod's network: %w", err)
+	}
+	err = start()
+	if home := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); home != nil {
+		panic(fmt.Sprintf("leaving a pod's network: %v", home)) // it was ours a moment ago
+	}
+	return err
 }
 
 // setup are the capabilities that making a root takes.

@@ -98,7 +98,7 @@ func (r *Runner) prepare(s Spec, c container.Spec) error {
 	if err := makeDirs(s.Dir, "upper", "work", "root"); err != nil {
 		return err
 	}
-	if err := r.store.view(s.Image.record).furnish(filepath.Join(s.Dir, "upper"), s.Hostname); err != nil {
+	if err := r.store.view(s.Image.record).furnish(filepath.Join(s.Dir, "upper"), s); err != nil {
 		return fmt.Errorf("preparing its root: %w", err)
 	}
 	return nil

@@ -55,7 +55,7 @@ func (r *Runner) try(m method) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	p := &Process{name: "trial", dir: dir, runner: r, own: m.pids, record: filepath.Join(dir, "record.json"), cmd: m.command(c)}
-	if err := p.start(ctx, c); err != nil {
+	if err := p.start(ctx, Spec{}, c); err != nil {
 		return err
 	}
 	return errors.Join(p.cmd.Wait(), p.alive.Close())

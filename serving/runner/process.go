@@ -28,6 +28,14 @@ type Spec struct {
 	Hostname     string   // "": the machine's
 	ReadOnlyRoot bool
 	Mounts       []Mount
+	// Network is the network namespace that the process is in; nil: the
+	// machine's. The caller may make threads enter it.
+	Network *os.File
+	// Files are open in the process, from descriptor 3 on.
+	Files []*os.File
+	// Hosts and ResolvConf are what its /etc has under these names; nil: what
+	// the machine's has. Where there is no root of its own, nothing has them.
+	Hosts, ResolvConf []byte
 	// Stdout and Stderr take what the process writes; nil discards. An
 	// *os.File is handed to the process as it is.
 	Stdout, Stderr io.Writer

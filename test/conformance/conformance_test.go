@@ -5,6 +5,8 @@ package conformance
 import (
 	"testing"
 
+	"k8s.io/client-go/dynamic"
+
 	"github.com/kind-in-a-box/devbox/test/box"
 )
 
@@ -15,7 +17,11 @@ func TestConformance(t *testing.T) {
 	if code := up.Exit(soon); code != 0 {
 		t.Fatalf("devbox up --detach: exit %d", code)
 	}
-	s := &subject{box: b, api: b.Serving(), kubernetes: b.Kubernetes(), image: b.Image("program")}
+	dyn, err := dynamic.NewForConfig(b.REST())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &subject{box: b, dynamic: dyn, api: b.Serving(), kubernetes: b.Kubernetes(), image: b.Image("program")}
 	t.Run("on one box", func(t *testing.T) { // returns when all have
 		for _, behaviour := range behaviours {
 			t.Run(behaviour.name, func(t *testing.T) {

@@ -34,10 +34,10 @@ var scaling = []behaviour{
 		area: scalingArea, name: "initial-scale",
 		says: "a revision is Ready when `initial-scale` pods answer, 1 where nothing is said; 0 is refused unless config-autoscaler allows it",
 		try: func(t *trial) {
-			t.create(annotated("autoscaling.knative.dev/initial-scale", "2"), annotated("autoscaling.knative.dev/scale-down-delay", "5m"))
-			t.ready()
-			if n := *t.revision(t.name + "-00001").Status.ActualReplicas; n != 2 {
-				t.Errorf("%d pods answer", n)
+			first := t.watchRevision(t.name + "-00001")
+			t.create(annotated("autoscaling.knative.dev/initial-scale", "2"))
+			if n := *first(func(r *servingv1.Revision) bool { return r.IsReady() }).Status.ActualReplicas; n != 2 {
+				t.Errorf("%d pods answer when it becomes ready", n)
 			}
 		},
 	},

@@ -15,6 +15,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,6 +40,7 @@ type subject struct {
 	box        *box.Box
 	api        client.Client
 	kubernetes kubernetes.Interface
+	dynamic    dynamic.Interface
 	image      string // of program
 }
 
@@ -167,6 +171,39 @@ func ofRoute(r *servingv1.Route) *servingv1.Status                 { return &r.S
 func (t *trial) revision(name string) *servingv1.Revision {
 	t.Helper()
 	return get(t, &servingv1.Revision{}, name)
+}
+
+// watchRevision follows a revision from before it is made. What it returns
+// waits for the first of its states that is so.
+func (t *trial) watchRevision(name string) (first func(func(*servingv1.Revision) bool) *servingv1.Revision) {
+	t.Helper()
+	states, err := t.dynamic.Resource(servingv1.GroupVersion.WithResource("revisions")).Namespace(metav1.NamespaceDefault).
+		Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(states.Stop)
+	return func(so func(*servingv1.Revision) bool) *servingv1.Revision {
+		t.Helper()
+		for late := time.After(soon); ; {
+			select {
+			case e := <-states.ResultChan():
+				u, ok := e.Object.(*unstructured.Unstructured)
+				if !ok {
+					t.Fatalf("the watch of %s: %v", name, e)
+				}
+				rev := &servingv1.Revision{}
+				if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, rev); err != nil {
+					t.Fatal(err)
+				}
+				if so(rev) {
+					return rev
+				}
+			case <-late:
+				t.Fatalf("the revision has not come to this\n%s", t.state())
+			}
+		}
+	}
 }
 
 // pods are the service's that stay.

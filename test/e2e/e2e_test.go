@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,6 +40,7 @@ func TestBox(t *testing.T) {
 		{"a crashing revision takes no traffic and shows its log", d.crashingEdit},
 		{"a revision that never listens takes no traffic", d.deafEdit},
 		{"a manifest edit makes a revision without a build", d.manifestEdit},
+		{"a pod has its ports to itself, and finds others by name", d.ownNetwork},
 		{"to zero pods and back on a request", d.zeroAndBack},
 		{"a trace of a cold start shows every step", d.trace},
 		{"Ctrl-C leaves the box answering", d.interrupt},
@@ -170,6 +172,46 @@ func (d *day) manifestEdit(t *testing.T) {
 	mark := d.up.Mark()
 	box.Edit(t, filepath.Join(d.dir, "service.yaml"), "  template:\n", "  template:\n    metadata:\n      annotations:\n        autoscaling.knative.dev/window: 6s\n")
 	d.up.WaitAfter(mark, "the new revision", soon, live)
+	d.expect(t, d.answer)
+}
+
+// ownNetwork edits a program with a second listener, on a fixed port, twice: the
+// old pod and the new one have it at the same time. Then the port that the
+// manifest says is one that the program does not ask for.
+func (d *day) ownNetwork(t *testing.T) {
+	d.save(t, `log.Fatal(http.ListenAndServe(":"+port, greet(target)))`, `go func() { log.Fatal(http.ListenAndServe(":2112", greet(target))) }()
+	http.Handle("/", greet(target))
+	http.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) {
+		answer, err := http.Get(r.FormValue("url"))
+		if err != nil {
+			fmt.Fprint(w, err)
+			return
+		}
+		defer answer.Body.Close()
+		fmt.Fprint(w, answer.StatusCode)
+	})
+	log.Fatal(http.ListenAndServe(":"+port, nil))`)
+	d.save(t, `"Hej `, `"Ahoj `)
+	d.answer = "Ahoj World!"
+	d.expect(t, d.answer)
+	calls := map[string]string{"http://127.0.0.1:2112/": "200"}
+	if d.Engine() == "embedded" {
+		calls["http://hello.default.svc.cluster.local/"] = "200"
+		calls["http://hello.default/"] = "200"
+		calls["http://hello/"] = "404"
+		calls["http://nobody.default.svc.cluster.local/"] = "no such host"
+		calls["http://host.devbox.internal:18080/"] = "404" // the gateway knows no such host
+	}
+	for to, want := range calls {
+		status, body, err := d.Get(host, "/call?url="+url.QueryEscape(to))
+		if err != nil || status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("a pod that calls %s gets %q (%d, %v); want %q", to, body, status, err, want)
+		}
+	}
+	mark := d.up.Mark()
+	box.Edit(t, filepath.Join(d.dir, "service.yaml"), "          env:\n", "          ports: [{containerPort: 3000}]\n          env:\n")
+	d.up.WaitAfter(mark, "the revision with another port", soon, live)
+	d.save(t, `cmp.Or(os.Getenv("PORT"), "8080")`, `"3000"`)
 	d.expect(t, d.answer)
 }
 

@@ -232,7 +232,8 @@ func TestWhatWasLeftGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, others, own := fmt.Sprintf("devbox-build-%d-1", gone.Process.Pid), fmt.Sprintf("devbox-build-%d-1", os.Getppid()), fmt.Sprintf("devbox-build-%d-1", os.Getpid())
-	for _, dir := range []string{left, others, own, "devbox-build-none"} {
+	unnamed := fmt.Sprintf("devbox-build-%d0", gone.Process.Pid) // a number, and of no process
+	for _, dir := range []string{left, others, own, unnamed} {
 		write(t, tmp, dir+"/x", "")
 	}
 	there := func() string {
@@ -247,7 +248,7 @@ func TestWhatWasLeftGoes(t *testing.T) {
 		return strings.Join(names, " ")
 	}
 	build.New(build.Options{})
-	if got := there(); strings.Contains(got, left) || !strings.Contains(got, others) || !strings.Contains(got, own) {
+	if got := there(); strings.Contains(got, left) || !strings.Contains(got, others) || !strings.Contains(got, own) || !strings.Contains(got, unnamed) {
 		t.Errorf("there is still %s", got)
 	}
 	build.RemoveTemp()

@@ -70,9 +70,9 @@ func (o *Own) Key(ctx context.Context, importPaths ...string) (string, error) {
 // Build makes the image of a main package. What compiles it is stopped when
 // ctx ends.
 func (o *Own) Build(ctx context.Context, importPath string) (v1.Image, error) {
-	tmp, err := os.MkdirTemp("", "devbox-build-")
+	tmp, err := makeTemp()
 	if err != nil {
-		return nil, fmt.Errorf("making a folder to build in: %w", err)
+		return nil, err
 	}
 	defer os.RemoveAll(tmp)
 	file := filepath.Join(tmp, "program")

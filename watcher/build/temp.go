@@ -35,8 +35,8 @@ func removeStale() {
 func removeTemp(of func(pid int) bool) {
 	found, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*")) // the pattern is well formed
 	for _, dir := range found {
-		owner, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), tempPrefix), "-")
-		if pid, err := strconv.Atoi(owner); err == nil && of(pid) {
+		owner, _, ours := strings.Cut(strings.TrimPrefix(filepath.Base(dir), tempPrefix), "-")
+		if pid, err := strconv.Atoi(owner); ours && err == nil && of(pid) {
 			_ = os.RemoveAll(dir) // it may be another user's
 		}
 	}

@@ -31,6 +31,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/apiserver"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/data"
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/network"
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/node"
 	"github.com/kind-in-a-box/devbox/serving/activator"
 	"github.com/kind-in-a-box/devbox/serving/controller"
@@ -68,6 +69,7 @@ type Box struct {
 	parts   *parts
 	sockets string // a directory
 	server  *apiserver.Server
+	pods    *network.Network // nil: they share the machine's
 	metrics proxy.Exposition // of all parts
 }
 
@@ -142,24 +144,54 @@ func (b *Box) StartRegistry(ctx context.Context) error {
 	})
 }
 
+// Pods say what pods of this machine have of their own.
+type Pods struct {
+	runner.Isolation
+	// SharedNetwork is why they have the machine's network; nil: they do not.
+	SharedNetwork error
+}
+
 // StartNode starts the node, which takes up the pods that it ran before.
-func (b *Box) StartNode(ctx context.Context) (runner.Isolation, error) {
+func (b *Box) StartNode(ctx context.Context) (Pods, error) {
+	clients, err := kubernetes.NewForConfig(b.REST())
+	if err != nil {
+		return Pods{}, fmt.Errorf("preparing to look for services: %w", err)
+	}
+	names := newNames(clients)
 	r, err := runner.New(data.Runner(b.Dir), runner.Options{Keep: runnerKeep, Log: b.log}) //nolint:contextcheck // what it tries takes milliseconds
 	if err != nil {
-		return runner.Isolation{}, fmt.Errorf("preparing to run pods: %w", err)
+		return Pods{}, fmt.Errorf("preparing to run pods: %w", err)
+	}
+	var shared error
+	if b.pods, shared = b.podNetworks(r.Isolation(), names); shared == nil {
+		b.parts.start(ctx, "the cluster's names", names.run)
 	}
 	ready := make(chan struct{})
 	b.parts.start(ctx, "the node", func(life context.Context) error {
 		err := node.Run(life, node.Config{
-			Name: b.Name, REST: b.REST(), Runner: r, Dir: filepath.Join(b.Dir, "node"),
+			Name: b.Name, REST: b.REST(), Runner: r, Dir: filepath.Join(b.Dir, "node"), Network: b.pods, Entrance: b.HTTPPort,
 			TLS: b.server.KubeletTLS(), Metrics: &b.metrics, Log: b.log, Ready: func() { close(ready) },
 		})
-		return errors.Join(err, r.Close())
+		err = errors.Join(err, r.Close())
+		if b.pods != nil {
+			b.pods.Close()
+		}
+		return err
 	})
 	if _, err := await(ctx, b.parts, "the node", ready); err != nil {
-		return runner.Isolation{}, err
+		return Pods{}, err
 	}
-	return r.Isolation(), nil
+	return Pods{r.Isolation(), shared}, nil
+}
+
+// podNetworks are what gives each pod a network of its own, nil with the
+// reason where they share the machine's. A pod without a root of its own would
+// not be told of the names in its network.
+func (b *Box) podNetworks(has runner.Isolation, names *names) (*network.Network, error) {
+	if !has.Root {
+		return nil, errors.New(has.Reason)
+	}
+	return network.New(network.Config{Entrance: loopback(b.HTTPPort), Service: names.address, Log: b.log})
 }
 
 // StartServing starts the controller and the activator, which tell each other
@@ -185,7 +217,7 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 	if err != nil {
 		return fmt.Errorf("preparing to look for the box's parts: %w", err)
 	}
-	doors := newDoors(clients, b.PartsIn, b.Parts, b.log)
+	doors := newDoors(clients, b.PartsIn, b.Parts, b.dial, b.log)
 	if err := b.startMetrics(ctx, ctrl.Loop(), doors); err != nil {
 		return err
 	}
@@ -195,6 +227,14 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 			REST: b.REST(), Address: address, Stream: "unix:" + socket, Metrics: &b.metrics, Front: doors.front, Log: b.log,
 		})
 	})
+}
+
+// dial connects to an address, which may be a pod's.
+func (b *Box) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if b.pods != nil {
+		return b.pods.Dial(ctx, network, address)
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
 
 // metricsLimit bounds the end of the metrics' server.
@@ -226,7 +266,7 @@ func ofThisMachine(next http.Handler) http.Handler {
 		if err != nil {
 			host = r.Host
 		}
-		if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+		if ip := net.ParseIP(host); host != "localhost" && host != network.Machine && !ip.IsLoopback() {
 			http.Error(w, fmt.Sprintf("this is 127.0.0.1, not %q", host), http.StatusForbidden)
 			return
 		}

@@ -41,9 +41,14 @@ type doors struct {
 // partPatience is how long a part may be silent that accepts no connection.
 const partPatience = 2 * time.Second
 
-func newDoors(pods kubernetes.Interface, in string, names []string, log *slog.Logger) *doors {
+func newDoors(pods kubernetes.Interface, in string, names []string, dial func(ctx context.Context, network, address string) (net.Conn, error), log *slog.Logger) *doors {
 	d := &doors{pods: pods, in: in, names: names}
-	transport := proxy.NewTransport(proxy.TransportConfig{Dial: partPatience, Idle: time.Minute})
+	transport := proxy.NewTransport(proxy.TransportConfig{Idle: time.Minute})
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, partPatience)
+		defer cancel()
+		return dial(ctx, network, address)
+	}
 	d.proxy = proxy.New(transport, log, func(r *httputil.ProxyRequest) {
 		to := r.In.Context().Value(doorKey{}).(*url.URL)
 		r.Out.URL.Host, r.Out.URL.Path, r.Out.URL.RawPath = to.Host, to.Path, to.RawPath

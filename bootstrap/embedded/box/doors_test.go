@@ -48,7 +48,7 @@ func TestDoors(t *testing.T) {
 	defer server.Close()
 	pods := fake.NewClientset(watching(t, "zipkin", server.URL, corev1.ConditionTrue), watching(t, "prometheus", server.URL, corev1.ConditionFalse),
 		watching(t, "stranger", server.URL, corev1.ConditionTrue))
-	d := newDoors(pods, "watch", []string{"zipkin", "prometheus", "grafana"}, slog.New(slog.DiscardHandler))
+	d := newDoors(pods, "watch", []string{"zipkin", "prometheus", "grafana"}, (&net.Dialer{}).DialContext, slog.New(slog.DiscardHandler))
 	mux := http.NewServeMux()
 	mux.Handle("/parts/{part}/", d.inside())
 	inside := httptest.NewServer(mux)

@@ -154,17 +154,28 @@ func (s *serve) serving(ctx context.Context, say func(string)) (string, error) {
 		return s.install(both)
 	})
 	g.Go(func() error {
-		isolation, err := s.box.StartNode(both)
-		if err == nil && isolation.Reason != "" {
+		pods, err := s.box.StartNode(both)
+		if err != nil {
+			return err
+		}
+		switch {
+		case pods.Reason != "":
 			s.Events.Emit(event.Event{
 				Kind: event.Warning, Step: "serving",
-				Message: "pods are not isolated from this machine: " + isolation.Reason,
+				Message: "pods are not isolated from this machine: " + pods.Reason,
 				Hint:    "images that ko builds run all the same",
 			})
-		} else {
+		case pods.SharedNetwork != nil:
+			s.Events.Emit(event.Event{
+				Kind: event.Warning, Step: "serving",
+				Message: "pods share this machine's network, and its ports: " + pods.SharedNetwork.Error(),
+				Hint:    "a program listens on $PORT; another port can be taken by another pod or program",
+			})
+			isolated = "isolated "
+		default:
 			isolated = "isolated "
 		}
-		return err
+		return nil
 	})
 	if err := g.Wait(); err != nil {
 		return "", err

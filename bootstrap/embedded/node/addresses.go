@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/network"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -37,7 +38,7 @@ const (
 // attempts bounds the search for a free address or port. Nearly all are free.
 const attempts = 1000
 
-// addresses gives each pod an address of its own in 127.0.0.0/8 and a
+// addresses gives each pod an address of its own in network.Pods and a
 // user-port that is free on all addresses of the machine. On a machine that
 // has one loopback address, all pods have that, and each has queue-proxy's
 // ports of its own too.
@@ -79,8 +80,9 @@ func placeBefore(pod *corev1.Pod) place {
 
 // take returns a free place for a pod of spec, until give is called. It has
 // what is still free of the place before, since others may still think that
-// the pod is there.
-func (a *addresses) take(before place, spec *corev1.PodSpec) (place, error) {
+// the pod is there. A pod that owns its network needs no other ports than those of its
+// spec.
+func (a *addresses) take(before place, spec *corev1.PodSpec, owns bool) (place, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	address, err := a.address(before.address)
@@ -88,7 +90,7 @@ func (a *addresses) take(before place, spec *corev1.PodSpec) (place, error) {
 		return place{}, err
 	}
 	p := place{address, map[string]int32{}}
-	for _, name := range a.chosen(spec) {
+	for _, name := range a.chosen(spec, owns) {
 		port, err := a.port(before.ports[name])
 		if err != nil {
 			a.free(p)
@@ -115,7 +117,10 @@ func (a *addresses) free(p place) {
 
 // chosen are the ports of spec whose numbers, the same in every pod, cannot
 // be those that are listened on.
-func (a *addresses) chosen(spec *corev1.PodSpec) []string {
+func (a *addresses) chosen(spec *corev1.PodSpec, owns bool) []string {
+	if owns {
+		return nil
+	}
 	names := []string{servingv1.UserPortName}
 	if a.one {
 		names = slices.AppendSeq(names, maps.Keys(queuePorts))
@@ -127,23 +132,17 @@ func (a *addresses) address(before netip.Addr) (netip.Addr, error) {
 	if a.one {
 		return netip.MustParseAddr(hostIP), nil
 	}
-	if isPods(before) && a.usable(before) == nil {
+	if network.Pods.Contains(before) && a.usable(before) == nil {
 		return before, nil
 	}
 	var err error
 	for range attempts {
-		addr := netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))})
+		addr := network.RandomPod()
 		if err = a.usable(addr); err == nil {
 			return addr, nil
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("finding a free loopback address: %w", err)
-}
-
-// isPods says whether addr may be a pod's: 127.0.x.x are the machine's own.
-func isPods(addr netip.Addr) bool {
-	b := addr.As16()
-	return addr.Is4() && addr.IsLoopback() && b[13] != 0
 }
 
 var errTaken = errors.New("another pod has it")

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/network"
 )
 
 // portsOf is a spec with ports of these names.
@@ -28,7 +30,7 @@ func TestAddresses(t *testing.T) {
 	}
 	a := newAddresses(false)
 	first := take(t, a, place{}, servingPorts)
-	if !isPods(first.address) || !slices.Equal(slices.Collect(maps.Keys(first.ports)), []string{"user-port"}) {
+	if !network.Pods.Contains(first.address) || !slices.Equal(slices.Collect(maps.Keys(first.ports)), []string{"user-port"}) {
 		t.Errorf("got %v, want an address of its own and a port for the user", first)
 	}
 	second := take(t, a, first, servingPorts)
@@ -74,7 +76,7 @@ func TestOneAddressHasPorts(t *testing.T) {
 
 func take(t *testing.T, a *addresses, before place, spec *corev1.PodSpec) place {
 	t.Helper()
-	p, err := a.take(before, spec)
+	p, err := a.take(before, spec, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,18 +107,5 @@ func TestWhatAnotherProcessHasIsNotTaken(t *testing.T) {
 	defer there.Close()
 	if p := take(t, newAddresses(false), place{address: address}, servingPorts); p.address == address {
 		t.Errorf("got %v", p)
-	}
-}
-
-func TestIsPods(t *testing.T) {
-	for addr, want := range map[string]bool{
-		"127.1.0.1": true, "127.254.255.254": true, "127.0.0.1": false, "127.0.1.1": false, "10.0.0.1": false, "::1": false,
-	} {
-		if got := isPods(netip.MustParseAddr(addr)); got != want {
-			t.Errorf("%s: got %v, want %v", addr, got, want)
-		}
-	}
-	if isPods(netip.Addr{}) {
-		t.Error("no address is a pod's")
 	}
 }

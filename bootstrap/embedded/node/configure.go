@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/network"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
@@ -52,7 +53,7 @@ func (c *container) runnerSpec(ctx context.Context, image *runner.Image, number 
 		return runner.Spec{}, err
 	}
 	hostname := hostname(pod)
-	return runner.Spec{
+	spec := runner.Spec{
 		Image:        image,
 		Name:         fmt.Sprintf("%s-%s-%d", pod.UID, c.spec.Name, number),
 		Dir:          c.path(fmt.Sprintf("%d.root", number)),
@@ -63,7 +64,13 @@ func (c *container) runnerSpec(ctx context.Context, image *runner.Image, number 
 		Hostname:     hostname,
 		ReadOnlyRoot: c.spec.SecurityContext != nil && isTrue(c.spec.SecurityContext.ReadOnlyRootFilesystem),
 		Mounts:       append(all, last...),
-	}, nil
+		Hosts:        c.pod.hosts(hostname),
+	}
+	if c.pod.network != nil {
+		spec.Network = c.pod.network.Namespace()
+		spec.ResolvConf = network.ResolvConf(pod.Namespace)
+	}
+	return spec, nil
 }
 
 func hostname(pod *corev1.Pod) string {

@@ -109,8 +109,14 @@ func (c *container) live(life, limit context.Context) (code int32, ok bool) {
 	defer c.closeLog(log)
 	stdout, stderr := log.stream("stdout"), log.stream("stderr")
 	spec.Stdout, spec.Stderr = stdout, stderr
+	if err := c.handOver(&spec); err != nil {
+		return c.failedToStart(err), true
+	}
 	began = time.Now()
 	process, err := c.pod.node.runner.Start(life, spec)
+	for _, f := range spec.Files {
+		_ = f.Close() // the process has it, and what it ends is closed
+	}
 	if err != nil {
 		if life.Err() != nil {
 			return 0, false

@@ -42,7 +42,7 @@ func (c *container) ended(process *runner.Process, number int32) int32 {
 	if code != 0 {
 		reason = "Error"
 	}
-	message := c.lastWords(number, code)
+	message := c.explainBind(c.lastWords(number, code))
 	c.update(func(s *corev1.ContainerStatus) {
 		s.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 			ExitCode: code, Reason: reason, Message: message, ContainerID: s.ContainerID,

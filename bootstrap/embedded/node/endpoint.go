@@ -14,7 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// endpoint is where the API server asks the node for logs.
+// endpoint is where the API server asks the node for logs and for ways to
+// ports of pods.
 type endpoint struct {
 	port     int
 	listener net.Listener
@@ -50,12 +51,13 @@ func (n *node) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
 	mux.HandleFunc("GET /pods", n.servePods)
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", n.serveLog)
+	mux.HandleFunc("/portForward/{namespace}/{pod}", n.servePortForward)
 	for path, what := range map[string]string{
-		"/exec/": "exec", "/attach/": "attach", "/portForward/": "port-forward", "/run/": "run",
+		"/exec/": "exec", "/attach/": "attach", "/run/": "run",
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, what+" is not there in the embedded engine, whose pods are processes of this machine; "+
-				"kubectl get pod -o wide has the address that they listen on, and the kind engine has "+what,
+				"kubectl logs and kubectl port-forward are, and the kind engine has "+what,
 				http.StatusNotImplemented)
 		})
 	}

@@ -175,6 +175,7 @@ func (c *container) hook(ctx context.Context, h *corev1.LifecycleHandler) error 
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
 	transport.Proxy = nil
+	transport.DialContext = c.pod.node.prober.dial
 	response, err := (&http.Client{Transport: transport}).Do(request.WithContext(ctx))
 	if err != nil {
 		return err

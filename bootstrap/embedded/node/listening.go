@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -36,17 +37,42 @@ func (c *container) checkListening(ctx context.Context, process *runner.Process,
 	if !proxy.Sleep(ctx, listenGrace) {
 		return
 	}
-	for _, host := range []string{hostIP, c.pod.place.address.String(), "::1"} {
-		dialer := net.Dialer{Timeout: time.Second}
-		connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
-		if err == nil {
-			_ = connection.Close()
-			return
-		}
+	if c.answers(ctx, int(port)) {
+		return
 	}
 	if ctx.Err() == nil {
 		c.warn(reasonNotListening, "%s", notListening(c.spec.Name, port, listening(process.PID())))
 	}
+}
+
+// answers says whether the pod takes connections at port, on whichever of its
+// addresses.
+func (c *container) answers(ctx context.Context, port int) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	connection, err := c.pod.dialLocal(ctx, port)
+	if err != nil {
+		return false
+	}
+	_ = connection.Close()
+	return true
+}
+
+// dialLocal connects to the pod as its own processes do.
+func (p *pod) dialLocal(ctx context.Context, port int) (net.Conn, error) {
+	if p.network != nil {
+		return p.network.DialLocal(ctx, port)
+	}
+	var dialer net.Dialer
+	var errs []error
+	for _, host := range []string{hostIP, p.place.address.String(), "::1"} {
+		connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err == nil {
+			return connection, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
 }
 
 // notListening is the event's sentence; instead are the ports found open.

@@ -23,8 +23,8 @@ func listening(pid int) []int {
 		}
 	}
 	var ports []int
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		ports = append(ports, listeners(table, inodes)...)
+	for _, table := range []string{"tcp", "tcp6"} {
+		ports = append(ports, listeners(fmt.Sprintf("/proc/%d/net/%s", pid, table), inodes)...)
 	}
 	return ports
 }

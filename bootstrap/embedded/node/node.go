@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/network"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
@@ -41,6 +42,11 @@ type Config struct {
 	Keychain authn.Keychain
 	// Log takes what the node cannot tell a pod; nil discards it.
 	Log *slog.Logger
+	// Network gives each pod a network of its own; nil: pods share the
+	// machine's.
+	Network *network.Network
+	// Entrance is the port of 127.0.0.1 that the box takes requests at; 0: none.
+	Entrance int
 	// OneAddress has all pods share 127.0.0.1, each with ports of its own, as
 	// on machines that have no other loopback address.
 	OneAddress bool
@@ -107,6 +113,8 @@ type node struct {
 	events    events
 	machine   machine
 	addresses *addresses
+	network   *network.Network
+	entrance  int
 	prober    prober
 	numbers   numbers
 
@@ -134,6 +142,9 @@ func newNode(c Config) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
+	if c.Network != nil && (c.OneAddress || hasOneAddress()) {
+		return nil, errors.New("starting a node: pods with networks of their own need loopback addresses of their own")
+	}
 	m, err := thisMachine(dir)
 	if err != nil {
 		return nil, fmt.Errorf("looking at the machine: %w", err)
@@ -149,7 +160,9 @@ func newNode(c Config) (*node, error) {
 		log:       cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
 		machine:   m,
 		addresses: newAddresses(c.OneAddress || hasOneAddress()),
-		prober:    newProber(),
+		network:   c.Network,
+		entrance:  c.Entrance,
+		prober:    newProber(c.Network),
 		pods:      map[types.UID]*pod{},
 	}, nil
 }

@@ -28,6 +28,7 @@ type pod struct {
 	node    *node
 	object  *corev1.Pod // what is run: as first seen, with the ports moved
 	place   place
+	network *podNetwork             // nil: it is on the machine's
 	stop    context.CancelCauseFunc // ends the life of the pod
 	kill    context.CancelFunc      // ends the patience with what still runs
 	deleted signal                  // the API server wants the pod to go
@@ -146,13 +147,19 @@ func (p *pod) settle() bool {
 		p.node.events.warn(podReference(p.object, ""), r.reason, "%s", r.message)
 		return false
 	}
-	place, err := p.node.addresses.take(placeBefore(p.object), &p.object.Spec)
+	place, err := p.node.addresses.take(placeBefore(p.object), &p.object.Spec, p.node.network != nil)
 	if err != nil {
 		p.update(func(o *observed) { o.refusal = &refusal{"OutOfAddresses", err.Error()} })
 		return false
 	}
 	p.place = place
-	movePorts(&p.object.Spec, place.ports)
+	if p.node.network == nil {
+		movePorts(&p.object.Spec, place.ports)
+	} else if p.network, err = newPodNetwork(p.node.network, p.object, place.address); err != nil {
+		p.node.addresses.give(place)
+		p.update(func(o *observed) { o.refusal = &refusal{"NetworkNotReady", err.Error()} })
+		return false
+	}
 	p.update(func(o *observed) { o.address = place.address.String() })
 	return true
 }
@@ -160,6 +167,9 @@ func (p *pod) settle() bool {
 // live runs the containers of the pod, and returns when none runs any more.
 func (p *pod) live(life, limit context.Context) {
 	defer p.node.addresses.give(p.place)
+	if p.network != nil {
+		defer p.network.close()
+	}
 	if s := p.object.Spec.ActiveDeadlineSeconds; s != nil {
 		deadline := time.AfterFunc(time.Until(p.observed.accepted.Add(time.Duration(*s)*time.Second)), p.deadlineExceeded)
 		defer deadline.Stop()

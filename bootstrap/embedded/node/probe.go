@@ -2,28 +2,92 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/kubernetes/pkg/probe"
 	grpcprobe "k8s.io/kubernetes/pkg/probe/grpc"
 	httpprobe "k8s.io/kubernetes/pkg/probe/http"
-	tcpprobe "k8s.io/kubernetes/pkg/probe/tcp"
 
+	"github.com/kind-in-a-box/devbox/bootstrap/embedded/network"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
 // prober asks containers how they are, as a kubelet does.
 type prober struct {
-	http httpprobe.Prober
-	tcp  tcpprobe.Prober
-	grpc grpcprobe.Prober
+	dial      dial
+	transport *http.Transport
+	grpc      grpcprobe.Prober
 }
 
-func newProber() prober {
+// dial connects to an address, which may be a pod's.
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// newProber asks pods in their own networks, where they have any.
+func newProber(pods *network.Network) prober {
+	dial := (&net.Dialer{}).DialContext
+	if pods != nil {
+		dial = pods.Dial
+	}
+	return prober{dial, &http.Transport{
+		DialContext:        dial,
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as a kubelet: it asks for life, not for who it is
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+	}, grpcprobe.New()}
+}
+
+// askHTTP asks as a kubelet does, which follows no redirect to another host.
+func (r prober) askHTTP(request *http.Request, timeout time.Duration) (probe.Result, string, error) {
 	const followNonLocalRedirects = false
-	return prober{httpprobe.New(followNonLocalRedirects), tcpprobe.New(), grpcprobe.New()}
+	client := &http.Client{Transport: r.transport, Timeout: timeout, CheckRedirect: httpprobe.RedirectChecker(followNonLocalRedirects)}
+	return httpprobe.DoHTTPProbe(request, client)
+}
+
+// askTCP asks for a connection, and for no more.
+func (r prober) askTCP(ctx context.Context, host string, port int, timeout time.Duration) (probe.Result, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	connection, err := r.dial(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return probe.Failure, err.Error(), nil
+	}
+	_ = connection.Close()
+	return probe.Success, "", nil
+}
+
+// askGRPC asks through a door of the machine's, since the kubelet's prober
+// knows no other way to a port.
+func (r prober) askGRPC(ctx context.Context, host, service string, port int, timeout time.Duration) (probe.Result, string, error) {
+	door, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(hostIP, "0"))
+	if err != nil {
+		return probe.Unknown, "", err
+	}
+	var through sync.WaitGroup
+	defer through.Wait()
+	defer door.Close()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	through.Go(func() {
+		here, err := door.Accept()
+		if err != nil {
+			return
+		}
+		there, err := r.dial(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			_ = here.Close()
+			return
+		}
+		network.Join(ctx, here, there)
+	})
+	at, _ := door.Addr().(*net.TCPAddr)
+	return r.grpc.Probe(hostIP, service, at.Port, timeout, grpcprobe.ProbeOptions{})
 }
 
 // ask returns whether p succeeds for c at address, and if not, why.
@@ -40,7 +104,7 @@ func (r prober) ask(ctx context.Context, c *corev1.Container, p *corev1.Probe, a
 		if reqErr != nil {
 			return false, reqErr.Error()
 		}
-		result, words, err = r.http.Probe(request.WithContext(ctx), timeout)
+		result, words, err = r.askHTTP(request.WithContext(ctx), timeout)
 	case p.TCPSocket != nil:
 		host := address
 		if p.TCPSocket.Host != "" {
@@ -50,13 +114,13 @@ func (r prober) ask(ctx context.Context, c *corev1.Container, p *corev1.Probe, a
 		if portErr != nil {
 			return false, portErr.Error()
 		}
-		result, words, err = r.tcp.Probe(host, port, timeout)
+		result, words, err = r.askTCP(ctx, host, port, timeout)
 	case p.GRPC != nil:
 		service := ""
 		if p.GRPC.Service != nil {
 			service = *p.GRPC.Service
 		}
-		result, words, err = r.grpc.Probe(address, service, int(p.GRPC.Port), timeout, grpcprobe.ProbeOptions{})
+		result, words, err = r.askGRPC(ctx, address, service, int(p.GRPC.Port), timeout)
 	default:
 		return true, ""
 	}

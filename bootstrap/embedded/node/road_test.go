@@ -30,7 +30,7 @@ func TestRoad(t *testing.T) {
 	if hasOneAddress() {
 		t.Skip("this machine has one loopback address")
 	}
-	r := newRoad(t, false)
+	r := newRoad(t, func(*Config) {})
 	one, two := r.pod(), r.pod()
 	if one.Status.PodIP == two.Status.PodIP {
 		t.Errorf("both are at %s", one.Status.PodIP)
@@ -46,7 +46,7 @@ func TestRoad(t *testing.T) {
 // TestRoadWithOneAddress is the same where both share an address, also when
 // the node starts again.
 func TestRoadWithOneAddress(t *testing.T) {
-	r := newRoad(t, true)
+	r := newRoad(t, func(c *Config) { c.OneAddress = true })
 	one, two := r.pod(), r.pod()
 	for _, pod := range []*corev1.Pod{one, two} {
 		ports := servingv1.ChosenPorts(pod.Annotations)
@@ -85,8 +85,8 @@ type road struct {
 	host     string
 }
 
-func newRoad(t *testing.T, oneAddress bool) *road {
-	r := &road{world: newWorld(t, func(c *Config) { c.OneAddress = oneAddress })}
+func newRoad(t *testing.T, change func(*Config)) *road {
+	r := &road{world: newWorld(t, change)}
 	r.host = "hello." + r.namespace + ".example.com"
 	r.queue = desired.Queue{Image: push(t, queueProgram, v1.Config{}), DrainQuietPeriod: 100 * time.Millisecond}
 	r.revision = &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "hello-00001"}}

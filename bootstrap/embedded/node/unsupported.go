@@ -46,15 +46,15 @@ func (r *refusals) when(used bool, path *field.Path, why string) {
 }
 
 func (r *refusals) pod(path *field.Path, spec *corev1.PodSpec) {
-	r.when(spec.HostNetwork, path.Child("hostNetwork"), "has every pod on the machine's network already, where it keeps to its own address or ports")
+	r.when(spec.HostNetwork, path.Child("hostNetwork"), "gives no pod the machine's network to itself")
 	r.when(spec.HostPID, path.Child("hostPID"), "does not share the machine's processes")
 	r.when(spec.HostIPC, path.Child("hostIPC"), "does not share the machine's IPC")
 	r.when(spec.ShareProcessNamespace != nil && *spec.ShareProcessNamespace, path.Child("shareProcessNamespace"),
 		"does not share processes between containers")
 	r.when(spec.RuntimeClassName != nil, path.Child("runtimeClassName"), "has one way to run containers")
 	r.when(spec.OS != nil && spec.OS.Name == corev1.Windows, path.Child("os"), "does not run Windows containers")
-	r.when(len(spec.HostAliases) > 0, path.Child("hostAliases"), "leaves name resolution to the machine")
-	r.when(spec.DNSConfig != nil, path.Child("dnsConfig"), "leaves name resolution to the machine")
+	r.when(len(spec.HostAliases) > 0, path.Child("hostAliases"), "gives every pod the same names")
+	r.when(spec.DNSConfig != nil, path.Child("dnsConfig"), "gives every pod the same names")
 	r.when(len(spec.ResourceClaims) > 0, path.Child("resourceClaims"), "has no devices to give")
 	r.when(spec.AutomountServiceAccountToken != nil && *spec.AutomountServiceAccountToken,
 		path.Child("automountServiceAccountToken"), "has no service account tokens")

@@ -39,7 +39,7 @@ the process is told of it as PORT. */}}
 {{/* How the parts reach each other. */}}
 {{- define "observability.inside" -}}
 {{- if .root.Values.metricsPort -}}
-http://127.0.0.1:{{ .root.Values.metricsPort }}/parts/{{ .name }}
+http://host.devbox.internal:{{ .root.Values.metricsPort }}/parts/{{ .name }}
 {{- else -}}
 http://{{ .name }}.{{ .root.Release.Namespace }}.svc.cluster.local:{{ .port }}
 {{- end }}

@@ -7,7 +7,7 @@ global:
   scrape_timeout: {{ .Values.scrapeInterval }}
 scrape_configs:
 {{- if .Values.metricsPort }}
-{{- $box := printf "127.0.0.1:%v" .Values.metricsPort }}
+{{- $box := printf "host.devbox.internal:%v" .Values.metricsPort }}
 # Controller, activator, registry and node are one process.
 - job_name: serving
   static_configs:

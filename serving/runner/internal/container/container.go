@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -26,11 +27,12 @@ import (
 // Name is what a program is called as (its zeroth argument) to be a container.
 const Name = "devbox-container"
 
-// The files that a container is started with, after the three of every
-// program.
-const (
-	SpecFile  = 3 // its Spec as JSON; stays open for writing as long as the Runner lives
-	ErrorFile = 4 // takes one line that says what went wrong; closed by the program taking over
+// The files that a container is started with, after the three of every program
+// and those that are the image's program's own. How many these are is the first
+// argument.
+var (
+	specFile  = 3 // its Spec as JSON; stays open for writing as long as the Runner lives
+	errorFile = 4 // takes one line that says what went wrong; closed by the program taking over
 )
 
 // Spec says what to become.
@@ -67,10 +69,14 @@ func init() {
 	if len(os.Args) == 0 || os.Args[0] != Name {
 		return
 	}
-	syscall.CloseOnExec(SpecFile)
-	syscall.CloseOnExec(ErrorFile)
+	if len(os.Args) > 1 {
+		given, _ := strconv.Atoi(os.Args[1]) // the Runner's word
+		specFile, errorFile = specFile+given, errorFile+given
+	}
+	syscall.CloseOnExec(specFile)
+	syscall.CloseOnExec(errorFile)
 	if err := become(); err != nil {
-		_, _ = syscall.Write(ErrorFile, []byte(err.Error())) // nobody is left to tell
+		_, _ = syscall.Write(errorFile, []byte(err.Error())) // nobody is left to tell
 		os.Exit(1)
 	}
 	os.Exit(0) // it was a trial
@@ -81,7 +87,7 @@ func init() {
 // need: others end when the program takes over.
 func become() error {
 	var s Spec
-	if err := json.NewDecoder(specFile{}).Decode(&s); err != nil {
+	if err := json.NewDecoder(orders{}).Decode(&s); err != nil {
 		return fmt.Errorf("reading what to run: %w", err) // the Runner is gone
 	}
 	syscall.Umask(0o022) // as containers start
@@ -119,11 +125,11 @@ func become() error {
 	return fmt.Errorf("running %s: %w", s.Args[0], err)
 }
 
-// specFile reads the SpecFile. An os.File would close it when it is collected.
-type specFile struct{}
+// orders reads the specFile. An os.File would close it when it is collected.
+type orders struct{}
 
-func (specFile) Read(p []byte) (int, error) {
-	n, err := syscall.Read(SpecFile, p)
+func (orders) Read(p []byte) (int, error) {
+	n, err := syscall.Read(specFile, p)
 	if n == 0 && err == nil {
 		err = io.ErrUnexpectedEOF
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 // rootMay is what a container's root may do: what container engines let it by
-// default, without raw sockets (the network is the machine's), devices, and
+// default, without raw sockets (the network may be the machine's), devices, and
 // the audit log.
 const rootMay uint64 = 1<<capChown | 1<<capDACOverride | 1<<capFowner | 1<<capFsetid | 1<<capKill |
 	1<<capSetgid | 1<<capSetuid | 1<<capSetpcap | 1<<capNetBindService | 1<<capSysChroot | 1<<capSetfcap
@@ -90,10 +90,10 @@ func tie() error {
 	}
 	// The Runner keeps the other end open. Where there is nothing to read yet
 	// it lives, and its death will be noticed; at an end it has died before.
-	if err := syscall.SetNonblock(SpecFile, true); err != nil {
+	if err := syscall.SetNonblock(specFile, true); err != nil {
 		return fmt.Errorf("tying itself to the runner: %w", err)
 	}
-	if n, err := syscall.Read(SpecFile, make([]byte, 1)); n == 0 && err == nil {
+	if n, err := syscall.Read(specFile, make([]byte, 1)); n == 0 && err == nil {
 		os.Exit(1)
 	}
 	return nil

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+)
+
+// portInUse finds the port in what programs say that could not open it: Go's,
+// and most others', word it like the kernel.
+var portInUse = regexp.MustCompile(`(?i):(\d{1,5})\b[^\n]*address already in use|address already in use[^\n]*:(\d{1,5})\b`)
+
+// explainBind says after the words of a container that has ended who has the
+// port that it could not open, and what to do. Other words stay as they are.
+func (c *container) explainBind(words string) string {
+	found := portInUse.FindStringSubmatch(words)
+	if found == nil {
+		return words
+	}
+	port, err := strconv.ParseUint(found[1]+found[2], 10, 16)
+	if err != nil {
+		return words
+	}
+	return strings.TrimRight(words, "\n") + "\n" + c.portHolder(int32(port))
+}
+
+// portHolder is a sentence about who has a port that c could not open.
+func (c *container) portHolder(port int32) string {
+	own := c.pod.network != nil
+	for i := range c.pod.object.Spec.Containers {
+		other := &c.pod.object.Spec.Containers[i]
+		if own && other.Name == servingv1.QueueContainer && hasPort(other, port) {
+			return fmt.Sprintf("queue-proxy has port %d in every pod of a service, on every cluster; listen on another", port)
+		}
+	}
+	if own {
+		return fmt.Sprintf("port %d is taken by another program of the same pod; listen on another", port)
+	}
+	holder := "another pod or program of this machine"
+	if int(port) == c.pod.node.entrance {
+		holder = "the box's gateway"
+	}
+	return fmt.Sprintf("%s has port %d, since pods of the embedded engine share this machine's network here; "+
+		"listen on the port that $PORT names, which is this pod's own", holder, port)
+}
+
+func hasPort(c *corev1.Container, port int32) bool {
+	for _, p := range c.Ports {
+		if p.ContainerPort == port {
+			return true
+		}
+	}
+	return false
+}
