@@ -109,8 +109,9 @@ var ErrNoBox = errors.New("there is no such box")
 // BusyError says that another process is at work on the box.
 type BusyError struct {
 	Name    string
-	PID     string // the other process; "" where it did not say
-	Session bool   // it is a Session, which goes on until somebody ends it
+	PID     string   // the other process; "" where it did not say
+	Session bool     // it is a Session, which goes on until somebody ends it
+	Serves  []string // what the Session serves: directories
 }
 
 func (e *BusyError) Error() string {
@@ -119,7 +120,11 @@ func (e *BusyError) Error() string {
 		who += " (process " + e.PID + ")"
 	}
 	if e.Session {
-		return fmt.Sprintf("%s has its session with box %q; Ctrl-C ends that where it runs, and leaves the box running, and then the same command does what it says here", who, e.Name)
+		what := fmt.Sprintf("%s watches box %q", who, e.Name)
+		if len(e.Serves) > 0 {
+			what += " and serves " + strings.Join(e.Serves, ", ")
+		}
+		return what
 	}
 	return fmt.Sprintf("%s is working on box %q; wait for it or end it", who, e.Name)
 }

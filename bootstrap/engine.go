@@ -75,9 +75,9 @@ func (all Engines) named(name string) Engine {
 	return nil
 }
 
-// choose says what is to run the box: what the box has, what is asked for, or
-// what this machine can. It is nil where that cannot be, which s says then.
-func (all Engines) choose(ctx context.Context, s *Survey) Engine {
+// choose says what is to run the box: what the box has, or what is asked for.
+// It is nil where that cannot be, which s says then.
+func (all Engines) choose(s *Survey) Engine {
 	switch {
 	case s.Engine != Auto && all.named(s.Engine) == nil:
 		s.Add("engine", Fail, fmt.Sprintf("there is no engine %q", s.Engine), "use --engine "+strings.Join(all.Names()[1:], " or --engine "))
@@ -92,18 +92,9 @@ func (all Engines) choose(ctx context.Context, s *Survey) Engine {
 		return nil
 	case s.Record != nil:
 		return all.named(s.Record.Engine)
-	case s.Engine != Auto:
+	default:
 		return all.named(s.Engine)
 	}
-	for _, e := range all {
-		err := e.Ready(ctx)
-		if err == nil {
-			return e
-		}
-		s.Since = err.Error()
-	}
-	s.Add("engine", Fail, s.Since, "")
-	return nil
 }
 
 // Load returns the box of that name, whether it runs or not, and an error

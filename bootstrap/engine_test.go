@@ -12,7 +12,8 @@ import (
 // pretended is an engine whose boxes are folders.
 type pretended struct {
 	name  string
-	ready error // why it is not
+	ready error  // why it is not
+	lacks string // what the machine lacks for it
 	steps []Step
 }
 
@@ -22,6 +23,9 @@ func (e pretended) Enter(*Box) Entrance         { return e }
 
 func (e pretended) Survey(_ context.Context, s *Survey) []Step {
 	s.Add("engine", OK, strings.TrimSuffix(e.name+", since "+s.Since, ", since "), "")
+	if e.lacks != "" {
+		s.Add("images", Fail, e.lacks, "")
+	}
 	s.Box = s.Record
 	if s.Box == nil {
 		s.Box = NewBox(s.Name, e.name, s.Dir)
@@ -47,20 +51,27 @@ func (e pretended) Ended(context.Context) error { return e.ready }
 func TestEngineIsChosen(t *testing.T) {
 	stopped := errors.New("it is stopped")
 	for name, c := range map[string]struct {
-		first error // why the first engine is not ready
-		asked string
-		box   string // the engine of the box that is there
-		want  string // what the finding says
-		fails bool
+		first  error  // why the first engine is not ready
+		lacks  string // what the machine lacks for it
+		second string // and for the second
+		images string // a directory of images that is given
+		asked  string
+		box    string // the engine of the box that is there
+		want   string // what the finding says
+		fails  bool
 	}{
-		"the first is ready":     {want: "first"},
-		"the first is not ready": {first: stopped, want: "second, since it is stopped"},
-		"as asked for":           {asked: "second", want: "second"},
-		"asked for, not ready":   {first: stopped, asked: "first", want: "first"},
-		"the box has one":        {box: "second", want: "second"},
-		"the box has another":    {asked: "first", box: "second", want: "box devbox is of engine second, not first", fails: true},
-		"an engine there is not": {asked: "steam", want: `there is no engine "steam"`, fails: true},
-		"a box of a later time":  {box: "steam", want: "box devbox is of engine steam, which this devbox does not have", fails: true},
+		"the first is ready":      {want: "first"},
+		"the first is not ready":  {first: stopped, want: "second, since it is stopped"},
+		"the first lacks images":  {lacks: "no registry: no such host", want: "second, since no registry"},
+		"its images are given":    {lacks: "no registry: no such host", images: "there", want: "first"},
+		"neither can":             {first: stopped, second: "no disk", want: "second, since it is stopped"},
+		"asked for, lacks images": {asked: "first", lacks: "no registry: no such host", want: "first"},
+		"as asked for":            {asked: "second", want: "second"},
+		"asked for, not ready":    {first: stopped, asked: "first", want: "first"},
+		"the box has one":         {box: "second", want: "second"},
+		"the box has another":     {asked: "first", box: "second", want: "box devbox is of engine second, not first", fails: true},
+		"an engine there is not":  {asked: "steam", want: `there is no engine "steam"`, fails: true},
+		"a box of a later time":   {box: "steam", want: "box devbox is of engine steam, which this devbox does not have", fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			home(t)
@@ -74,7 +85,7 @@ func TestEngineIsChosen(t *testing.T) {
 				}
 			}
 			said := ""
-			for _, f := range (Engines{pretended{name: "first", ready: c.first}, pretended{name: "second"}}).Check(t.Context(), Config{Engine: c.asked}) {
+			for _, f := range (Engines{pretended{name: "first", ready: c.first, lacks: c.lacks}, pretended{name: "second", lacks: c.second}}).Check(t.Context(), Config{Engine: c.asked, ImagesDir: c.images}) {
 				if f.Name == "engine" {
 					said = f.Message
 					if (f.Level == Fail) != c.fails {
@@ -140,11 +151,42 @@ func TestDownOfALaterBox(t *testing.T) {
 // TestWatch ends with the box, and says why.
 func TestWatch(t *testing.T) {
 	gone := errors.New("it has ended")
-	box := &Box{Entrance: pretended{ready: gone}}
+	dir := filepath.Join(home(t), "one")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	box := NewBox("one", "only", dir)
+	box.Entrance = pretended{ready: gone}
 	watched, stop := box.Watch(t.Context())
 	defer stop()
 	<-watched.Done()
 	if failed, ok := errors.AsType[*ClusterError](context.Cause(watched)); !ok || !errors.Is(failed, gone) {
 		t.Errorf("got %v", context.Cause(watched))
+	}
+}
+
+// TestWatchWhileItIsRemoved: a box ends before Down is done with it, and what
+// is said waits for that.
+func TestWatchWhileItIsRemoved(t *testing.T) {
+	dir := filepath.Join(home(t), "one")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := lock("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := NewBox("one", "only", dir)
+	box.Entrance = pretended{ready: errors.New("it has ended")}
+	watched, stop := box.Watch(t.Context())
+	defer stop()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	<-watched.Done()
+	failed, ok := errors.AsType[*ClusterError](context.Cause(watched))
+	if !ok || !strings.Contains(failed.Error(), "removed by `devbox down`") || failed.Hint != "" {
+		t.Errorf("got %v, want a removal, and nothing to read", context.Cause(watched))
 	}
 }

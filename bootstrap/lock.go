@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -13,9 +14,10 @@ import (
 // Session makes this process the one that deploys to a box, until end is
 // called or the process ends, however it ends: two loops over one box would
 // undo each other's work. It returns a *BusyError where another has the
-// session. Up and Down need none; they keep to themselves while they work.
-func Session(name string) (end func(), err error) {
-	end, err = hold(name, ".session")
+// session, which then says what that one serves. Up and Down need none; they
+// keep to themselves while they work.
+func Session(name string, serves ...string) (end func(), err error) {
+	end, err = hold(name, ".session", serves...)
 	if busy, ok := errors.AsType[*BusyError](err); ok {
 		busy.Session = true
 	}
@@ -27,17 +29,17 @@ func Session(name string) (end func(), err error) {
 func lock(name string) (unlock func(), err error) { return hold(name, ".lock") }
 
 // hold locks the file of a box that ends in suffix, until release is called
-// or the process ends, however it ends.
-func hold(name, suffix string) (release func(), err error) {
+// or the process ends, however it ends. words are for who finds it locked.
+func hold(name, suffix string, words ...string) (release func(), err error) {
 	dir, err := dirOf(name)
 	if err != nil {
 		return nil, err
 	}
-	return holdFile(name, dir+suffix)
+	return holdFile(name, dir+suffix, words...)
 }
 
 // holdFile is hold of a file in the folder of all boxes.
-func holdFile(name, path string) (release func(), err error) {
+func holdFile(name, path string, words ...string) (release func(), err error) {
 	parent, err := Root()
 	if err != nil {
 		return nil, err
@@ -58,7 +60,7 @@ func holdFile(name, path string) (release func(), err error) {
 			f.Close() // its last owner removed it in between
 			continue
 		}
-		if err := errors.Join(f.Truncate(0), ignoreN(f.WriteString(strconv.Itoa(os.Getpid())))); err != nil {
+		if err := errors.Join(f.Truncate(0), ignoreN(f.WriteString(strings.Join(append([]string{strconv.Itoa(os.Getpid())}, words...), "\n")))); err != nil {
 			f.Close()
 			return nil, unwritable(parent, err)
 		}
@@ -82,9 +84,13 @@ func busy(name string, f *os.File, err error) error {
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		return fmt.Errorf("locking box %s: %w", name, err)
 	}
-	pid := make([]byte, 20)
-	n, _ := f.Read(pid) // it is for the message alone
-	return &BusyError{Name: name, PID: strings.TrimSpace(string(pid[:n]))}
+	said, _ := io.ReadAll(f) // it is for the message alone
+	pid, words, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
+	busy := &BusyError{Name: name, PID: pid}
+	if words != "" {
+		busy.Serves = strings.Split(words, "\n")
+	}
+	return busy
 }
 
 // unwritable says that there is no place to keep what is known of a box.

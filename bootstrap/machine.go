@@ -16,9 +16,8 @@ type machine struct {
 
 // What a box needs of any machine.
 const (
-	goodCores     = 2
-	goodInstances = 128
-	goodWatches   = 16384
+	goodCores   = 2
+	goodWatches = 16384
 )
 
 // GiB is a size in bytes.
@@ -28,6 +27,7 @@ const GiB = 1 << 30
 type Need struct {
 	LeastMemory, GoodMemory uint64
 	LeastDisk, GoodDisk     uint64
+	Instances               int    // of inotify, that are enough for several boxes
 	Place                   string // where the disk is needed
 	MoreDisk, MoreCores     string // how to have more
 }
@@ -46,7 +46,7 @@ func (s *Survey) judge(m machine, cores int, n Need) {
 	} else {
 		s.Add("cores", OK, have, "")
 	}
-	s.judgeInotify(m)
+	s.judgeInotify(m, n.Instances)
 }
 
 func (s *Survey) judgeSize(name, what string, have, least, good uint64, hint string) {
@@ -74,13 +74,13 @@ func size(bytes uint64) string {
 
 // judgeInotify looks at the limits that the box shares with every editor and
 // watcher of the same user.
-func (s *Survey) judgeInotify(m machine) {
+func (s *Survey) judgeInotify(m machine, good int) {
 	const more = "sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288"
 	switch {
 	case m.inotify != nil:
 		s.Add("inotify", Fail, fmt.Sprintf("no inotify instance is left: %v", m.inotify), "`"+more+"`")
 	case m.instances == 0 || m.watches == 0: // not known here
-	case m.instances < goodInstances || m.watches < goodWatches:
+	case m.instances < good || m.watches < goodWatches:
 		s.Add("inotify", Warn, fmt.Sprintf("inotify is limited to %d instances and %d watches", m.instances, m.watches), "if watching fails: `"+more+"`")
 	default:
 		s.Add("inotify", OK, fmt.Sprintf("%d inotify instances and %d watches", m.instances, m.watches), "")

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/kind-in-a-box/devbox/bootstrap/docker"
 )
 
@@ -76,20 +78,21 @@ func (s *Survey) httpPort(ctx context.Context, wanted int) (int, error) {
 		s.Add("port", OK, fmt.Sprintf("127.0.0.1:%d free", wanted), "")
 		return wanted, nil
 	}
-	taken := fmt.Sprintf("127.0.0.1:%d is taken", wanted)
+	at := takenAt(wanted)
+	said := cmp.Or(at, fmt.Sprintf("127.0.0.1:%d", wanted)) + " is taken"
 	if who := holder(ctx, wanted); who != "" {
-		taken += " by " + who
-	} else if free(wanted) {
-		taken += " by another box that is coming up"
+		said += " by " + who
+	} else if at == "" {
+		said += " by another box that is coming up"
 	}
 	if s.PortFixed {
-		return 0, errors.New(taken)
+		return 0, errors.New(said)
 	}
 	port, err := s.nextFree(wanted + 1)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", taken, err)
+		return 0, fmt.Errorf("%s: %w", said, err)
 	}
-	s.Add("port", Warn, fmt.Sprintf("%s, so the box is on 127.0.0.1:%d", taken, port), "choose one with --port")
+	s.Add("port", Warn, fmt.Sprintf("%s, so the box is on 127.0.0.1:%d", said, port), "choose one with --port")
 	return port, nil
 }
 
@@ -125,14 +128,25 @@ func (s *Survey) release() {
 	s.claims = nil
 }
 
-// free says whether nobody listens on the port.
-func free(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
+// free says whether nobody listens on the port, by either of this machine's
+// loopback addresses: a browser that is given a name in localhost asks [::1]
+// first. Where there is no IPv6 there is nobody on it.
+func free(port int) bool { return takenAt(port) == "" }
+
+// takenAt is the address of this machine at which somebody has the port, "" for
+// none.
+func takenAt(port int) string {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		at := net.JoinHostPort(host, strconv.Itoa(port))
+		l, err := net.Listen("tcp", at)
+		if err != nil && (host == "127.0.0.1" || errors.Is(err, unix.EADDRINUSE)) {
+			return at
+		}
+		if err == nil {
+			_ = l.Close()
+		}
 	}
-	_ = l.Close()
-	return true
+	return ""
 }
 
 // nextFree is the first free port from port on that is none of but.

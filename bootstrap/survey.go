@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
@@ -78,11 +79,49 @@ func (all Engines) look(ctx context.Context, cfg Config) (*Survey, []Step) {
 	if s.record(); len(s.Failed()) > 0 {
 		return s, nil
 	}
-	engine := all.choose(ctx, s)
+	if s.Record == nil && s.Engine == Auto {
+		return all.first(ctx, s)
+	}
+	engine := all.choose(s)
 	if engine == nil {
 		return s, nil
 	}
 	return s, engine.Survey(ctx, s)
+}
+
+// first is the survey of the first engine that can make the box here; where
+// none can, of the last. Why one cannot is the survey's Since of the next.
+func (all Engines) first(ctx context.Context, s *Survey) (*Survey, []Step) {
+	last := *s
+	for _, engine := range all {
+		if err := engine.Ready(ctx); err != nil {
+			s.Since = err.Error()
+			continue
+		}
+		tried := *s
+		tried.Findings = slices.Clone(s.Findings)
+		steps := engine.Survey(ctx, &tried)
+		failed := tried.Failed()
+		if len(failed) == 0 || tried.settled() {
+			return &tried, steps
+		}
+		tried.release()
+		last, s.Since = tried, short(failed[0].Message)
+	}
+	if len(last.Failed()) == 0 { // none was even ready
+		last.Add("engine", Fail, s.Since, "")
+	}
+	return &last, nil
+}
+
+// settled says that the command line asks for what one engine alone has, so
+// that no other is tried where that one fails.
+func (s *Survey) settled() bool { return s.ImagesDir != "" || s.Mesh != nil && *s.Mesh }
+
+// short is the part of a sentence before its reason.
+func short(message string) string {
+	said, _, _ := strings.Cut(message, ": ")
+	return said
 }
 
 // configuration looks whether what is known of a box can be kept.

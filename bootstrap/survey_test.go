@@ -109,6 +109,24 @@ func anyPort() (int, error) {
 	return s.anyFree()
 }
 
+// TestPortOnTheOtherLoopback: who listens on [::1] alone has the port, too: a
+// browser that is given a name in localhost asks there first.
+func TestPortOnTheOtherLoopback(t *testing.T) {
+	home(t)
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6")
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	s := &Survey{Config: Config{Port: port}, Box: &Box{}}
+	defer s.release()
+	s.SettlePorts(t.Context())
+	if s.Box.HTTPPort == port || len(s.Findings) == 0 || !strings.Contains(s.Findings[0].Message, fmt.Sprintf("[::1]:%d is taken", port)) {
+		t.Errorf("the gateway is on %d beside another's [::1]:%d; %+v", s.Box.HTTPPort, port, s.Findings)
+	}
+}
+
 // TestTwoBoxesAtOnce choose before either listens: not the same ports. What is
 // given back can be had again.
 func TestTwoBoxesAtOnce(t *testing.T) {
@@ -184,7 +202,7 @@ func TestSettlePort(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	need := Need{
-		LeastMemory: 1 * GiB, GoodMemory: 3 * GiB, LeastDisk: 2 * GiB, GoodDisk: 6 * GiB, Place: "where docker keeps its files",
+		LeastMemory: 1 * GiB, GoodMemory: 3 * GiB, LeastDisk: 2 * GiB, GoodDisk: 6 * GiB, Place: "where docker keeps its files", Instances: 128,
 	}
 	good := machine{memory: 8 * GiB, disk: 50 * GiB, instances: 1024, watches: 524288}
 	with := func(change func(*machine)) machine { m := good; change(&m); return m }

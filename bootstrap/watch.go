@@ -1,6 +1,12 @@
 package bootstrap
 
-import "context"
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
 
 // Watch returns a context that ends when ctx does, or when the box has ended
 // for good; then its cause is a *ClusterError. stop ends the watching.
@@ -10,8 +16,36 @@ func (b *Box) Watch(ctx context.Context) (_ context.Context, stop func()) {
 	go func() {
 		defer close(done)
 		if err := b.Ended(ctx); err != nil {
-			cancel(&ClusterError{Step: "box", Err: err, Hint: "its log is " + b.Log()})
+			cancel(b.ended(ctx, err))
 		}
 	}()
 	return ctx, func() { cancel(nil); <-done }
+}
+
+// unmaking is how long a Down may take for what is left once the box has
+// ended.
+const unmaking = 10 * time.Second
+
+// ended says why the box is no more: somebody has removed it, with its log, or
+// it ended by itself.
+func (b *Box) ended(ctx context.Context, why error) error {
+	ctx, cancel := context.WithTimeout(ctx, unmaking)
+	defer cancel()
+	_ = Poll(ctx, 20*time.Millisecond, func(context.Context) error { return b.unlocked() })
+	if _, err := os.Stat(b.Dir()); errors.Is(err, fs.ErrNotExist) {
+		return &ClusterError{Step: "box", Err: errors.New("it was removed by `devbox down`")}
+	}
+	failed := &ClusterError{Step: "box", Err: why}
+	if log := b.Log(); log != "" {
+		failed.Hint = "its log is " + log
+	}
+	return failed
+}
+
+// unlocked is an error while somebody makes or unmakes the box.
+func (b *Box) unlocked() error {
+	if _, err := os.Stat(b.Dir() + ".lock"); err == nil {
+		return errors.New("somebody is at work on the box")
+	}
+	return nil
 }

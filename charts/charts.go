@@ -26,6 +26,7 @@ var Serving embed.FS
 // "observability". Its dashboards are made from internal/panel.
 //
 //go:generate go run ./dashboards observability/dashboards
+//go:generate go run ./knative ../docs/knative.md
 //go:embed all:observability
 var Observability embed.FS
 

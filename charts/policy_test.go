@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
@@ -32,7 +33,7 @@ func policy(t *testing.T) validating.Validator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
+	options := cel.OptionalVariableDeclarations{HasAuthorizer: true, HasParams: true}
 	var variables []cel.NamedExpressionAccessor
 	for _, v := range p.Spec.Variables {
 		variables = append(variables, &validating.Variable{Name: v.Name, Expression: v.Expression})
@@ -49,12 +50,19 @@ func policy(t *testing.T) validating.Validator {
 	return validating.NewValidator(
 		compiler.CompileCondition(rules, options, environment.NewExpressions), nil,
 		compiler.CompileCondition(nil, options, environment.NewExpressions),
-		compiler.CompileCondition(messages, cel.OptionalVariableDeclarations{}, environment.NewExpressions),
+		compiler.CompileCondition(messages, cel.OptionalVariableDeclarations{HasParams: true}, environment.NewExpressions),
 		p.Spec.FailurePolicy, nil)
 }
 
-// judge is what the policy has against a new object.
+// judge is what the policy has against a new object, in a box whose
+// ConfigMaps have nothing but defaults.
 func judge(t *testing.T, p validating.Validator, obj map[string]any) []string {
+	t.Helper()
+	return judgeIn(t, p, nil, obj)
+}
+
+// judgeIn is the same where the box's ConfigMaps say something.
+func judgeIn(t *testing.T, p validating.Validator, box map[string]string, obj map[string]any) []string {
 	t.Helper()
 	u := &unstructured.Unstructured{Object: obj}
 	kind := u.GroupVersionKind()
@@ -65,7 +73,7 @@ func judge(t *testing.T, p validating.Validator, obj map[string]any) []string {
 		VersionedObject: admission.NewLazyObject(u), VersionedKind: kind,
 	}
 	var said []string
-	for _, d := range p.Validate(t.Context(), resource, attributes, nil, nil, celconfig.RuntimeCELCostBudget, nil).Decisions {
+	for _, d := range p.Validate(t.Context(), resource, attributes, &corev1.ConfigMap{Data: box}, nil, celconfig.RuntimeCELCostBudget, nil).Decisions {
 		if d.Action != validating.ActionAdmit {
 			said = append(said, d.Message)
 		}
@@ -80,7 +88,7 @@ func TestPolicy(t *testing.T) {
 		{"every annotation at its edge", `{kind: Service, metadata: {name: a}, spec: {template: {metadata: {annotations: {
 			autoscaling.knative.dev/class: kpa.autoscaling.knative.dev,
 			autoscaling.knative.dev/min-scale: "2", autoscaling.knative.dev/maxScale: "2",
-			autoscaling.knative.dev/initial-scale: "0", autoscaling.knative.dev/activation-scale: "2",
+			autoscaling.knative.dev/initial-scale: "1", autoscaling.knative.dev/activation-scale: "2",
 			autoscaling.knative.dev/target: "0.01", autoscaling.knative.dev/targetUtilizationPercentage: "100",
 			autoscaling.knative.dev/target-burst-capacity: "-1", autoscaling.knative.dev/window: 1h,
 			autoscaling.knative.dev/panic-window-percentage: "1", autoscaling.knative.dev/panic-threshold-percentage: "1000.0",

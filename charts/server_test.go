@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -60,6 +62,30 @@ func TestServer(t *testing.T) {
 			}
 		}
 	})
+	t.Run("takes a template's metadata as typed clients write it", func(t *testing.T) {
+		for _, kind := range []string{"Service", "Configuration"} {
+			text := []byte(`{apiVersion: serving.knative.dev/v1, kind: ` + kind + `, metadata: {name: generated},
+spec: {template: {metadata: {creationTimestamp: null, generateName: x-, namespace: other, finalizers: [a/b], uid: u, resourceVersion: "1",
+generation: 2, selfLink: s, ownerReferences: [{apiVersion: v1, kind: Pod, name: p, uid: u}], labels: {a: b}}, spec: {containers: [{image: i}]}}}}`)
+			if err := create(text); err != nil {
+				t.Errorf("%s created: %v", kind, err)
+			}
+			applied := object(t, text)
+			applied.SetNamespace(namespace)
+			applied.SetName("applied")
+			err := strict.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner("kubectl"), client.ForceOwnership)
+			if err != nil {
+				t.Errorf("%s applied by the server: %v", kind, err)
+			}
+		}
+	})
+	t.Run("takes containers without names", func(t *testing.T) {
+		if err := create([]byte(`{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: nameless},
+spec: {template: {spec: {containers: [{name: "", image: i, ports: [{containerPort: 81}]}, {name: "", image: i}]}}}}`)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("writes down who made it and who changed it", func(t *testing.T) { users(t, b, namespace) })
 	t.Run("keeps what the Go types write", func(t *testing.T) {
 		want := read[servingv1.Service](t, everyField)
 		want.Namespace = namespace
@@ -71,6 +97,52 @@ func TestServer(t *testing.T) {
 			t.Errorf("got\n%swant\n%s", got, want)
 		}
 	})
+}
+
+// users asks who the server says made an object, and changed it.
+func users(t *testing.T, b *bed.Bed, namespace string) {
+	t.Helper()
+	as := func(user string) client.Client {
+		config := rest.CopyConfig(b.REST())
+		config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:masters"}}
+		c, err := client.New(config, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, text := range []string{
+		`{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: whose}, spec: {template: {spec: {containers: [{image: i}]}}}}`,
+		`{apiVersion: serving.knative.dev/v1, kind: Configuration, metadata: {name: whose}, spec: {template: {spec: {containers: [{image: i}]}}}}`,
+		`{apiVersion: serving.knative.dev/v1, kind: Route, metadata: {name: whose}, spec: {traffic: [{configurationName: whose, percent: 100}]}}`,
+	} {
+		obj := object(t, []byte(text))
+		obj.SetNamespace(namespace)
+		obj.SetAnnotations(map[string]string{servingv1.CreatorAnnotation: "mallory", "mine": "stays"})
+		if err := as("alice").Create(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+		said := func(when, creator, modifier string) {
+			t.Helper()
+			if got := obj.GetAnnotations(); got[servingv1.CreatorAnnotation] != creator || got[servingv1.LastModifierAnnotation] != modifier || got["mine"] != "stays" {
+				t.Errorf("%s, %s: %v, want creator %s and lastModifier %s", obj.GetKind(), when, got, creator, modifier)
+			}
+		}
+		said("made", "alice", "alice")
+
+		obj.SetLabels(map[string]string{"a": "b"})
+		if err := as("bob").Update(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+		said("labelled by another", "alice", "alice")
+
+		obj.SetAnnotations(map[string]string{"mine": "stays", servingv1.CreatorAnnotation: "mallory", servingv1.LastModifierAnnotation: "mallory"})
+		obj.Object["spec"] = object(t, []byte(strings.NewReplacer("image: i", "image: j", "configurationName: whose", "configurationName: other").Replace(text))).Object["spec"]
+		if err := as("bob").Update(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+		said("changed by another", "alice", "bob")
+	}
 }
 
 // everyField is a Service with nothing left to default.
@@ -125,8 +197,12 @@ spec:
 // installPolicy installs the admission policy and waits until it is in force.
 func installPolicy(t *testing.T, c client.Client, namespace string) {
 	t.Helper()
+	serving := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: servingv1.Namespace}}
+	if err := c.Create(t.Context(), serving); client.IgnoreAlreadyExists(err) != nil {
+		t.Fatal(err)
+	}
 	for doc := range strings.SplitSeq(render(t, nil), "---\n") {
-		if strings.Contains(doc, "kind: ValidatingAdmissionPolicy") {
+		if strings.Contains(doc, "kind: ValidatingAdmissionPolicy") || strings.Contains(doc, "name: devbox-in-force\n") {
 			if err := c.Create(t.Context(), object(t, []byte(doc))); err != nil {
 				t.Fatal(err)
 			}
@@ -136,12 +212,14 @@ func installPolicy(t *testing.T, c client.Client, namespace string) {
 metadata: {name: forbidden, annotations: {autoscaling.knative.dev/min-scale: "1"}},
 spec: {traffic: [{configurationName: a, percent: 100}]}}`))
 	forbidden.SetNamespace(namespace)
+	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		err := c.Create(ctx, forbidden.DeepCopy(), client.DryRunAll)
+		last = err
 		return err != nil && strings.Contains(err.Error(), "autoscaling annotations belong"), nil
 	})
 	if err != nil {
-		t.Fatalf("waiting for the admission policy: %v", err)
+		t.Fatalf("waiting for the admission policy: %v; the server says: %v", err, last)
 	}
 }
 

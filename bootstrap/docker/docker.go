@@ -15,17 +15,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os/exec"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// The three ways the engine can be out of reach, each with its own remedy.
+// The ways the engine can be out of reach, each with its own remedy.
 var (
 	ErrMissing    = errors.New("docker is not installed")
 	ErrStopped    = errors.New("docker is not running")
 	ErrPermission = errors.New("no permission to talk to docker")
+	ErrPodman     = errors.New("docker is podman here")
 )
 
 // Error is a docker command that ended badly.
@@ -115,7 +118,27 @@ func GetInfo(ctx context.Context) (Info, error) {
 		said := strings.Join(info.ServerErrors, "; ")
 		return Info{}, &Error{Args: []string{"info"}, Stderr: said, Err: reachable(errors.New(said), said)}
 	}
+	if info.ServerVersion == "" { // another program's answer, or no engine's
+		if version, err := Output(ctx, "-v"); err == nil && strings.Contains(strings.ToLower(version), "podman") {
+			return Info{}, ErrPodman
+		}
+		return Info{}, &Error{Args: []string{"info"}, Stderr: "it says nothing of a server", Err: ErrStopped}
+	}
 	return info.Info, nil
+}
+
+// Elsewhere is the address of the engine where that is another machine, by the
+// context or DOCKER_HOST in force, and empty where it is this one or not known.
+func Elsewhere(ctx context.Context) string {
+	host, err := Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	if err != nil {
+		return ""
+	}
+	u, err := url.Parse(host)
+	if err != nil || u.Hostname() == "" || u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback() {
+		return ""
+	}
+	return host
 }
 
 // IsNotFound says whether err is the engine's word that there is no such

@@ -28,6 +28,8 @@ func TestWhyDockerIsOutOfReach(t *testing.T) {
 		"stopped, as newer clients say it": {`echo "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct and if the daemon is running" >&2; exit 1`, ErrStopped},
 		"no permission":                    {`echo 'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "http://x": dial unix: connect: permission denied' >&2; exit 1`, ErrPermission},
 		"older clients end well":           {`echo '{"ServerErrors":["Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"]}'`, ErrStopped},
+		"podman in its place":              {`case "$*" in info*) echo '{"host":{"cgroupVersion":"v2"},"version":{"Version":"4.9.3"}}' ;; -v) echo podman version 4.9.3 ;; *) exit 125 ;; esac`, ErrPodman},
+		"an answer of no engine":           {`echo '{}'`, ErrStopped},
 	} {
 		t.Run(name, func(t *testing.T) {
 			install(t, c.script)
@@ -71,5 +73,22 @@ func TestCommandsEndWithTheirContext(t *testing.T) {
 	defer cancel()
 	if err := Run(ctx, nil, nil, "wait"); !errors.Is(err, why) {
 		t.Errorf("got %v, want %v", err, why)
+	}
+}
+
+// TestElsewhere: only what is certainly another machine's is.
+func TestElsewhere(t *testing.T) {
+	for host, want := range map[string]string{
+		"unix:///var/run/docker.sock": "", "tcp://127.0.0.1:2375": "", "tcp://localhost:2375": "", "": "",
+		"ssh://me@far": "ssh://me@far", "tcp://10.0.0.1:2376": "tcp://10.0.0.1:2376",
+	} {
+		install(t, "echo '"+host+"'")
+		if got := Elsewhere(t.Context()); got != want {
+			t.Errorf("%q gives %q, want %q", host, got, want)
+		}
+	}
+	install(t, "exit 1")
+	if got := Elsewhere(t.Context()); got != "" {
+		t.Errorf("a docker without contexts gives %q", got)
 	}
 }

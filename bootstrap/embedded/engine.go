@@ -23,8 +23,9 @@ func (Engine) Ready(context.Context) error { return nil }
 // the disk of its registry and its etcd.
 var need = bootstrap.Need{
 	LeastMemory: bootstrap.GiB / 2, GoodMemory: 1 * bootstrap.GiB, LeastDisk: bootstrap.GiB / 2, GoodDisk: 2 * bootstrap.GiB,
-	Place:    "for the box's folder",
-	MoreDisk: "remove what you no longer need, or set XDG_CONFIG_HOME to a directory on another disk", MoreCores: "a build will take both",
+	Instances: 128,
+	Place:     "for the box's folder",
+	MoreDisk:  "remove what you no longer need, or set XDG_CONFIG_HOME to a directory on another disk", MoreCores: "a build will take both",
 }
 
 // Survey looks at this machine, and at the box's process.

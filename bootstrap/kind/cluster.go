@@ -20,9 +20,9 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/kind/cluster"
 )
 
-// apiTimeout is how long the API server of a cluster that was there already
-// may take to answer.
-const apiTimeout = 2 * time.Minute
+// apiTimeout is how long the API server may take to answer: on a slow machine a
+// new one needs one minute.
+const apiTimeout = 3 * time.Minute
 
 // cluster sees to it that the box's cluster runs. It opens nodeUp and apiUp as
 // soon as they are true, which on a new cluster is long before kind is done.
@@ -94,11 +94,10 @@ func (u *up) create(ctx context.Context, say func(string)) error {
 // awaitAPI waits until the API server does what an administrator asks, and
 // opens apiUp.
 func (u *up) awaitAPI(ctx context.Context) error {
-	if u.found != cluster.Absent {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, apiTimeout, fmt.Errorf("the API server does not answer in %s", apiTimeout))
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, apiTimeout, fmt.Errorf(
+		"the API server does not answer on 127.0.0.1:%d in %s; where Docker is on another machine, or its socket was lent to this one, the ports are there",
+		u.box.APIPort, apiTimeout))
+	defer cancel()
 	if err := u.awaitReady(ctx); err != nil {
 		return err
 	}

@@ -3,20 +3,33 @@ package kind
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/kind/cluster"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 // entrance is the way into a box.
-type entrance struct{ box *bootstrap.Box }
+type entrance struct {
+	box   *bootstrap.Box
+	every time.Duration // between two looks whether the node runs
+}
 
 // Enter leads through the box's API server.
-func (Engine) Enter(box *bootstrap.Box) bootstrap.Entrance { return entrance{box} }
+func (Engine) Enter(box *bootstrap.Box) bootstrap.Entrance { return entrance{box, lookEvery} }
+
+const (
+	lookEvery = 2 * time.Second
+	// looks is how often in a row a node must not run before the box has ended:
+	// where Docker itself is started again, it brings the node back.
+	looks = 3
+)
 
 // metricsPortName is the port of the parts' Services, as upstream calls it.
 const metricsPortName = "http-metrics"
@@ -46,10 +59,32 @@ func (e entrance) Ask(ctx context.Context, part, method, path string, body []byt
 	return answer, err
 }
 
-// Ended waits for ctx: a cluster comes back by itself.
-func (entrance) Ended(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+// Ended looks for the node until it has been stopped or removed. Docker that
+// does not answer says nothing of it.
+func (e entrance) Ended(ctx context.Context) error {
+	node := cluster.New(e.box.Name)
+	for missed := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(e.every):
+		}
+		state, err := node.State(ctx, new(spec(e.box)))
+		switch {
+		case err != nil:
+			continue
+		case state == cluster.Running:
+			missed = 0
+			continue
+		}
+		if missed++; missed < looks {
+			continue
+		}
+		if state == cluster.Stopped {
+			return errors.New("its cluster is stopped")
+		}
+		return errors.New("its cluster is gone")
+	}
 }
 
 // Log is none: docker has the node's, the cluster its pods'.

@@ -1,14 +1,18 @@
 package kind
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 )
@@ -114,5 +118,29 @@ func TestTellLoop(t *testing.T) {
 	refuses = true
 	if err := box.TellLoop(t.Context(), []byte(numbers)); err == nil || !strings.Contains(err.Error(), "telling box one") {
 		t.Errorf("a box that refuses: %v", err)
+	}
+}
+
+// TestTheClusterIsGone ends a box whose node docker does not know any more, and
+// not one whose docker does not answer.
+func TestTheClusterIsGone(t *testing.T) {
+	box := bootstrap.NewBox("devbox", "kind", t.TempDir())
+	dockerIs(t, running+noCluster+esac)
+	if err := (entrance{box, time.Millisecond}).Ended(t.Context()); err == nil || err.Error() != "its cluster is gone" {
+		t.Errorf("got %v", err)
+	}
+	asked := filepath.Join(t.TempDir(), "asked")
+	dockerIs(t, "echo >> "+asked+"; echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- (entrance{box, time.Millisecond}).Ended(ctx) }()
+	for n := 0; n <= 2*looks; {
+		lines, _ := os.ReadFile(asked) // there is none before the first look
+		n = len(lines)
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("docker that does not answer: %v", err)
 	}
 }

@@ -17,8 +17,9 @@ import (
 // 1.3 GB of memory, and the images and the node's files take 3 GB of disk.
 var need = bootstrap.Need{
 	LeastMemory: 1 * bootstrap.GiB, GoodMemory: 3 * bootstrap.GiB, LeastDisk: 2 * bootstrap.GiB, GoodDisk: 6 * bootstrap.GiB,
-	Place:    "where docker keeps its files",
-	MoreDisk: "remove what docker no longer needs with `docker system prune`", MoreCores: "give docker more",
+	Instances: 512, // of kind's own advice: a node's systemd, kubelet and containerd hold dozens
+	Place:     "where docker keeps its files",
+	MoreDisk:  "remove what docker no longer needs with `docker system prune`", MoreCores: "give docker more",
 }
 
 // survey is a look at what a kind box needs.
@@ -66,6 +67,11 @@ func (s *survey) askDocker(ctx context.Context) {
 	info, err := docker.GetInfo(ctx)
 	if err == nil {
 		s.docker = info
+		if host := docker.Elsewhere(ctx); host != "" {
+			s.Add("docker", bootstrap.Fail, "docker is on another machine, and so would be the box's ports: "+host,
+				"choose this machine's with `docker context use default`, or use --engine embedded, which needs none")
+			return
+		}
 		s.Add("docker", bootstrap.OK, "Docker "+majorMinor(info.ServerVersion), "")
 		return
 	}
@@ -75,6 +81,8 @@ func (s *survey) askDocker(ctx context.Context) {
 		hint = "install Docker, or put the docker command on the PATH"
 	case errors.Is(err, docker.ErrPermission):
 		hint = "add yourself to its group with `sudo usermod -aG docker $USER` and log in again"
+	case errors.Is(err, docker.ErrPodman):
+		hint = "install Docker, which devbox's kind boxes need"
 	case errors.Is(err, docker.ErrStopped):
 		hint = "start it: `sudo systemctl start docker`, or Docker Desktop"
 	}
@@ -90,6 +98,8 @@ func whyNot(err error) string {
 		return "you may not talk to docker"
 	case errors.Is(err, docker.ErrStopped):
 		return "docker is not running"
+	case errors.Is(err, docker.ErrPodman):
+		return docker.ErrPodman.Error()
 	case err == nil:
 		return "docker has just come up"
 	}

@@ -3,7 +3,6 @@ package activator
 import (
 	"cmp"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,7 +196,7 @@ func (t *table) addRoute(r *servingv1.Route) {
 			percent:  int(*target.Percent),
 		})
 	}
-	t.add(hostsOf(r, "", r.Status.URL), split)
+	t.add(servingv1.RouteHosts(r, "", r.Status.URL), split)
 }
 
 // addTags gives each tag's hosts to the tag's revision.
@@ -206,7 +205,7 @@ func (t *table) addTags(r *servingv1.Route) {
 		if target.Tag == "" || target.RevisionName == "" {
 			continue
 		}
-		t.add(hostsOf(r, target.Tag, target.URL), []share{{
+		t.add(servingv1.RouteHosts(r, target.Tag, target.URL), []share{{
 			revision: types.NamespacedName{Namespace: r.Namespace, Name: target.RevisionName},
 			percent:  100,
 		}})
@@ -223,20 +222,6 @@ func (t *table) add(hosts []string, split []share) {
 	for _, host := range hosts {
 		t.hosts[host] = split
 	}
-}
-
-// hostsOf are the hosts of a route or of one of its tags: the one in its URL,
-// the ones inside the cluster and, unless it is for the cluster only, the one
-// under .localhost that every browser resolves to this machine.
-func hostsOf(r *servingv1.Route, tag, address string) []string {
-	hosts := servingv1.ClusterHosts(tag, r.Name, r.Namespace)
-	if r.Labels[servingv1.VisibilityLabel] != servingv1.VisibilityClusterLocal {
-		hosts = append(hosts, servingv1.PublicHost(tag, r.Name, r.Namespace, "localhost"))
-	}
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		hosts = append(hosts, hostname(u.Host))
-	}
-	return hosts
 }
 
 // hostname is a Host header's value as the table writes hosts.

@@ -6,23 +6,19 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/config"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 )
 
-// maxNonActiveRevisions is how many revisions that no route names are kept,
-// for rollbacks: config-gc's min- and max-non-active-revisions in one. A box
-// makes a revision for every saved file, so neither age nor Knative's twenty
-// of each service would do.
-const maxNonActiveRevisions = 10
-
 // collect deletes c's oldest revisions that nothing needs.
 func (r *configurations) collect(ctx context.Context, c *servingv1.Configuration, revisions []servingv1.Revision) error {
-	for _, rev := range surplus(c, revisions) {
+	for _, rev := range surplus(c, revisions, r.force.collection(), time.Now()) {
 		if err := r.client.Delete(ctx, rev, client.Preconditions{UID: &rev.UID}); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("collecting revision %s: %w", rev.Name, err)
 		}
@@ -30,9 +26,10 @@ func (r *configurations) collect(ctx context.Context, c *servingv1.Configuration
 	return nil
 }
 
-// surplus are c's revisions beyond the newest maxNonActiveRevisions that no
-// route names, oldest first.
-func surplus(c *servingv1.Configuration, revisions []servingv1.Revision) []*servingv1.Revision {
+// surplus are c's revisions that config-gc lets go, of those that no route
+// names, oldest first: those beyond the most that are kept, and stale ones
+// beyond the least.
+func surplus(c *servingv1.Configuration, revisions []servingv1.Revision, gc config.Collection, now time.Time) []*servingv1.Revision {
 	var idle []*servingv1.Revision
 	for i := range revisions {
 		rev := &revisions[i]
@@ -45,20 +42,40 @@ func surplus(c *servingv1.Configuration, revisions []servingv1.Revision) []*serv
 		idle = append(idle, rev)
 	}
 	slices.SortFunc(idle, func(a, b *servingv1.Revision) int { return cmp.Compare(generation(a), generation(b)) })
-	return idle[:max(0, len(idle)-maxNonActiveRevisions)]
+	var gone []*servingv1.Revision
+	for i, rev := range idle {
+		left := len(idle) - i
+		if gc.Most >= 0 && left > gc.Most || left > gc.Least && stale(rev, gc, now) {
+			gone = append(gone, rev)
+		}
+	}
+	return gone
+}
+
+// stale says whether rev is older than config-gc keeps, by each age that counts.
+func stale(rev *servingv1.Revision, gc config.Collection, now time.Time) bool {
+	active, err := time.Parse(time.RFC3339, rev.Annotations[servingv1.RoutingStateModified])
+	if err != nil {
+		active = rev.CreationTimestamp.Time
+	}
+	if gc.SinceCreated < 0 && gc.SinceActive < 0 {
+		return false
+	}
+	return (gc.SinceCreated < 0 || now.Sub(rev.CreationTimestamp.Time) > gc.SinceCreated) &&
+		(gc.SinceActive < 0 || now.Sub(active) > gc.SinceActive)
 }
 
 // revisionsOf lists the revisions of a Configuration. They are the cache's
 // own: to be read, not changed.
-func revisionsOf(ctx context.Context, c client.Reader, config *servingv1.Configuration) ([]servingv1.Revision, error) {
+func revisionsOf(ctx context.Context, c client.Reader, of *servingv1.Configuration) ([]servingv1.Revision, error) {
 	var list servingv1.RevisionList
-	err := c.List(ctx, &list, client.InNamespace(config.Namespace),
-		client.MatchingLabels{servingv1.ConfigurationLabel: config.Name}, glance)
+	err := c.List(ctx, &list, client.InNamespace(of.Namespace),
+		client.MatchingLabels{servingv1.ConfigurationLabel: of.Name}, glance)
 	if err != nil {
-		return nil, fmt.Errorf("listing the revisions of %s: %w", config.Name, err)
+		return nil, fmt.Errorf("listing the revisions of %s: %w", of.Name, err)
 	}
 	return slices.DeleteFunc(list.Items, func(rev servingv1.Revision) bool {
-		return types.UID(rev.Labels[servingv1.ConfigurationUIDLabel]) != config.UID
+		return types.UID(rev.Labels[servingv1.ConfigurationUIDLabel]) != of.UID
 	}), nil
 }
 

@@ -21,7 +21,10 @@ import (
 // configurations reconciles a Configuration: the Revision that its template
 // asks for, which of its Revisions is the latest ready one, and which old
 // ones may go.
-type configurations struct{ *applier }
+type configurations struct {
+	*applier
+	force *inForce
+}
 
 func (r *configurations) register(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).
@@ -69,7 +72,7 @@ func (r *configurations) Reconcile(ctx context.Context, c *servingv1.Configurati
 // stamp finds or makes the Revision that c's template asks for. A name that
 // the template brings may be an older revision's: that is a rollback.
 func (r *configurations) stamp(ctx context.Context, c *servingv1.Configuration) (*servingv1.Revision, error) {
-	want := desired.Revision(c, time.Now())
+	want := desired.Revision(c, r.force.fields(), time.Now())
 	var rev servingv1.Revision
 	err := r.client.Get(ctx, client.ObjectKeyFromObject(want), &rev)
 	switch {
@@ -82,10 +85,19 @@ func (r *configurations) stamp(ctx context.Context, c *servingv1.Configuration) 
 		return nil, fmt.Errorf("reading revision %s: %w", want.Name, err)
 	case !rev.DeletionTimestamp.IsZero():
 		return nil, fmt.Errorf("revision %s is being deleted", rev.Name)
-	case !metav1.IsControlledBy(&rev, c), !equality.Semantic.DeepEqual(rev.Spec, want.Spec):
+	case !metav1.IsControlledBy(&rev, c), generation(&rev) != c.Generation && !r.same(&rev, c):
 		return nil, fmt.Errorf("%s %w", rev.Name, errNameTaken)
 	}
 	return &rev, nil
+}
+
+// same says whether rev was made of a template like c's, by the defaults of its
+// time.
+func (r *configurations) same(rev *servingv1.Revision, c *servingv1.Configuration) bool {
+	was := rev.DeepCopy()
+	was.SetDefaults()
+	want := desired.Revision(c, r.force.fields().As(&was.Spec), time.Now())
+	return equality.Semantic.DeepEqual(rev.Spec, want.Spec)
 }
 
 // observeRevisions writes what c's revisions have come to into its status: the

@@ -70,6 +70,7 @@ type Controller struct {
 	loop    *autoscaler.Loop
 	numbers *prometheus.Registry
 	look    observability
+	force   *inForce
 	mesh    *gatewayTLS
 	session loopNumbers
 	log     *slog.Logger
@@ -104,7 +105,7 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client that only writes: %w", err)
 	}
-	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), mesh: &gatewayTLS{client: direct}, log: cfg.Log}
+	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), mesh: &gatewayTLS{client: direct}, force: newInForce(cfg.Domain), log: cfg.Log}
 	c.loop = autoscaler.New(c.scaler.ring, cfg.Log)
 	c.scaler.decider = c.loop
 	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers, &c.look)
@@ -119,28 +120,29 @@ func (c *Controller) register(cfg Config) error {
 	common := newApplier(mgr.GetClient(), mgr.GetAPIReader())
 	events := recorder{mgr.GetEventRecorder("devbox-controller")}
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
-	lookups := newDigests(cfg.Mirrors)
-	routing := &routes{applier: common, domain: cfg.Domain}
+	lookups := newDigests(cfg.Mirrors, c.force.podsOfAll)
+	routing := &routes{applier: common, force: c.force}
 	var tokens *sidecarTokens
 	if cfg.Gateway != "" {
 		routing.gateway = newGateway(cfg.Gateway)
 		tokens = &sidecarTokens{c.mesh.client, time.Now}
 	}
-	c.mesh.cached, c.mesh.gateway, c.mesh.domain = mgr.GetClient(), routing.gateway, cfg.Domain
+	c.mesh.cached, c.mesh.gateway, c.mesh.force = mgr.GetClient(), routing.gateway, c.force
 	return errors.Join(
 		(&services{common}).register(mgr),
-		(&configurations{common}).register(mgr),
+		(&configurations{common, c.force}).register(mgr),
 		(&revisions{
 			applier:  common,
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, c.answers.of, tokens),
+			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, c.force, c.answers.of, tokens),
 			events:   events,
+			force:    c.force,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
-		(&tuning{mgr.GetClient(), events, c.scaler, &c.look, c.mesh}).register(mgr),
+		(&tuning{mgr.GetClient(), events, c.scaler, &c.look, c.mesh, c.force, &routing.renamed}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		c.serveHealth(cfg.HealthAddress),
@@ -150,6 +152,9 @@ func (c *Controller) register(cfg Config) error {
 // Run reconciles until ctx ends, and returns when every reconcile under way
 // has.
 func (c *Controller) Run(ctx context.Context) error {
+	if err := c.force.load(ctx, c.manager.GetAPIReader()); err != nil {
+		return err
+	}
 	// Nodes are only listed, when a pod is placed: their informer starts with
 	// the others, so that the first pod does not wait for it.
 	if _, err := c.manager.GetCache().GetInformer(ctx, &corev1.Node{}, cache.BlockUntilSynced(false)); err != nil {

@@ -12,16 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/config"
 )
 
-const (
-	digestTimeout = 10 * time.Second // config-deployment's digest-resolution-timeout
-	digestRetry   = 5 * time.Second
-)
-
-// unresolved are the registries whose images are only on the node:
-// config-deployment's registries-skipping-tag-resolving.
-var unresolved = map[string]bool{"kind.local": true, "ko.local": true, "dev.local": true, "devbox.local": true}
+// digestRetry is how long a registry that failed is left alone.
+const digestRetry = 5 * time.Second
 
 // digests learns which digest an image's tag points at, so that every pod of
 // a revision runs the same image whatever becomes of the tag. Lookups run
@@ -29,6 +24,7 @@ var unresolved = map[string]bool{"kind.local": true, "ko.local": true, "dev.loca
 type digests struct {
 	doorbell
 	mirrors map[string]*url.URL // by registry, as the image's reference names it
+	pods    func() config.Pods  // which registries are not asked, and how long others are
 	asked   chan lookup
 	now     func() time.Time
 
@@ -49,8 +45,8 @@ type found struct {
 	at     time.Time // zero while the registry is being asked
 }
 
-func newDigests(mirrors map[string]*url.URL) *digests {
-	return &digests{mirrors: mirrors, asked: make(chan lookup), now: time.Now, found: map[lookup]found{}}
+func newDigests(mirrors map[string]*url.URL, pods func() config.Pods) *digests {
+	return &digests{mirrors: mirrors, pods: pods, asked: make(chan lookup), now: time.Now, found: map[lookup]found{}}
 }
 
 // run looks up what is asked for until ctx ends, and waits for its lookups.
@@ -77,7 +73,7 @@ func (d *digests) of(ctx context.Context, rev *servingv1.Revision, image string)
 	if ref, ok := ref.(name.Digest); ok {
 		return ref.Name(), true, nil
 	}
-	if unresolved[ref.Context().RegistryStr()] {
+	if d.pods().Unresolved[ref.Context().RegistryStr()] {
 		return "", true, nil
 	}
 	l := lookup{types.NamespacedName{Namespace: rev.Namespace, Name: rev.Name}, rev.UID, image}
@@ -118,7 +114,7 @@ func (d *digests) forget(rev types.UID) {
 }
 
 func (d *digests) look(ctx context.Context, l lookup) {
-	ctx, cancel := context.WithTimeout(ctx, digestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.pods().DigestTimeout)
 	defer cancel()
 	digest, err := d.head(ctx, l.image)
 	d.mu.Lock()

@@ -33,6 +33,7 @@ type fleet struct {
 	events events.EventRecorder
 	queue  desired.Queue
 	look   *observability
+	force  *inForce
 	// answers says whether a pod takes requests.
 	answers func(*corev1.Pod) bool
 	// tokens are those of sidecars; nil in a cluster without Istio.
@@ -42,8 +43,8 @@ type fleet struct {
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, answers func(*corev1.Pod) bool, tokens *sidecarTokens) *fleet {
-	return &fleet{c, events, queue, look, answers, tokens, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, force *inForce, answers func(*corev1.Pod) bool, tokens *sidecarTokens) *fleet {
+	return &fleet{c, events, queue, look, force, answers, tokens, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -140,23 +141,34 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int, mesh bo
 
 // sidecar is queue-proxy as a pod that is made now is to have it.
 func (f *fleet) sidecar(ctx context.Context) (desired.Queue, error) {
-	cm, err := setting(ctx, f.client, observabilityConfig)
+	look, err := f.says(ctx, observabilityConfig)
 	if err != nil {
 		return desired.Queue{}, err
 	}
-	older, err := setting(ctx, f.client, tracingConfig)
+	older, err := f.says(ctx, tracingConfig)
 	if err != nil {
 		return desired.Queue{}, err
 	}
-	// Tuning says what is wrong with them.
-	log, _ := f.look.logs(cm.Data)
-	names, _ := f.look.metricNames(cm.Data)
-	_ = f.look.traces.Take(observabilityConfig, cm.Data)
-	_ = f.look.traces.Take(tracingConfig, older.Data)
 	queue := f.queue
+	queue.Resources = f.force.podsOfAll().Queue
+	// Tuning says what is wrong with them.
+	log, _ := f.look.logs(look)
+	names, _ := f.look.metricNames(look)
+	_ = f.look.traces.Take(observabilityConfig, look)
+	_ = f.look.traces.Take(tracingConfig, older)
 	queue.LogTemplate, queue.LogProbes, queue.OTelMetrics = log.Template, log.Probes, names.Requests
 	queue.Tracing = f.look.traces.Settings()
 	return queue, nil
+}
+
+// says is what a ConfigMap says, or said before it was gone.
+func (f *fleet) says(ctx context.Context, name string) (map[string]string, error) {
+	cm, err := setting(ctx, f.client, name)
+	if err == nil && cm.UID == "" {
+		last, _ := f.force.last(name)
+		return last, nil
+	}
+	return cm.Data, err
 }
 
 func (f *fleet) remove(ctx context.Context, gone []*corev1.Pod) error {

@@ -31,7 +31,7 @@ type gatewayTLS struct {
 	client  client.Client // writes without waiting for a cache
 	cached  client.Reader
 	gateway *gateway // nil where there is no ingress
-	domain  string
+	force   *inForce
 
 	mu    sync.Mutex
 	takes map[string]stream.Takes // by activator; the zero Takes of one that has not said
@@ -152,7 +152,7 @@ func (g *gatewayTLS) does(ctx context.Context, within bool) (bool, error) {
 		return false, fmt.Errorf("listing routes: %w", err)
 	}
 	for i := range routes.Items {
-		hosts := desired.Hosts(&routes.Items[i], g.domain)
+		hosts := desired.Hosts(&routes.Items[i], g.force.naming())
 		if len(hosts) == 0 || !g.gateway.led(routes.Items[i].UID, hosts) {
 			continue
 		}

@@ -47,8 +47,8 @@ func newGatewayWorld(t *testing.T) *gatewayWorld {
 	config.Name, config.Namespace, config.UID = mesh.ConfigName, servingv1.Namespace, "config"
 	rules := ingress.ActivatorRules(false)
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(route, config, rules[0], rules[1]).Build()
-	w.gatewayTLS = &gatewayTLS{client: c, cached: c, gateway: newGateway(server.URL), domain: "example.com"}
-	w.gateway.open.Add(route.UID, digestOf(desired.Hosts(route, "example.com")))
+	w.gatewayTLS = &gatewayTLS{client: c, cached: c, gateway: newGateway(server.URL), force: newInForce("example.com")}
+	w.gateway.open.Add(route.UID, digestOf(desired.Hosts(route, w.force.naming())))
 	return w
 }
 

@@ -318,3 +318,32 @@ func names(pods []*corev1.Pod) string {
 	}
 	return strings.Join(out, " ")
 }
+
+// A placeholder Service keeps the labels that its route had when it was made,
+// and those that people give it; what leads to the activator is mended.
+func TestPlaceholderKeepsItsLabels(t *testing.T) {
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:0", "hello-00001", func(svc *servingv1.Service) {
+		svc.Labels = map[string]string{"team": "a", "tier": "web"}
+		svc.Annotations = map[string]string{"note": "first"}
+	})
+	service := get(w, &corev1.Service{}, "hello")
+	service.Labels["by-hand"] = "yes"
+	service.Spec.ExternalName = "elsewhere.example.com"
+	if err := w.Update(w.Context(), service); err != nil {
+		t.Fatal(err)
+	}
+	w.deploy("hello", "dev.local/hello:0", func(svc *servingv1.Service) {
+		svc.Labels = map[string]string{"team": "b", "new": "yes"}
+		svc.Annotations = map[string]string{}
+	})
+	service = get(w, &corev1.Service{}, "hello")
+	w.expect("labels", service.Labels, map[string]string{
+		"team": "a", "tier": "web", "by-hand": "yes",
+		servingv1.RouteLabel: "hello", servingv1.ServiceLabel: "hello", servingv1.ServiceUIDLabel: string(get(w, &servingv1.Service{}, "hello").UID),
+	})
+	w.expect("annotations", service.Annotations, map[string]string{
+		"note": "first", servingv1.CreatorAnnotation: "admin", servingv1.LastModifierAnnotation: "admin",
+	})
+	w.expect("where it leads", service.Spec.ExternalName, "activator-local.knative-serving.svc.cluster.local")
+}

@@ -46,7 +46,7 @@ func TestDigests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDigests(map[string]*url.URL{"localhost:5001": at})
+	d := newDigests(map[string]*url.URL{"localhost:5001": at}, newInForce("").podsOfAll)
 	rang := start(t, d)
 
 	for image, want := range map[string]string{
@@ -81,7 +81,7 @@ func TestDigests(t *testing.T) {
 }
 
 func TestAFailedLookupIsTriedAgain(t *testing.T) {
-	d := newDigests(nil)
+	d := newDigests(nil, newInForce("").podsOfAll)
 	now := time.Now()
 	d.now = func() time.Time { return now }
 	l := lookup{image: "localhost:1/hello"}

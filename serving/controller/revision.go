@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ type revisions struct {
 	digests  *digests
 	fleet    *fleet
 	events   events.EventRecorder
-	deadline time.Duration
+	force    *inForce
+	deadline time.Duration // where config-deployment says none
 }
 
 func (r *revisions) register(mgr manager.Manager) error {
@@ -88,7 +90,7 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 			return 0, err
 		}
 	}
-	deadline := progressDeadline(rev, r.deadline)
+	deadline := progressDeadline(rev, cmp.Or(r.force.podsOfAll().ProgressDeadline, r.deadline))
 	wanted := r.scaler.scale(ctx, rev, seen, to, deadline)
 
 	backOff, err := r.fleet.bring(ctx, rev, seen, wanted)

@@ -2,12 +2,14 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/config"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/ingress"
 )
@@ -25,7 +28,8 @@ import (
 // way from the gateway.
 type routes struct {
 	*applier
-	domain  string
+	force   *inForce
+	renamed doorbell // rings when hosts may be others
 	gateway *gateway // nil where there is no ingress
 }
 
@@ -35,6 +39,7 @@ func (r *routes) register(mgr manager.Manager) error {
 		Owns(&corev1.Service{}).
 		Watches(&servingv1.Configuration{}, handler.EnqueueRequestsFromMapFunc(r.routesOfConfiguration)).
 		Watches(&servingv1.Revision{}, handler.EnqueueRequestsFromMapFunc(r.routesOfRevision))
+	b = b.WatchesRawSource(&r.renamed)
 	if r.gateway != nil {
 		b = b.Owns(ingress.Kind())
 	}
@@ -51,14 +56,19 @@ func (r *routes) Reconcile(ctx context.Context, route *servingv1.Route) (reconci
 	s.InitializeConditions()
 	s.ObservedGeneration = route.Generation
 	s.MarkTLSNotEnabled()
-	s.URL = desired.URL(route, "", r.domain)
-	s.Address = &servingv1.Addressable{URL: desired.ClusterURL(route, "")}
+	names := r.force.naming()
+	s.URL = desired.URL(route, "", names)
+	s.Address = &servingv1.Addressable{URL: desired.ClusterURL(route, "", names)}
 
 	backends, err := r.backends(ctx, route)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	assign(route, backends, r.domain)
+	assign(route, backends, names)
+	if err := announce(route, names); err != nil {
+		s.MarkIngressFailed("ErrorConfig", err.Error())
+		return reconcile.Result{}, r.patchStatus(ctx, before, route)
+	}
 	if err := r.names(ctx, route); err != nil {
 		return reconcile.Result{}, errors.Join(err, r.patchStatus(ctx, before, route))
 	}
@@ -66,12 +76,72 @@ func (r *routes) Reconcile(ctx context.Context, route *servingv1.Route) (reconci
 	return reconcile.Result{RequeueAfter: again}, errors.Join(err, r.patchStatus(ctx, before, route))
 }
 
+// announce writes the hosts of a route, and of its tags, into its status where
+// they are not those that Knative's own templates make: the activator goes by
+// it. Its error names a host that cannot be had.
+func announce(route *servingv1.Route, names config.Names) error {
+	hosts := map[string][]string{}
+	own := true
+	for tag, url := range desired.Targets(route, names) {
+		hosts[tag] = desired.AllHosts(route, tag, names)
+		own = own && slices.Equal(hosts[tag], servingv1.HostsOf(route, tag, url))
+		for _, host := range hosts[tag] {
+			if err := config.Wrong(host); err != nil {
+				return fmt.Errorf("config-network: domain-template and tag-template make of route %s: %w", route.Name, err)
+			}
+		}
+	}
+	delete(route.Status.Annotations, servingv1.HostsAnnotation)
+	if own {
+		return nil
+	}
+	if route.Status.Annotations == nil {
+		route.Status.Annotations = map[string]string{}
+	}
+	text, err := json.Marshal(hosts)
+	route.Status.Annotations[servingv1.HostsAnnotation] = string(text)
+	return err
+}
+
+// place makes a placeholder Service, or leads one that is there where it is to
+// lead. Its labels and annotations are those of the route when it was made, and
+// what people have written since.
+func (r *routes) place(ctx context.Context, want *corev1.Service) error {
+	id := child{want.GroupVersionKind(), client.ObjectKeyFromObject(want)}
+	current, err := r.current(ctx, id)
+	if err != nil {
+		return err
+	}
+	there, ok := current.(*corev1.Service)
+	switch {
+	case !ok:
+		if err := r.client.Create(ctx, want, fieldOwner); err != nil {
+			return fmt.Errorf("creating placeholder service %s: %w", want.Name, err)
+		}
+		return nil
+	case !sameController(there, want):
+		return fmt.Errorf("%s %q %w", id.kind.Kind, want.Name, errNotOwned)
+	}
+	right := there.DeepCopy()
+	right.Spec.Type, right.Spec.ExternalName, right.Spec.Ports = want.Spec.Type, want.Spec.ExternalName, want.Spec.Ports
+	for _, key := range []string{servingv1.RouteLabel, servingv1.ServiceLabel} {
+		metav1.SetMetaDataLabel(&right.ObjectMeta, key, want.Labels[key])
+	}
+	if equality.Semantic.DeepEqual(there, right) {
+		return nil
+	}
+	if err := r.client.Patch(ctx, right, client.MergeFrom(there), fieldOwner); err != nil {
+		return fmt.Errorf("mending placeholder service %s: %w", want.Name, err)
+	}
+	return nil
+}
+
 // names keeps the placeholder Services of the route and of its tags.
 func (r *routes) names(ctx context.Context, route *servingv1.Route) error {
 	keep := map[string]bool{}
-	for _, want := range desired.PlaceholderServices(route) {
+	for _, want := range desired.PlaceholderServices(route, r.force.naming()) {
 		keep[want.Name] = true
-		if _, err := apply(ctx, r.applier, want); errors.Is(err, errNotOwned) {
+		if err := r.place(ctx, want); errors.Is(err, errNotOwned) {
 			route.Status.MarkServiceNotOwned(want.Name)
 			return err
 		} else if err != nil {
@@ -97,7 +167,7 @@ func (r *routes) names(ctx context.Context, route *servingv1.Route) error {
 // activator must know the hosts: it has them from the status, which is
 // written first.
 func (r *routes) ingress(ctx context.Context, before, route *servingv1.Route) (time.Duration, error) {
-	hosts := desired.Hosts(route, r.domain)
+	hosts := desired.Hosts(route, r.force.naming())
 	if r.gateway == nil || len(hosts) == 0 {
 		route.Status.MarkIngressReady()
 		return 0, r.withdraw(ctx, route)

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/config"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 )
 
@@ -67,7 +68,7 @@ func (r *routes) readConfiguration(ctx context.Context, b backends, key client.O
 
 // assign splits route's traffic over revisions, in its status. While one
 // target has no revision that can take its share, the split stays as it was.
-func assign(route *servingv1.Route, b backends, domain string) {
+func assign(route *servingv1.Route, b backends, names config.Names) {
 	var split []servingv1.TrafficTarget
 	for _, t := range route.Spec.Traffic {
 		name, problem := b.resolve(t)
@@ -79,7 +80,7 @@ func assign(route *servingv1.Route, b backends, domain string) {
 			Tag: t.Tag, RevisionName: name, LatestRevision: new(t.RevisionName == ""), Percent: t.Percent,
 		}
 		if t.Tag != "" {
-			target.URL = desired.URL(route, t.Tag, domain)
+			target.URL = desired.URL(route, t.Tag, names)
 		}
 		split = append(split, target)
 	}

@@ -97,7 +97,7 @@ func TestAssign(t *testing.T) {
 			route.Name, route.Namespace = "hello", "default"
 			route.Spec.Traffic = c.spec
 			route.Status.Traffic = []servingv1.TrafficTarget{{RevisionName: "before", Percent: new(int64(100)), LatestRevision: new(true)}}
-			assign(route, b, "example.com")
+			assign(route, b, newInForce("example.com").naming())
 			if got := split(route); got != c.want {
 				t.Errorf("traffic is %s, want %s", got, c.want)
 			}
@@ -141,7 +141,7 @@ func TestSurplus(t *testing.T) {
 		}
 	}
 	var got []string
-	for _, rev := range surplus(config, revisions) {
+	for _, rev := range surplus(config, revisions, newInForce("").collection(), noon) {
 		got = append(got, rev.Name)
 	}
 	// 20 less the latest two, the routed and the kept leave 16; ten stay.

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/config"
 	"github.com/kind-in-a-box/devbox/serving/mesh"
 	"github.com/kind-in-a-box/devbox/serving/queue"
 	"github.com/kind-in-a-box/devbox/serving/settings"
@@ -86,6 +87,8 @@ type tuning struct {
 	scaler *scaler
 	look   *observability
 	mesh   *gatewayTLS
+	force  *inForce
+	routes *doorbell
 }
 
 func (t *tuning) register(mgr manager.Manager) error {
@@ -95,13 +98,43 @@ func (t *tuning) register(mgr manager.Manager) error {
 }
 
 // Reconcile implements reconcile.Reconciler. A ConfigMap that is wrong leaves
-// things as they are; one that is gone means the defaults.
+// things as they are, and so does one that is gone: the event names it, and the
+// key.
 func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	cm, err := setting(ctx, t.client, req.Name)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	switch req.Name {
+	if _, taken := t.force.last(req.Name); taken && cm.UID == "" {
+		cm.Namespace, cm.Name = servingv1.Namespace, req.Name
+		return reconcile.Result{}, t.refuse(cm, errors.New("it is gone: make it again"))
+	}
+	if err := config.Check(cm); err != nil {
+		return reconcile.Result{}, t.refuse(cm, err)
+	}
+	if cm.UID != "" {
+		if err := t.force.take(req.Name, cm.Data); err != nil {
+			return reconcile.Result{}, t.refuse(cm, err)
+		}
+	}
+	again, err := t.act(ctx, req.Name, cm)
+	return again, errors.Join(err, t.note(ctx, err, cm))
+}
+
+// note writes down what has been taken without a mistake.
+func (t *tuning) note(ctx context.Context, mistake error, cm *corev1.ConfigMap) error {
+	if mistake != nil || cm.UID == "" {
+		return nil
+	}
+	return publish(ctx, t.client, cm)
+}
+
+// act hands what a ConfigMap says to who acts on it.
+func (t *tuning) act(ctx context.Context, name string, cm *corev1.ConfigMap) (reconcile.Result, error) {
+	var err error
+	switch name {
+	case config.Domain, config.Network:
+		return reconcile.Result{}, t.rename(ctx)
 	case mesh.ConfigName:
 		if _, err = t.mesh.wanted(cm); err == nil {
 			again, err := t.mesh.lead(ctx, cm)
@@ -114,15 +147,32 @@ func (t *tuning) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	case observabilityConfig:
 		_, notLogs := t.look.logs(cm.Data)
 		_, notNames := t.look.metricNames(cm.Data)
-		err = errors.Join(notLogs, notNames, t.look.traces.Take(req.Name, cm.Data))
+		err = errors.Join(notLogs, notNames, t.look.traces.Take(name, cm.Data))
 	case tracingConfig:
-		err = t.look.traces.Take(req.Name, cm.Data)
+		err = t.look.traces.Take(name, cm.Data)
 	}
 	if err != nil {
-		t.events.Eventf(cm, nil, corev1.EventTypeWarning, reasonInvalid, "Tune", "What was there before still holds: %v", err)
-		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading %s: %w", req.Name, err))
+		return reconcile.Result{}, t.refuse(cm, err)
 	}
 	return reconcile.Result{}, nil
+}
+
+// refuse tells what is wrong with a ConfigMap.
+func (t *tuning) refuse(cm *corev1.ConfigMap, err error) error {
+	t.events.Eventf(cm, nil, corev1.EventTypeWarning, reasonInvalid, "Tune", "What %s said before still holds: %v", cm.Name, err)
+	return reconcile.TerminalError(fmt.Errorf("reading %s: %w", cm.Name, err))
+}
+
+// rename has every route looked at again, whose hosts may be others now.
+func (t *tuning) rename(ctx context.Context) error {
+	var list servingv1.RouteList
+	if err := t.client.List(ctx, &list, glance); err != nil {
+		return fmt.Errorf("listing routes: %w", err)
+	}
+	for i := range list.Items {
+		t.routes.ring(client.ObjectKeyFromObject(&list.Items[i]))
+	}
+	return nil
 }
 
 // rescale has the autoscaler asked again about every revision.

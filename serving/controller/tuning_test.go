@@ -27,7 +27,7 @@ func (r *running) tune(name string, data map[string]string) *corev1.ConfigMap {
 		r.Fatal(err)
 	}
 	r.Cleanup(func() {
-		if err := r.Delete(context.WithoutCancel(r.Context()), config); err != nil {
+		if err := r.Delete(context.WithoutCancel(r.Context()), config); client.IgnoreNotFound(err) != nil {
 			r.Error(err)
 		}
 	})
@@ -161,5 +161,70 @@ func TestTracing(t *testing.T) {
 	otlp := map[string]string{"TRACING_PROTOCOL": "http/protobuf", "TRACING_ENDPOINT": "http://collector:4317/v1/traces", "TRACING_SAMPLING_RATE": "0"}
 	if got := asked(r.pod("hello-00003"), "TRACING_"); !maps.Equal(got, otlp) {
 		t.Errorf("with both: %v, want %v", got, otlp)
+	}
+}
+
+// The ConfigMaps are live, what is wrong in one is refused by an event that names
+// it and the key, and what it said before holds; as it does when it is gone.
+func TestConfigMaps(t *testing.T) {
+	r := run(t, "")
+	svc := r.hello()
+	r.answers(r.pod("hello-00001"))
+	r.ready("hello-00001")
+	url := func(what, host string) {
+		t.Helper()
+		until(r, &servingv1.RouteList{}, what, func(route *servingv1.Route) bool { return route.Status.URL == "http://"+host })
+	}
+	domain := r.tune("config-domain", map[string]string{"box.test": ""})
+	url("the domain", "hello."+r.namespace+".box.test")
+	network := r.tune("config-network", map[string]string{"domain-template": "{{.Name}}-{{.Namespace}}.{{.Domain}}"})
+	url("the template", "hello-"+r.namespace+".box.test")
+	until(r, &servingv1.RouteList{}, "the hosts in the status", func(route *servingv1.Route) bool {
+		return strings.Contains(strings.Join(servingv1.RouteHosts(route, "", route.Status.URL), " "), "hello-"+r.namespace+".localhost")
+	})
+
+	r.change(network, "domain-template", "{{.Nobody}}")
+	if got := r.refused(network); !strings.Contains(got, "config-network") || !strings.Contains(got, "domain-template: ") {
+		t.Errorf("said of a template that is wrong: %s", got)
+	}
+	r.change(domain, "other.test", "selector: {team: a}")
+	r.seen(domain)
+	before := svc.DeepCopy()
+	svc.Labels = map[string]string{"team": "a"}
+	if err := r.Patch(r.ctx, svc, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	url("the domain of its label, by the template of before", "hello-"+r.namespace+".other.test")
+
+	defaults := r.tune("config-defaults", map[string]string{"revision-timeout-seconds": "77", "revision-cpu-request": "7m"})
+	r.seen(defaults)
+	r.eventually("the defaults", func() bool { return r.controller.force.fields().TimeoutSeconds == 77 })
+	r.edit(svc, "dev.local/hello:2")
+	rev := until(r, &servingv1.RevisionList{}, "a revision by the defaults", func(rev *servingv1.Revision) bool { return rev.Name == "hello-00002" })
+	if got := rev.Spec.Containers[0].Resources.Requests.Cpu().String(); *rev.Spec.TimeoutSeconds != 77 || got != "7m" {
+		t.Errorf("the revision has a timeout of %d s and asks for %s", *rev.Spec.TimeoutSeconds, got)
+	}
+
+	gone := r.tune("config-gc", map[string]string{"max-non-active-revisions": "3", "min-non-active-revisions": "3"})
+	r.eventually("the bound", func() bool { return r.controller.force.collection().Most == 3 })
+	if err := r.Delete(r.ctx, gone.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+	there := *r
+	there.namespace = servingv1.Namespace
+	until(&there, &corev1.EventList{}, "a word about the one that is gone", func(e *corev1.Event) bool {
+		return e.InvolvedObject.Name == "config-gc" && strings.Contains(e.Message, "is gone")
+	})
+	if got := r.controller.force.collection().Most; got != 3 {
+		t.Errorf("after it is gone %d revisions are kept", got)
+	}
+}
+
+// eventually waits for the controller to have taken something.
+func (r *running) eventually(what string, is func() bool) {
+	r.Helper()
+	err := wait.PollUntilContextCancel(r.ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) { return is(), nil })
+	if err != nil {
+		r.Fatalf("no sign of %s: %v", what, err)
 	}
 }

@@ -84,15 +84,16 @@ func newWorld(t *testing.T) *world {
 	common := newApplier(c, c)
 	scaler := newScaler()
 	scaler.decider = w.wanted
-	w.services, w.configurations = &services{common}, &configurations{common}
-	w.routes = &routes{applier: common, domain: "example.com"}
+	force := newInForce("example.com")
+	w.services, w.configurations = &services{common}, &configurations{common, force}
+	w.routes = &routes{applier: common, force: force}
 	answers := newAnswers()
 	queue := desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
-	fleet := newFleet(c, w.events, queue, &observability{}, answers.of, nil)
+	fleet := newFleet(c, w.events, queue, &observability{}, force, answers.of, nil)
 	fleet.failures = flowcontrol.NewFakeBackOff(firstBackOff, lastBackOff, w.clock)
 	w.revisions = &revisions{
-		applier: common, scaler: scaler, answers: answers, digests: newDigests(nil),
-		fleet: fleet, events: w.events, deadline: time.Minute,
+		applier: common, scaler: scaler, answers: answers, digests: newDigests(nil, force.podsOfAll),
+		fleet: fleet, events: w.events, force: force, deadline: time.Minute,
 	}
 	return w
 }

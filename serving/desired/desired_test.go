@@ -11,9 +11,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/config"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/trace"
 )
@@ -21,7 +23,11 @@ import (
 var update = flag.Bool("update", false, "write the golden files again")
 
 var (
-	queue   = desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
+	queue = desired.Queue{
+		Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second,
+		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("25m")}},
+	}
+	hosting = config.DefaultNames("example.com")
 	someDay = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 )
 
@@ -39,12 +45,12 @@ func TestChildren(t *testing.T) {
 			untouched := svc.DeepCopy()
 			config, route := desired.Configuration(svc), desired.Route(svc)
 			config.UID, config.Generation, route.UID = "config-uid", 2, "route-uid"
-			rev := desired.Revision(config, someDay)
+			rev := desired.Revision(config, servingv1.KnativeDefaults(), someDay)
 			rev.UID = "revision-uid"
 			pod := desired.Pod(rev, queue, desired.Place{Node: "devbox-control-plane"})
 
 			objects := []any{config, route, rev, pod}
-			for _, s := range desired.PlaceholderServices(route) {
+			for _, s := range desired.PlaceholderServices(route, hosting) {
 				objects = append(objects, s)
 			}
 			golden(t, filepath.Join("testdata", name+".golden.yaml"), objects...)
@@ -80,6 +86,25 @@ func TestPodRunsTheResolvedImage(t *testing.T) {
 	}
 	if pod.Spec.NodeName != "" {
 		t.Errorf("bound to %q without being asked", pod.Spec.NodeName)
+	}
+}
+
+// The label that people's own selectors go by is theirs, where they set it.
+func TestAppLabelIsTheUsers(t *testing.T) {
+	for name, c := range map[string]struct {
+		labels map[string]string
+		want   string
+	}{
+		"theirs": {map[string]string{"app": "shop", "tier": "web"}, "shop"},
+		"none":   {map[string]string{"tier": "web"}, "hello-00001"},
+	} {
+		rev := &servingv1.Revision{}
+		rev.Name, rev.Labels = "hello-00001", c.labels
+		rev.Spec.Containers = []servingv1.Container{{Image: "devbox.local/a:1"}}
+		labels := desired.Pod(rev, queue, desired.Place{}).Labels
+		if labels["app"] != c.want || labels["tier"] != "web" || labels[servingv1.RevisionLabel] != "hello-00001" {
+			t.Errorf("%s: the pod's labels are %v", name, labels)
+		}
 	}
 }
 
@@ -129,12 +154,12 @@ func TestHosts(t *testing.T) {
 	equal(t, "hosts", []string{
 		"hello.default.example.com", "hello.default.localhost",
 		"blue-hello.default.example.com", "blue-hello.default.localhost",
-	}, desired.Hosts(route, "example.com"))
-	equal(t, "URL", "http://blue-hello.default.example.com", desired.URL(route, "blue", "example.com"))
+	}, desired.Hosts(route, hosting))
+	equal(t, "URL", "http://blue-hello.default.example.com", desired.URL(route, "blue", hosting))
 
 	route.Labels = map[string]string{servingv1.VisibilityLabel: servingv1.VisibilityClusterLocal}
-	equal(t, "hosts of a cluster-local route", []string(nil), desired.Hosts(route, "example.com"))
-	equal(t, "URL of a cluster-local route", "http://hello.default.svc.cluster.local", desired.URL(route, "", "example.com"))
+	equal(t, "hosts of a cluster-local route", []string(nil), desired.Hosts(route, hosting))
+	equal(t, "URL of a cluster-local route", "http://hello.default.svc.cluster.local", desired.URL(route, "", hosting))
 }
 
 func read(t *testing.T, path string) *servingv1.Service {

@@ -27,8 +27,8 @@ func ownedBy(owner metav1.Object, kind string) []metav1.OwnerReference {
 }
 
 // merged is the union of maps; the later win.
-func merged(all ...map[string]string) map[string]string {
-	out := map[string]string{}
+func merged[K ~string, V any](all ...map[K]V) map[K]V {
+	out := map[K]V{}
 	for _, m := range all {
 		maps.Copy(out, m)
 	}

@@ -79,10 +79,11 @@ func withoutToken(spec *corev1.PodSpec) {
 }
 
 func podLabels(rev *servingv1.Revision) map[string]string {
-	labels := merged(rev.Labels, map[string]string{
+	// What the template says of app is the user's own: it is the label that
+	// their selectors go by.
+	labels := merged(map[string]string{"app": rev.Name}, rev.Labels, map[string]string{
 		servingv1.RevisionLabel:    rev.Name,
 		servingv1.RevisionUIDLabel: string(rev.UID),
-		"app":                      rev.Name,
 	})
 	for _, key := range ownMetadata {
 		delete(labels, key)

@@ -27,6 +27,9 @@ type Queue struct {
 	LogProbes bool
 	// OTelMetrics says that its metrics have upstream's names since 1.19 too.
 	OTelMetrics bool
+	// Resources are what it asks for and its limits, where no annotation of a
+	// revision says otherwise.
+	Resources corev1.ResourceRequirements
 	// Tracing is what queue-proxy traces.
 	Tracing trace.Settings
 }
@@ -47,7 +50,7 @@ func (q Queue) container(rev *servingv1.Revision) corev1.Container {
 			{Name: servingv1.AutometricPortName, ContainerPort: servingv1.AutometricPort, Protocol: corev1.ProtocolTCP},
 			{Name: servingv1.UsermetricPortName, ContainerPort: servingv1.UsermetricPort, Protocol: corev1.ProtocolTCP},
 		},
-		Resources: queueResources(rev),
+		Resources: queueResources(rev, q.Resources),
 		// The pod is ready when queue-proxy says that the user container is.
 		// The activator asks the same, without waiting for kubelet.
 		ReadinessProbe: &corev1.Probe{

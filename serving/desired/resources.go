@@ -12,10 +12,6 @@ import (
 // Annotations of a revision that size its queue-proxy begin with this.
 const queueAnnotation = "queue.sidecar.serving.knative.dev/"
 
-// queueCPURequest is what queue-proxy asks for where nobody says otherwise:
-// config-deployment's queue-sidecar-cpu-request.
-var queueCPURequest = resource.MustParse("25m")
-
 // queueShares bound what a percentage of the user container's resources may
 // come to.
 var queueShares = []struct {
@@ -32,10 +28,9 @@ var queueShares = []struct {
 // queueResources are queue-proxy's requests and limits: the default, over it
 // a share of the user container's where an annotation asks for one, over it
 // what an annotation says outright.
-func queueResources(rev *servingv1.Revision) corev1.ResourceRequirements {
+func queueResources(rev *servingv1.Revision, byDefault corev1.ResourceRequirements) corev1.ResourceRequirements {
 	out := corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{corev1.ResourceCPU: queueCPURequest},
-		Limits:   corev1.ResourceList{},
+		Requests: merged(byDefault.Requests), Limits: merged(byDefault.Limits),
 	}
 	shareResources(rev, out)
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {

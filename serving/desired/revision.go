@@ -28,7 +28,7 @@ func RevisionName(c *servingv1.Configuration) string {
 // Revision is the snapshot of c's template. Of c's own metadata nothing comes
 // with it: a revision is made of its template, with every default filled in,
 // so that a later default of ours does not change what it means.
-func Revision(c *servingv1.Configuration, now time.Time) *servingv1.Revision {
+func Revision(c *servingv1.Configuration, defaults servingv1.Defaults, now time.Time) *servingv1.Revision {
 	t := c.Spec.Template
 	annotations := merged(t.Annotations, map[string]string{
 		servingv1.RoutingStateModified: now.UTC().Format(time.RFC3339),
@@ -59,6 +59,6 @@ func Revision(c *servingv1.Configuration, now time.Time) *servingv1.Revision {
 		},
 		Spec: *t.Spec.DeepCopy(),
 	}
-	rev.SetDefaults()
+	rev.Spec.SetDefaultsOf(defaults)
 	return rev
 }

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/config"
 )
 
 // ActivatorHost is where the names of routes lead in the cluster's DNS.
@@ -14,10 +15,10 @@ const ActivatorHost = "activator-local." + servingv1.Namespace + ".svc.cluster.l
 // PlaceholderServices make a route's name, and each tag's, a name of the
 // cluster's DNS. They lead to the activator, which knows the hosts. The
 // route's own comes first.
-func PlaceholderServices(r *servingv1.Route) []*corev1.Service {
+func PlaceholderServices(r *servingv1.Route, names config.Names) []*corev1.Service {
 	services := []*corev1.Service{placeholder(r, r.Name)}
 	for _, tag := range Tags(r) {
-		services = append(services, placeholder(r, servingv1.TaggedName(tag, r.Name)))
+		services = append(services, placeholder(r, names.Label(tag, r.Name)))
 	}
 	return services
 }
@@ -58,37 +59,60 @@ func Tags(r *servingv1.Route) []string {
 	return tags
 }
 
-// Hosts are the hosts of a route, or of a tag of it, that the gateway serves:
+// Targets are the tags of a route, with "" for the route itself, and where each
+// answers.
+func Targets(r *servingv1.Route, names config.Names) map[string]string {
+	out := map[string]string{}
+	for _, tag := range append([]string{""}, Tags(r)...) {
+		out[tag] = URL(r, tag, names)
+	}
+	return out
+}
+
+// Hosts are the hosts of a route, and of its tags, that the gateway serves:
 // under the box's domain, and under localhost, which a browser finds without
 // a line in /etc/hosts. A cluster-local route has none.
-func Hosts(r *servingv1.Route, domain string) []string {
-	if ClusterLocal(r) {
-		return nil
-	}
+func Hosts(r *servingv1.Route, names config.Names) []string {
 	var hosts []string
 	for _, tag := range append([]string{""}, Tags(r)...) {
-		hosts = append(hosts,
-			servingv1.PublicHost(tag, r.Name, r.Namespace, domain),
-			servingv1.PublicHost(tag, r.Name, r.Namespace, "localhost"))
+		hosts = append(hosts, public(r, tag, names)...)
+	}
+	return hosts
+}
+
+func public(r *servingv1.Route, tag string, names config.Names) []string {
+	if ClusterLocal(r, names) {
+		return nil
+	}
+	return []string{names.Host(r, tag, names.Domain(r)), names.Host(r, tag, "localhost")}
+}
+
+// AllHosts are the hosts of a route, or of a tag of it, in the cluster and
+// outside, in the order of servingv1.HostsOf.
+func AllHosts(r *servingv1.Route, tag string, names config.Names) []string {
+	hosts := servingv1.ClusterHosts("", names.Label(tag, r.Name), r.Namespace)
+	if out := public(r, tag, names); out != nil {
+		hosts = append(hosts, out[1], out[0])
 	}
 	return hosts
 }
 
 // URL is where a route, or a tag of it, answers: outside the cluster where it
 // is public, else inside.
-func URL(r *servingv1.Route, tag, domain string) string {
-	if ClusterLocal(r) {
-		return ClusterURL(r, tag)
+func URL(r *servingv1.Route, tag string, names config.Names) string {
+	if ClusterLocal(r, names) {
+		return ClusterURL(r, tag, names)
 	}
-	return servingv1.URL(servingv1.PublicHost(tag, r.Name, r.Namespace, domain))
+	return servingv1.URL(names.Host(r, tag, names.Domain(r)))
 }
 
 // ClusterURL is where a route, or a tag of it, answers inside the cluster.
-func ClusterURL(r *servingv1.Route, tag string) string {
-	return servingv1.URL(servingv1.ClusterHosts(tag, r.Name, r.Namespace)[0])
+func ClusterURL(r *servingv1.Route, tag string, names config.Names) string {
+	return servingv1.URL(servingv1.ClusterHosts("", names.Label(tag, r.Name), r.Namespace)[0])
 }
 
-// ClusterLocal says that a route is not to be reached from outside.
-func ClusterLocal(r *servingv1.Route) bool {
-	return r.Labels[servingv1.VisibilityLabel] == servingv1.VisibilityClusterLocal
+// ClusterLocal says that a route is not to be reached from outside: it says so,
+// or has a domain that is the cluster's own.
+func ClusterLocal(r *servingv1.Route, names config.Names) bool {
+	return r.Labels[servingv1.VisibilityLabel] == servingv1.VisibilityClusterLocal || names.Domain(r) == servingv1.ClusterDomain
 }

@@ -77,9 +77,20 @@ var patience = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 
 // apply tries again while the API server is not to be reached or has no time.
 // What it refuses is refused.
 func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) error {
+	delete(u.Object, "status")
+	for _, field := range serversOwn {
+		unstructured.RemoveNestedField(u.Object, "metadata", field)
+	}
 	return again(ctx, func() error {
 		return d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership)
 	})
+}
+
+// serversOwn are the fields of metadata that an API server writes. A manifest
+// that was exported from a cluster has that one's, by which this one would look
+// for an object that is not here.
+var serversOwn = []string{
+	"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds",
 }
 
 // again asks until the API server has an answer, or patience is at its end.
@@ -142,9 +153,6 @@ func object(s *servingv1.Service) (*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(content, "status")
-	unstructured.RemoveNestedField(content, "metadata", "creationTimestamp")
-	unstructured.RemoveNestedField(content, "metadata", "generation")
 	unstructured.RemoveNestedField(content, "spec", "template", "metadata", "creationTimestamp")
 	u := &unstructured.Unstructured{Object: content}
 	u.SetGroupVersionKind(servingv1.Kind("Service"))

@@ -80,6 +80,30 @@ func TestPlaceAndRemove(t *testing.T) {
 }
 
 // TestWhatWasThereBefore is changed, and neither called devbox's nor removed.
+// TestExported: what another cluster has written into an object, and kubectl get
+// -o yaml prints, is not in the way.
+func TestExported(t *testing.T) {
+	s := newStage(t)
+	s.place(t.TempDir(), `
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: words
+  uid: 0d1e1b1c-95a1-4a3f-8f0a-0a0b5c6d7e8f
+  resourceVersion: "4711"
+  generation: 7
+  creationTimestamp: "2026-01-01T00:00:00Z"
+  managedFields: [{manager: kubectl, operation: Update, apiVersion: v1, fieldsType: FieldsV1, fieldsV1: {"f:data": {}}}]
+data: {word: one}
+status: {ready: true}
+`)
+	m, err := s.configMap("words")
+	s.must(err)
+	if m.Data["word"] != "one" || m.UID == "0d1e1b1c-95a1-4a3f-8f0a-0a0b5c6d7e8f" {
+		t.Errorf("placed %+v", m)
+	}
+}
+
 func TestWhatWasThereBefore(t *testing.T) {
 	s := newStage(t)
 	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "words"}, Data: map[string]string{"word": "theirs"}}

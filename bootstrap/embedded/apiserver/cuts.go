@@ -24,6 +24,7 @@ import (
 // for.
 func cut(s *options.ServerRunOptions) {
 	s.APIEnablement.RuntimeConfig = served()
+	registerUsers(s.Admission)
 	s.Admission.GenericAdmission.DisablePlugins = unused(s.Admission.GenericAdmission.RecommendedPluginOrder)
 	// One user does not need to be protected from another.
 	s.Features.EnablePriorityAndFairness = false
@@ -53,6 +54,7 @@ func served() cliflag.ConfigurationMap {
 // unused are all admission plugins but those the box needs.
 func unused(all []string) []string {
 	used := sets.New(
+		usersPlugin,
 		"NamespaceLifecycle", // nothing new in a namespace that is being deleted
 		"MutatingAdmissionPolicy",
 		"ValidatingAdmissionPolicy",

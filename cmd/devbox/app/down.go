@@ -27,10 +27,13 @@ kubeconfig. Where there is no box, there is nothing to do.`,
 
 // down removes the box and, also where that failed, what was merged.
 func (d *devbox) down(ctx context.Context, events event.Sink) error {
-	if end, err := bootstrap.Session(d.name); err == nil {
+	end, err := bootstrap.Session(d.name)
+	if busy, ok := errors.AsType[*bootstrap.BusyError](err); ok {
+		events.Emit(event.Event{Kind: event.Note, Message: busy.Error() + ": that ends with it"})
+	} else if err == nil {
 		end() // which removes the file that a killed devbox may have left
 	}
-	err := engines().Down(ctx, d.name, events)
+	err = engines().Down(ctx, d.name, events)
 	files, _ := userKubeconfigs()
 	for _, file := range files {
 		removed, failure := unmergeKubeconfig(file, contextName(d.name))

@@ -58,8 +58,7 @@ a Job or a Pod; each line begins with its pod's name then.`,
 // logsOf has a tailer read the pods of a service, or else of the workloads of
 // a name.
 func (c *cluster) logsOf(ctx context.Context, name string, t *tail.Tailer) error {
-	_, unknown := c.services(ctx, name)
-	if unknown == nil {
+	if _, unknown := c.services(ctx, name); unknown == nil {
 		t.Selector = servingv1.ServiceLabel + "=" + name
 		return nil
 	}
@@ -68,7 +67,7 @@ func (c *cluster) logsOf(ctx context.Context, name string, t *tail.Tailer) error
 		return classify(codeCluster, err, c.d.command("status"))
 	}
 	if w == nil {
-		return unknown
+		return classify(codeUsage, fmt.Errorf("there is no service %q, nor a Deployment, StatefulSet, DaemonSet, Job or Pod of that name", name), c.d.command("status"))
 	}
 	t.Namespace, t.Selector, t.Pod = w.Namespace, w.Selector, w.Pod
 	return nil

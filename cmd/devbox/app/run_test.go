@@ -122,7 +122,7 @@ func TestExit(t *testing.T) {
 
 func TestOneSessionABox(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	end, err := bootstrap.Session("a")
+	end, err := bootstrap.Session("a", "/src/one", "/src/two")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +132,14 @@ func TestOneSessionABox(t *testing.T) {
 	}
 	other()
 	busy, ok := errors.AsType[*bootstrap.BusyError](second(bootstrap.Session("a")))
-	if !ok || busy.Name != "a" || busy.PID == "" || !strings.Contains(busy.Error(), "Ctrl-C") {
-		t.Errorf("a second session gives %v, want a BusyError that names the first, and how to end it", busy)
+	if !ok || busy.Name != "a" || busy.PID == "" || !strings.Contains(busy.Error(), "serves /src/one, /src/two") {
+		t.Errorf("a second session gives %v, want a BusyError that names the first, and what it serves", busy)
+	}
+	said := (&devbox{name: "a"}).beside(busy, []watcher.Target{{Dir: "/src/three"}})
+	for _, way := range []string{"`devbox up --name a /src/one /src/two /src/three` for both", "`devbox up --name other /src/three`"} {
+		if !strings.Contains(next(said), way) {
+			t.Errorf("next is %q, want %s", next(said), way)
+		}
 	}
 	end()
 	end, err = bootstrap.Session("a")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,9 +109,9 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 	for _, left := range leftOut {
 		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
 	}
-	end, err := bootstrap.Session(d.name)
+	end, err := bootstrap.Session(d.name, directories(targets)...)
 	if err != nil {
-		return classify(codeFailure, err, "")
+		return d.beside(err, targets)
 	}
 	defer end()
 	counted := tally.New()
@@ -150,6 +151,38 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 		return classify(codeCluster, lost, d.command("up"))
 	}
 	return d.ofService(d.cut(ctx, err))
+}
+
+// directories are those of targets, each once.
+func directories(targets []watcher.Target) []string {
+	var dirs []string
+	for _, t := range targets {
+		if t.Dir != "" && !slices.Contains(dirs, t.Dir) { // an image has none
+			dirs = append(dirs, t.Dir)
+		}
+	}
+	return dirs
+}
+
+// beside says how to go on where another session has the box: both in one, or
+// in a box of another name.
+func (d *devbox) beside(err error, targets []watcher.Target) error {
+	busy, ok := errors.AsType[*bootstrap.BusyError](err)
+	if !ok || !busy.Session {
+		return classify(codeFailure, err, "")
+	}
+	here := directories(targets)
+	all := slices.Clone(busy.Serves)
+	for _, dir := range here {
+		if !slices.Contains(all, dir) {
+			all = append(all, dir)
+		}
+	}
+	next := "end that with Ctrl-C, which leaves the box running, then `" + d.command("up") + " " + strings.Join(all, " ") + "`"
+	if len(all) > len(busy.Serves) {
+		next += " for both; or `devbox up --name other " + strings.Join(here, " ") + "` beside it"
+	}
+	return &problem{code: codeFailure, cause: err, next: next}
 }
 
 // ofService puts the end of a loop that watches nothing into its class: the

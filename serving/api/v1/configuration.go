@@ -2,6 +2,7 @@ package v1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Configuration is the desired latest state of a line of revisions: each
@@ -37,9 +38,33 @@ type ConfigurationSpec struct {
 type RevisionTemplateSpec struct {
 	// Metadata carries the revision's annotations and labels, and its name
 	// where the user brings one.
-	metav1.ObjectMeta `json:"metadata,omitzero"`
+	TemplateMeta `json:"metadata,omitzero"`
 	// +required
 	Spec RevisionSpec `json:"spec,omitzero"`
+}
+
+// TemplateMeta is Kubernetes' ObjectMeta as a template has it. The name, the
+// labels and the annotations are the revision's. The others are taken because
+// typed clients write them, and exports keep them; of a template they say
+// nothing.
+type TemplateMeta struct {
+	Name        string            `json:"name,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	GenerateName string `json:"generateName,omitempty"`
+	Namespace    string `json:"namespace,omitempty"`
+	// +nullable
+	CreationTimestamp *metav1.Time `json:"creationTimestamp,omitempty"`
+	// +nullable
+	DeletionTimestamp          *metav1.Time            `json:"deletionTimestamp,omitempty"`
+	DeletionGracePeriodSeconds *int64                  `json:"deletionGracePeriodSeconds,omitempty"`
+	Finalizers                 []string                `json:"finalizers,omitempty"`
+	OwnerReferences            []metav1.OwnerReference `json:"ownerReferences,omitempty"`
+	UID                        types.UID               `json:"uid,omitempty"`
+	ResourceVersion            string                  `json:"resourceVersion,omitempty"`
+	Generation                 int64                   `json:"generation,omitempty"`
+	SelfLink                   string                  `json:"selfLink,omitempty"`
 }
 
 // ConfigurationStatus is what the Configuration has come to.

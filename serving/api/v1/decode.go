@@ -96,7 +96,7 @@ func decodeStrictly(file string, doc *yaml.Node, into *Service) error {
 	if err := doc.Decode(&map[string]any{}); errors.As(err, &repeated) {
 		return fmt.Errorf("%s:%s", file, strings.TrimPrefix(repeated.Errors[0], "line "))
 	}
-	data, err := yaml.Marshal(doc)
+	data, err := yaml.Marshal(without(doc, "status"))
 	if err == nil {
 		data, err = kyaml.YAMLToJSON(data)
 	}
@@ -119,6 +119,19 @@ func decodeStrictly(file string, doc *yaml.Node, into *Service) error {
 		all = append(all, fmt.Errorf("%s:%w", file, e))
 	}
 	return errors.Join(all...)
+}
+
+// without is a mapping less one key. What another cluster wrote into an object's
+// status says nothing here.
+func without(doc *yaml.Node, key string) *yaml.Node {
+	less := *doc
+	less.Content = nil
+	for i := 0; i+1 < len(doc.Content); i += 2 {
+		if doc.Content[i].Value != key {
+			less.Content = append(less.Content, doc.Content[i], doc.Content[i+1])
+		}
+	}
+	return &less
 }
 
 // inlined are the embedded structs that a Go path names and a YAML path does not.

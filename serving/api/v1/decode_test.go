@@ -83,3 +83,28 @@ func golden(t *testing.T, file, got string) {
 		t.Errorf("%s differs (run with -update and look at the diff):\n%s", file, got)
 	}
 }
+
+// An export of another cluster's has a status, of whatever version, and what its
+// API server wrote into the metadata.
+func TestDecodeExport(t *testing.T) {
+	svc, err := servingv1.Decode("service.yaml", []byte(`
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata:
+  name: hello
+  uid: 0d1e1b1c-95a1-4a3f-8f0a-0a0b5c6d7e8f
+  resourceVersion: "4711"
+  generation: 7
+  creationTimestamp: "2026-01-01T00:00:00Z"
+  annotations: {serving.knative.dev/creator: alice, serving.knative.dev/lastModifier: bob}
+  managedFields: [{manager: kubectl, operation: Update, apiVersion: v1, fieldsType: FieldsV1, fieldsV1: {"f:spec": {}}}]
+spec:
+  template:
+    metadata: {creationTimestamp: null}
+    spec: {containers: [{image: i, name: user-container, resources: {}}]}
+status: {observedGeneration: 7, somethingNewer: true}
+`))
+	if err != nil || svc.Name != "hello" || svc.Status.ObservedGeneration != 0 {
+		t.Errorf("got %+v, %v", svc, err)
+	}
+}

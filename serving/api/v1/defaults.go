@@ -3,6 +3,10 @@ package v1
 import (
 	"cmp"
 	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // What an absent field means. The schema of charts/serving says the same
@@ -15,6 +19,40 @@ const (
 	MaxContainerConcurrency     = 1000
 	MaxTimeoutSeconds           = 600
 )
+
+// Defaults are what absent fields of a revision mean, and the most that fields
+// may ask for: Knative's config-defaults.
+type Defaults struct {
+	TimeoutSeconds              int64
+	ResponseStartTimeoutSeconds int64 // 0 is TimeoutSeconds
+	IdleTimeoutSeconds          int64
+	ContainerConcurrency        int64
+	ServiceLinks                bool
+	Container, InitContainer    string // names
+	Resources                   ResourceRequirements
+
+	MaxTimeoutSeconds, MaxContainerConcurrency int64
+	// UnlimitedConcurrency says that a container may take requests without limit.
+	UnlimitedConcurrency bool
+}
+
+// KnativeDefaults are those of a box whose config-defaults says nothing.
+func KnativeDefaults() Defaults {
+	return Defaults{
+		TimeoutSeconds: DefaultTimeoutSeconds, IdleTimeoutSeconds: DefaultIdleTimeoutSeconds,
+		ContainerConcurrency: DefaultContainerConcurrency, Container: UserContainer, InitContainer: InitContainer,
+		MaxTimeoutSeconds: MaxTimeoutSeconds, MaxContainerConcurrency: MaxContainerConcurrency, UnlimitedConcurrency: true,
+	}
+}
+
+// As are d with what r has for absent fields: by them another template can be
+// compared with one whose defaults were others.
+func (d Defaults) As(r *RevisionSpec) Defaults {
+	d.TimeoutSeconds, d.ResponseStartTimeoutSeconds = *r.TimeoutSeconds, *r.ResponseStartTimeoutSeconds
+	d.IdleTimeoutSeconds, d.ContainerConcurrency = *r.IdleTimeoutSeconds, *r.ContainerConcurrency
+	d.ServiceLinks = *r.EnableServiceLinks
+	return d
+}
 
 // SetDefaults fills in every absent field that has a meaning.
 func (s *Service) SetDefaults() {
@@ -45,30 +83,37 @@ func (r *RouteSpec) setTrafficDefaults() {
 }
 
 // SetDefaults fills in every absent field that has a meaning.
-func (r *RevisionSpec) SetDefaults() {
+func (r *RevisionSpec) SetDefaults() { r.SetDefaultsOf(KnativeDefaults()) }
+
+// SetDefaultsOf is SetDefaults with the defaults of a box.
+func (r *RevisionSpec) SetDefaultsOf(d Defaults) {
 	if r.ContainerConcurrency == nil {
-		r.ContainerConcurrency = new(int64(DefaultContainerConcurrency))
+		r.ContainerConcurrency = new(d.ContainerConcurrency)
 	}
 	if r.TimeoutSeconds == nil || *r.TimeoutSeconds == 0 {
-		r.TimeoutSeconds = new(int64(DefaultTimeoutSeconds))
+		r.TimeoutSeconds = new(d.TimeoutSeconds)
 	}
 	if r.ResponseStartTimeoutSeconds == nil {
-		r.ResponseStartTimeoutSeconds = new(*r.TimeoutSeconds)
+		r.ResponseStartTimeoutSeconds = new(min(cmp.Or(d.ResponseStartTimeoutSeconds, *r.TimeoutSeconds), *r.TimeoutSeconds))
 	}
 	if r.IdleTimeoutSeconds == nil {
-		r.IdleTimeoutSeconds = new(int64(DefaultIdleTimeoutSeconds))
+		r.IdleTimeoutSeconds = new(min(d.IdleTimeoutSeconds, *r.TimeoutSeconds))
 	}
-	r.setPodDefaults()
+	r.setPodDefaults(d)
 }
 
-func (p *PodSpec) setPodDefaults() {
+func (p *PodSpec) setPodDefaults(d Defaults) {
 	if p.EnableServiceLinks == nil {
-		p.EnableServiceLinks = new(false)
+		p.EnableServiceLinks = new(d.ServiceLinks)
 	}
-	nameContainers(p.InitContainers, InitContainer)
-	nameContainers(p.Containers, UserContainer)
+	taken := map[string]bool{}
+	for _, c := range slices.Concat(p.Containers, p.InitContainers) {
+		taken[c.Name] = true
+	}
+	nameContainers(p.Containers, d.Container, taken)
+	nameContainers(p.InitContainers, d.InitContainer, taken)
 	for i := range p.Containers {
-		p.Containers[i].setDefaults()
+		p.Containers[i].setDefaults(d)
 	}
 	if c := p.ServingContainer(); c != nil {
 		if c.ReadinessProbe == nil {
@@ -78,23 +123,42 @@ func (p *PodSpec) setPodDefaults() {
 	}
 }
 
-// nameContainers names the unnamed ones after the template: the first gets
-// the name as it is, each further one its place in the list as well.
-func nameContainers(cs []Container, name string) {
+// nameContainers names the unnamed ones: the only container gets the name as
+// it is, of several each unnamed one the next of name-0, name-1 and so on that
+// nobody has.
+func nameContainers(cs []Container, name string, taken map[string]bool) {
+	next := 0
 	for i := range cs {
 		if cs[i].Name != "" {
 			continue
 		}
-		cs[i].Name = name
-		if i > 0 {
-			cs[i].Name = fmt.Sprintf("%s-%d", name, i)
+		own := name
+		for len(cs) > 1 && own == name || taken[own] {
+			own = childName(name, fmt.Sprintf("-%d", next), validation.DNS1123LabelMaxLength)
+			next++
 		}
+		cs[i].Name, taken[own] = own, true
 	}
 }
 
-func (c *Container) setDefaults() {
+func (c *Container) setDefaults(d Defaults) {
+	fill(&c.Resources.Requests, d.Resources.Requests)
+	fill(&c.Resources.Limits, d.Resources.Limits)
 	for i := range c.Ports {
 		c.Ports[i].ContainerPort = cmp.Or(c.Ports[i].ContainerPort, DefaultUserPort)
+	}
+}
+
+// fill adds to a list what it does not say.
+func fill(list *corev1.ResourceList, from corev1.ResourceList) {
+	for name, q := range from {
+		if _, said := (*list)[name]; said {
+			continue
+		}
+		if *list == nil {
+			*list = corev1.ResourceList{}
+		}
+		(*list)[name] = q
 	}
 }
 

@@ -57,7 +57,7 @@ containers: [{image: c}, {image: d, ports: [{name: http1}]}]`, `
 containerConcurrency: 0
 containers:
 - image: c
-  name: user-container
+  name: user-container-0
 - image: d
   name: user-container-1
   ports:
@@ -70,11 +70,36 @@ enableServiceLinks: false
 idleTimeoutSeconds: 0
 initContainers:
 - image: a
-  name: init-container
+  name: init-container-0
 - image: b
   name: init-container-1
 responseStartTimeoutSeconds: 10
 timeoutSeconds: 10
+`},
+		{"a default name that somebody has", `
+initContainers: [{image: a}]
+containers: [{name: user-container-0, image: b, ports: [{name: http1}]}, {image: c}, {name: init-container, image: d}]`, `
+containerConcurrency: 0
+containers:
+- image: b
+  name: user-container-0
+  ports:
+  - containerPort: 8080
+    name: http1
+  readinessProbe:
+    successThreshold: 1
+    tcpSocket: {}
+- image: c
+  name: user-container-1
+- image: d
+  name: init-container
+enableServiceLinks: false
+idleTimeoutSeconds: 0
+initContainers:
+- image: a
+  name: init-container-0
+responseStartTimeoutSeconds: 300
+timeoutSeconds: 300
 `},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -23,6 +23,7 @@ const (
 	RoutesAnnotation           = GroupName + "/routes"
 	RoutingStateModified       = GroupName + "/routingStateModified"
 	ProgressDeadlineAnnotation = GroupName + "/progress-deadline"
+	RolloutDurationAnnotation  = GroupName + "/rollout-duration"
 	NoGCAnnotation             = GroupName + "/no-gc"
 	VisibilityLabel            = "networking.knative.dev/visibility"
 	VisibilityClusterLocal     = "cluster-local"

@@ -49,6 +49,9 @@ func ClusterHosts(tag, route, namespace string) []string {
 	return []string{short + ".svc.cluster.local", short + ".svc", short}
 }
 
+// ClusterDomain is the last part of the hosts inside the cluster.
+const ClusterDomain = "svc.cluster.local"
+
 // URL is the address of a host as status writes it.
 func URL(host string) string { return "http://" + host }
 

@@ -10,8 +10,8 @@ import (
 // type below, so that the API server itself refuses them by name.
 //
 // +kubebuilder:validation:XValidation:rule="size(self.containers) == 1 || self.containers.filter(c, has(c.ports) && size(c.ports) > 0).size() == 1",message="one of several containers must have ports, and only one: it takes the requests",fieldPath=".containers"
-// +kubebuilder:validation:XValidation:rule="self.containers.all(c, !has(c.name) || self.containers.exists_one(d, has(d.name) && d.name == c.name))",message="names of containers must differ",fieldPath=".containers"
-// +kubebuilder:validation:XValidation:rule="!has(self.initContainers) || self.initContainers.all(c, !has(c.name) || self.initContainers.exists_one(d, has(d.name) && d.name == c.name) && !self.containers.exists(d, has(d.name) && d.name == c.name))",message="names of containers must differ",fieldPath=".initContainers"
+// +kubebuilder:validation:XValidation:rule="self.containers.all(c, c.?name.orValue(\"\") == \"\" || self.containers.exists_one(d, d.?name.orValue(\"\") == c.name))",message="names of containers must differ",fieldPath=".containers"
+// +kubebuilder:validation:XValidation:rule="!has(self.initContainers) || self.initContainers.all(c, c.?name.orValue(\"\") == \"\" || self.initContainers.exists_one(d, d.?name.orValue(\"\") == c.name) && !self.containers.exists(d, d.?name.orValue(\"\") == c.name))",message="names of containers must differ",fieldPath=".initContainers"
 // +kubebuilder:validation:XValidation:rule="size(self.containers) == 1 || self.containers.all(c, has(c.ports) && size(c.ports) > 0 || !has(c.readinessProbe) && !has(c.livenessProbe) && !has(c.startupProbe))",message="only the container that takes the requests may have probes",fieldPath=".containers"
 // +kubebuilder:validation:XValidation:rule="self.containers.all(c, size(self.containers) > 1 && (!has(c.ports) || size(c.ports) == 0) || !has(c.env) || c.env.all(e, e.name != 'PORT'))",message="env PORT is set by the platform: give the container a containerPort instead",fieldPath=".containers"
 // +kubebuilder:validation:XValidation:rule="self.containers.all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name)))",message="a volumeMount must name one of the volumes",fieldPath=".containers"
@@ -29,13 +29,14 @@ type PodSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Containers []Container `json:"containers"`
 
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Subdomain().validate(self).hasValue()",message="a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 	ServiceAccountName           string                        `json:"serviceAccountName,omitempty"`
 	AutomountServiceAccountToken *bool                         `json:"automountServiceAccountToken,omitempty"`
 	ImagePullSecrets             []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
 	// EnableServiceLinks makes environment variables of the namespace's other
 	// Services, as Docker once did; they are many, and slow a start.
-	// +kubebuilder:default=false
 	EnableServiceLinks *bool `json:"enableServiceLinks,omitempty"`
 }
 
@@ -44,7 +45,7 @@ type PodSpec struct {
 // +kubebuilder:validation:ExactlyOneOf=secret;configMap;projected;emptyDir
 type Volume struct {
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	Name string `json:"name"`
 
 	Secret    *corev1.SecretVolumeSource    `json:"secret,omitempty"`
@@ -73,9 +74,10 @@ type VolumeProjection struct {
 // Container is a container, less the fields Knative refuses (lifecycle,
 // stdin, tty, volumeDevices and their like).
 type Container struct {
-	// Name defaults to user-container, init-container for an init container.
+	// Name defaults to user-container, init-container for an init container;
+	// with a number where there are several.
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
+	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Label().validate(self).hasValue()",message="a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	// +kubebuilder:validation:XValidation:rule="self != 'queue-proxy'",message="queue-proxy is the platform's own container: take another name"
 	Name string `json:"name,omitempty"`
 	// +required

@@ -37,26 +37,19 @@ type RevisionSpec struct {
 
 	// ContainerConcurrency is the most requests one pod is given at a time;
 	// 0 means no limit.
-	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=1000
 	ContainerConcurrency *int64 `json:"containerConcurrency,omitempty"`
 	// TimeoutSeconds bounds the time until a response begins, in seconds; one
 	// that has begun may go on.
-	// +kubebuilder:default=300
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=600
 	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
 	// ResponseStartTimeoutSeconds bounds the wait for the response's first
 	// byte, in seconds.
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=600
 	ResponseStartTimeoutSeconds *int64 `json:"responseStartTimeoutSeconds,omitempty"`
 	// IdleTimeoutSeconds bounds the time between two writes of a response, in
 	// seconds; 0 means no limit.
-	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=600
 	IdleTimeoutSeconds *int64 `json:"idleTimeoutSeconds,omitempty"`
 }
 

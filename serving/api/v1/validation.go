@@ -74,7 +74,11 @@ func validateName(m *metav1.ObjectMeta) field.ErrorList {
 // validateMeta is for the kinds that no pod is made from directly.
 func validateMeta(m *metav1.ObjectMeta) field.ErrorList {
 	errs := validateName(m)
-	for key := range m.Annotations {
+	for key, value := range m.Annotations {
+		if key == RolloutDurationAnnotation && value != "" && value != "0" && value != "0s" {
+			errs = append(errs, field.Invalid(field.NewPath("metadata", "annotations").Key(key), value,
+				"must be 0s: traffic moves to a new revision at once"))
+		}
 		if strings.HasPrefix(key, AutoscalingPrefix) {
 			errs = append(errs, field.Forbidden(field.NewPath("metadata", "annotations").Key(key),
 				"autoscaling annotations belong under spec.template.metadata.annotations"))

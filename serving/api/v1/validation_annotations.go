@@ -27,6 +27,8 @@ var autoscalingRules = map[string]func(string) string{
 	"scale-down-delay":                   span(0, time.Hour),
 	"scale-to-zero-pod-retention-period": span(0, time.Hour),
 	"metric-aggregation-algorithm":       oneOf("linear", "weighted-exponential"),
+	"class":                              oneOf("kpa.autoscaling.knative.dev"),
+	"metric":                             oneOf("concurrency", "rps"),
 }
 
 // validateAutoscaling judges a revision's annotations, or its template's.
@@ -34,10 +36,13 @@ func validateAutoscaling(annotations map[string]string, path *field.Path) field.
 	var errs field.ErrorList
 	for key, value := range annotations {
 		rule := autoscalingRules[autoscalingName(key)]
-		if key == ProgressDeadlineAnnotation {
+		switch {
+		case key == ProgressDeadlineAnnotation:
 			rule = span(time.Second, 24*time.Hour)
-		}
-		if rule == nil {
+		case rule == nil && autoscalingName(key) != "":
+			errs = append(errs, field.Forbidden(path.Key(key), "is no annotation that the autoscaler reads"))
+			continue
+		case rule == nil:
 			continue
 		}
 		if wrong := rule(value); wrong != "" {
@@ -49,12 +54,18 @@ func validateAutoscaling(annotations map[string]string, path *field.Path) field.
 	return append(errs, validateScales(annotations, path)...)
 }
 
-// validateScales asks that the bounds do not cross; a maximum of 0 is none.
+// validateScales asks that the bounds do not cross, and that a revision starts
+// with a pod: one that has none has not shown that it can. A maximum of 0 is
+// none.
 func validateScales(annotations map[string]string, path *field.Path) field.ErrorList {
 	var low, high int
 	for key, value := range annotations {
-		n, _ := strconv.Atoi(value) // a value that is no number has its error already
+		n, err := strconv.Atoi(value) // a value that is no number has its error already
 		switch autoscalingName(key) {
+		case "initial-scale":
+			if err == nil && n == 0 {
+				return field.ErrorList{field.Invalid(path.Key(key), value, "must be at least 1 unless config-autoscaler has allow-zero-initial-scale")}
+			}
 		case "min-scale":
 			low = n
 		case "max-scale":

@@ -27,6 +27,7 @@ func (c *Container) validate(at *field.Path, serving bool, volumes map[string]bo
 	}
 	errs = append(errs, c.validatePorts(at.Child("ports"))...)
 	errs = append(errs, c.validateEnv(at.Child("env"), serving)...)
+	errs = append(errs, c.validateEnvFrom(at.Child("envFrom"))...)
 	errs = append(errs, c.validateMounts(at.Child("volumeMounts"), volumes)...)
 	errs = append(errs, c.SecurityContext.validate(at.Child("securityContext"))...)
 	errs = append(errs, c.validateProbes(at, serving)...)
@@ -90,6 +91,30 @@ func (c *Container) validateEnv(at *field.Path, serving bool) field.ErrorList {
 		}
 		if e.Value != "" || set(e.ValueFrom.ConfigMapKeyRef != nil, e.ValueFrom.SecretKeyRef != nil) != 1 {
 			errs = append(errs, field.Invalid(at.Index(i), e.Name, "must have a value, or a valueFrom with one of configMapKeyRef, secretKeyRef"))
+		}
+		if ref := e.ValueFrom.ConfigMapKeyRef; ref != nil {
+			errs = append(errs, validKey(at.Index(i).Child("valueFrom", "configMapKeyRef"), ref.Name, ref.Key)...)
+		}
+		if ref := e.ValueFrom.SecretKeyRef; ref != nil {
+			errs = append(errs, validKey(at.Index(i).Child("valueFrom", "secretKeyRef"), ref.Name, ref.Key)...)
+		}
+	}
+	return errs
+}
+
+// validKey asks that an object can have the name, and the key.
+func validKey(at *field.Path, name, key string) field.ErrorList {
+	return append(validObject(at.Child("name"), name), invalid(at.Child("key"), key, validation.IsConfigMapKey(key))...)
+}
+
+func (c *Container) validateEnvFrom(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, e := range c.EnvFrom {
+		if ref := e.ConfigMapRef; ref != nil {
+			errs = append(errs, validObject(at.Index(i).Child("configMapRef", "name"), ref.Name)...)
+		}
+		if ref := e.SecretRef; ref != nil {
+			errs = append(errs, validObject(at.Index(i).Child("secretRef", "name"), ref.Name)...)
 		}
 	}
 	return errs

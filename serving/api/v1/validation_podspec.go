@@ -19,6 +19,9 @@ func (p *PodSpec) validate(path *field.Path) field.ErrorList {
 		errs = append(errs, invalid(path.Child("serviceAccountName"), p.ServiceAccountName,
 			validation.IsDNS1123Subdomain(p.ServiceAccountName))...)
 	}
+	for i, s := range p.ImagePullSecrets {
+		errs = append(errs, validObject(path.Child("imagePullSecrets").Index(i).Child("name"), s.Name)...)
+	}
 	volumes := map[string]bool{}
 	for i := range p.Volumes {
 		at := path.Child("volumes").Index(i)
@@ -74,16 +77,35 @@ func (v *Volume) validate(path *field.Path) field.ErrorList {
 	if n := set(v.Secret != nil, v.ConfigMap != nil, v.Projected != nil, v.EmptyDir != nil); n != 1 {
 		errs = append(errs, field.Invalid(path, v.Name, "must have exactly one of secret, configMap, projected, emptyDir"))
 	}
+	if v.Secret != nil {
+		errs = append(errs, validObject(path.Child("secret", "secretName"), v.Secret.SecretName)...)
+	}
+	if v.ConfigMap != nil {
+		errs = append(errs, validObject(path.Child("configMap", "name"), v.ConfigMap.Name)...)
+	}
 	if v.Projected == nil {
 		return errs
 	}
 	for i, s := range v.Projected.Sources {
+		at := path.Child("projected", "sources").Index(i)
+		if s.Secret != nil {
+			errs = append(errs, validObject(at.Child("secret", "name"), s.Secret.Name)...)
+		}
+		if s.ConfigMap != nil {
+			errs = append(errs, validObject(at.Child("configMap", "name"), s.ConfigMap.Name)...)
+		}
 		if n := set(s.Secret != nil, s.ConfigMap != nil, s.DownwardAPI != nil, s.ServiceAccountToken != nil); n != 1 {
-			errs = append(errs, field.Invalid(path.Child("projected", "sources").Index(i), v.Name,
+			errs = append(errs, field.Invalid(at, v.Name,
 				"must have exactly one of secret, configMap, downwardAPI, serviceAccountToken"))
 		}
 	}
 	return errs
+}
+
+// validObject asks that a name can be that of an object of Kubernetes: it says
+// what Kubernetes itself would, when the object is made.
+func validObject(path *field.Path, name string) field.ErrorList {
+	return invalid(path, name, validation.IsDNS1123Subdomain(name))
 }
 
 // set counts what is set.

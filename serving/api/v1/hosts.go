@@ -1,0 +1,38 @@
+package v1
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// HostsAnnotation, in a Route's status, has the hosts of the route (under "")
+// and of its tags as JSON, where the box's ConfigMaps make others than Knative's
+// own templates do.
+const HostsAnnotation = "devbox.dev/hosts"
+
+// RouteHosts are the hosts of a route, or of a tag of it, whose address its
+// status has, as they are in force.
+func RouteHosts(r *Route, tag, address string) []string {
+	var said map[string][]string
+	if text, ok := r.Status.Annotations[HostsAnnotation]; ok && json.Unmarshal([]byte(text), &said) == nil {
+		return said[tag]
+	}
+	return HostsOf(r, tag, address)
+}
+
+// HostsOf are the hosts of a route, or of a tag of it, by Knative's own
+// templates: the ones inside the cluster and, unless it is for the cluster only,
+// the one under .localhost that every browser resolves to this machine, and the
+// one in its address.
+func HostsOf(r *Route, tag, address string) []string {
+	hosts := ClusterHosts(tag, r.Name, r.Namespace)
+	if r.Labels[VisibilityLabel] != VisibilityClusterLocal {
+		hosts = append(hosts, PublicHost(tag, r.Name, r.Namespace, "localhost"))
+	}
+	if u, err := url.Parse(address); err == nil && u.Host != "" && !slices.Contains(hosts, u.Hostname()) {
+		hosts = append(hosts, strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")))
+	}
+	return hosts
+}

@@ -1,0 +1,43 @@
+package v1
+
+import (
+	"maps"
+	"slices"
+)
+
+// Known is a label or an annotation of Knative's and what it comes to here.
+type Known struct {
+	Name string
+	// On is the object that has it.
+	On string
+	// How is what is different from Knative; "" where nothing is.
+	How string
+	// Refused says that it, or each value but the one in How, is refused.
+	Refused bool
+}
+
+// KnownMetadata are the labels and annotations of Knative Serving's, less those
+// that the autoscaler reads.
+func KnownMetadata() []Known {
+	const template, all, pods = "template", "Service, Configuration, Route", "Revision, written by the platform"
+	return []Known{
+		{Name: CreatorAnnotation, On: all, How: "written from the request's user, whatever one writes oneself"},
+		{Name: LastModifierAnnotation, On: all, How: "written from the user of the request that changed the spec"},
+		{Name: ProgressDeadlineAnnotation, On: template},
+		{Name: NoGCAnnotation, On: template},
+		{Name: RolloutDurationAnnotation, On: all, How: "must be 0s: traffic moves to a new revision at once", Refused: true},
+		{Name: VisibilityLabel, On: "Service, Route", How: "on a placeholder Service of Kubernetes' it says nothing"},
+		{Name: "features.knative.dev/http-full-duplex", On: template, How: "always, whatever it says"},
+		{Name: "queue.sidecar.serving.knative.dev/resource-percentage", On: template},
+		{Name: "queue.sidecar.serving.knative.dev/{cpu,memory,ephemeral-storage}-resource-{request,limit}", On: template},
+		{Name: ConfigurationLabel, On: pods}, {Name: ConfigurationGenerationLabel, On: pods}, {Name: ConfigurationUIDLabel, On: pods},
+		{Name: ServiceLabel, On: pods}, {Name: ServiceUIDLabel, On: pods}, {Name: RoutingStateLabel, On: pods},
+		{Name: RoutingStateModified, On: pods}, {Name: RoutesAnnotation, On: pods},
+		{Name: RevisionLabel, On: "Pod"}, {Name: RevisionUIDLabel, On: "Pod"}, {Name: "app", On: "Pod", How: "the template's own, where it has one"},
+		{Name: RouteLabel, On: "Service of Kubernetes'"},
+	}
+}
+
+// AutoscalingNames are the annotations that the autoscaler reads, without their
+// prefix, in Knative's current spelling.
+func AutoscalingNames() []string { return slices.Sorted(maps.Keys(autoscalingRules)) }
