@@ -28,6 +28,10 @@ type serving struct {
 	err  error // valid after done
 }
 
+// farewell is how long an API server that ends waits for requests in flight,
+// and for watches, which it ends.
+const farewell = 2 * time.Second
+
 // serve runs kube-apiserver on listener until ctx ends.
 func serve(ctx context.Context, o Options, etcd string, listener net.Listener, creds *credentials) (*serving, error) {
 	if err := logTo(o.Log); err != nil {
@@ -54,6 +58,7 @@ func serve(ctx context.Context, o Options, etcd string, listener net.Listener, c
 	if err != nil {
 		return nil, fmt.Errorf("assembling the API server: %w", err)
 	}
+	aggregator.GenericAPIServer.ShutdownTimeout = farewell
 	prepared, err := aggregator.PrepareRun()
 	if err != nil {
 		return nil, fmt.Errorf("preparing the API server: %w", err)
@@ -92,6 +97,10 @@ func configure(etcd string, listener net.Listener, creds *credentials) *options.
 	s.ServiceAccountSigningKeyFile = creds.signingKey
 	s.Authorization.Modes = []string{"AlwaysAllow"}
 	creds.kubelet.configure(&s.KubeletConfig)
+
+	// Watches last as long as their clients want, which is longer than anybody
+	// who removes a box waits.
+	s.GenericServerRunOptions.ShutdownWatchTerminationGracePeriod = farewell
 
 	s.AllowPrivileged = true // whoever runs the pods says what he cannot do
 

@@ -25,6 +25,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// patience is less than what the API server gives its clients by default, a
+// minute.
+const patience = 30 * time.Second
+
 // start runs a Server on dir and returns what stops it.
 func start(t *testing.T, dir string) (_ *Server, stop func()) {
 	t.Helper()
@@ -38,8 +42,15 @@ func start(t *testing.T, dir string) (_ *Server, stop func()) {
 	t.Log("ready after", time.Since(began).Round(time.Millisecond))
 	stop = func() {
 		cancel()
-		if err := s.Wait(); err != nil {
-			t.Errorf("Wait: %v", err)
+		ended := make(chan error, 1)
+		go func() { ended <- s.Wait() }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("Wait: %v", err)
+			}
+		case <-time.After(patience):
+			t.Error("it does not end, for it waits for its clients")
 		}
 	}
 	return s, stop
@@ -58,7 +69,13 @@ func TestServer(t *testing.T) {
 	t.Run("it asks a node for logs and nobody else may", func(t *testing.T) { asksNode(t, s) })
 	t.Run("a deleted namespace empties", func(t *testing.T) { empties(t, s) })
 	configMap(t, s, "kept", nil)
+	watched, err := clientset(t, s).CoreV1().ConfigMaps("default").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	stop()
+	for range watched.ResultChan() { // until the server has ended it
+	}
 
 	interrupt(t, dir)
 	again, stop := start(t, dir)
