@@ -110,12 +110,12 @@ func (l *loop) notBuilt(t *target, err error) {
 	t.owed = t.work.programs
 	words, ok := ofSource(err)
 	if !ok {
-		l.warn(t, err, "the next save tries again")
+		l.warn(t, err, l.ofASave("the next save tries again"))
 		return
 	}
 	e := event.Event{Kind: event.BuildFailed, Service: t.Name, Error: words, Files: t.work.files, Duration: t.built.Sub(t.began)}
 	if t.image() == "" {
-		e.Hint = "the service waits for a save that compiles"
+		e.Hint = l.ofASave("the service waits for a save that compiles")
 	}
 	l.events.Emit(e)
 }
@@ -187,7 +187,7 @@ func (l *loop) pushed(t *target, images map[string]string, at time.Time) {
 func (l *loop) notShipped(t *target, err error) {
 	t.stage, t.owed = idle, t.work.programs
 	t.settle(err)
-	hint := "the next save tries again"
+	hint := l.ofASave("the next save tries again")
 	if _, refused := errors.AsType[*RefusedError](err); refused {
 		hint = "the Service before it stays in force until this is mended"
 	}

@@ -278,6 +278,14 @@ func (l *loop) warn(t *target, err error, hint string) {
 	l.events.Emit(event.Event{Kind: event.Warning, Service: t.Name, Message: err.Error(), Hint: hint})
 }
 
+// ofASave is a hint at the next save, where files are watched for one.
+func (l *loop) ofASave(hint string) string {
+	if l.cfg.Once {
+		return ""
+	}
+	return hint
+}
+
 // settle notes how the first build or revision of a target ended.
 func (t *target) settle(err error) {
 	if !t.settled {

@@ -97,7 +97,7 @@ func (l *loop) programsBuilt(ctx context.Context, t *target, built map[string]ou
 func (l *loop) programFailed(t *target, err error) {
 	words, ok := ofSource(err)
 	if !ok {
-		l.warn(t, err, "the next save tries again")
+		l.warn(t, err, l.ofASave("the next save tries again"))
 		return
 	}
 	l.events.Emit(event.Event{

@@ -132,7 +132,7 @@ func (l *loop) objectsKept(t *target, n objectsKept) {
 func (l *loop) programPushed(t *target, n programPushed) {
 	if n.err != nil {
 		t.objects.unbuilt[n.importPath] = n.err
-		l.warn(t, n.err, "the next save tries again")
+		l.warn(t, n.err, l.ofASave("the next save tries again"))
 		return
 	}
 	t.objects.images[n.importPath] = n.image
@@ -267,7 +267,7 @@ func (o *objects) filesOf() []string {
 
 func (l *loop) objectRemoved(t *target, n objectRemoved) {
 	if n.err != nil {
-		l.warn(t, fmt.Errorf("removing %s: %w", n.key, n.err), "the next save tries again")
+		l.warn(t, fmt.Errorf("removing %s: %w", n.key, n.err), l.ofASave("the next save tries again"))
 		return
 	}
 	if there := t.objects.placed[n.key]; there != nil && there.cancel != nil {

@@ -259,8 +259,8 @@ func TestTheLastWord(t *testing.T) {
 	rev.Status.InitializeConditions()
 	rev.Status.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "too late")
 	s.must(s.client.Status().Update(t.Context(), rev))
-	if r := next(deploy.Failed); !r.Final {
-		t.Errorf("its time is up, and it is not final: %+v", r)
+	if r := next(deploy.Failed); !r.Final || r.Reason != "its progress deadline has passed" || len(r.Log) > 0 {
+		t.Errorf("its time is up: %+v; want that, final, and not all of it again", r)
 	}
 	cancel()
 	_ = end() // the cancellation

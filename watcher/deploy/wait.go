@@ -116,6 +116,7 @@ type waiting struct {
 	pod      time.Time // when its pod answered
 	failed   bool
 	final    bool // no further try comes
+	reason   string
 	live     bool
 	slowSaid string
 	now      state
@@ -163,8 +164,14 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 	if w.failed && (w.final || !final) {
 		return
 	}
-	w.failed, w.final = true, final
-	w.tell(Report{Stage: Failed, Revision: w.revision, Reason: reason, Final: final, Log: w.log(ctx)})
+	r := Report{Stage: Failed, Revision: w.revision, Reason: reason, Final: final}
+	if reason == w.reason { // told, with its log; what is new is that it stays so
+		r.Reason = "its progress deadline has passed"
+	} else {
+		r.Log = w.log(ctx)
+	}
+	w.failed, w.final, w.reason = true, final, reason
+	w.tell(r)
 }
 
 // observe reads the Service, its newest revision, if that is ours, and the
