@@ -66,11 +66,11 @@ func Discover(ctx context.Context, dirs []string) (targets []Target, leftOut []s
 				short(a.Dir), short(b.Dir), a.Name, a.Namespace, manifestName)
 		}
 	}
-	for _, t := range targets {
-		if t.Service == nil {
+	for i := range targets {
+		if targets[i].Service == nil {
 			continue
 		}
-		unused, err := t.check(ctx)
+		unused, err := targets[i].check(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -81,8 +81,9 @@ func Discover(ctx context.Context, dirs []string) (targets []Target, leftOut []s
 
 // check says what is wrong with the files of a Service, but for its source,
 // and what in them is of no use.
-func (t Target) check(ctx context.Context) (unused []string, err error) {
-	if err := t.checkPrograms(ctx); err != nil {
+func (t *Target) check(ctx context.Context) (unused []string, err error) {
+	stale, err := t.checkPrograms(ctx)
+	if err != nil {
 		return nil, err
 	}
 	here, err := workDir()
@@ -92,25 +93,52 @@ func (t Target) check(ctx context.Context) (unused []string, err error) {
 	if _, err := build.Data(t.Dir, here); err != nil {
 		return nil, err
 	}
-	return build.CheckConfig(t.Dir, here)
+	unused, err = build.CheckConfig(t.Dir, here)
+	return append(stale, unused...), err
 }
 
 // checkPrograms says what is wrong with the programs that a Service's images
-// name.
-func (t Target) checkPrograms(ctx context.Context) error {
+// name, and which of them is taken for the folder's own.
+func (t *Target) checkPrograms(ctx context.Context) (stale []string, err error) {
 	programs, err := deploy.Programs(t.Service, t.ImportPath)
 	if err != nil {
-		return fmt.Errorf("%s: %w", short(t.ManifestPath), err)
+		return nil, fmt.Errorf("%s: %w", short(t.ManifestPath), err)
 	}
 	for _, program := range programs {
 		if program == t.ImportPath {
 			continue
 		}
-		if _, err := findProgram(ctx, t.Dir, program); err != nil {
-			return fmt.Errorf("%s: %w", short(t.ManifestPath), err)
+		_, err := findProgram(ctx, t.Dir, program)
+		if err != nil && t.isCopied(ctx, program) {
+			t.copiedFrom = "ko://" + program
+			t.ownProgram(t.Service)
+			return []string{fmt.Sprintf("%s names %s, which no module here has: the folder's own program is served", short(t.ManifestPath), t.copiedFrom)}, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", short(t.ManifestPath), err)
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+// isCopied says whether a program that cannot be found is the folder's own, by
+// the name that it had where the folder was copied from: the only container
+// runs it, and it is of another module.
+func (t *Target) isCopied(ctx context.Context, program string) bool {
+	if len(t.Service.Spec.Template.Spec.Containers) != 1 {
+		return false
+	}
+	own, err := findProgram(ctx, t.Dir, t.ImportPath)
+	return err == nil && own.Module != nil && !strings.HasPrefix(program+"/", own.Module.Path+"/")
+}
+
+// ownProgram leaves the container of a copied manifest to the folder's program.
+func (t *Target) ownProgram(s *servingv1.Service) {
+	for i := range s.Spec.Template.Spec.Containers {
+		if c := &s.Spec.Template.Spec.Containers[i]; t.copiedFrom != "" && c.Image == t.copiedFrom {
+			c.Image = ""
+		}
+	}
 }
 
 // programs are the import paths that a Service runs. One that has no container
@@ -314,6 +342,7 @@ func (t Target) describedService() (s *servingv1.Service, described bool, err er
 		return nil, true, err
 	}
 	s.Namespace = cmp.Or(s.Namespace, metav1.NamespaceDefault)
+	t.ownProgram(s)
 	return s, true, nil
 }
 

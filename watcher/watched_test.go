@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -344,6 +345,36 @@ func TestAProgramThatIsNone(t *testing.T) {
 	_, _, err := Discover(t.Context(), []string{"front"})
 	if err == nil || err.Error() != "front/service.yaml: ko://example.com/project/lib is no main package but package lib" {
 		t.Errorf("Discover = %v", err)
+	}
+}
+
+// TestACopiedFolder: a manifest that came with its folder from another module
+// still names the program there; the folder's own is meant, also after an edit.
+func TestACopiedFolder(t *testing.T) {
+	const copied = "- image: ko://example.org/from/front\n        env:"
+	project(t, map[string]string{
+		"front/main.go": program, "front/service.yaml": strings.Replace(fmt.Sprintf(describe, "front", "default"), "- env:", copied, 1),
+	})
+	targets, leftOut, err := Discover(t.Context(), []string{"front"})
+	if err != nil || len(targets) == 0 {
+		t.Fatalf("Discover = %v, %v", targets, err)
+	}
+	const said = "front/service.yaml names ko://example.org/from/front, which no module here has: the folder's own program is served"
+	if !slices.Contains(leftOut, said) {
+		t.Errorf("it says %q", leftOut)
+	}
+	for range 2 {
+		if got := targets[0].programs(); !slices.Equal(got, []string{"example.com/project/front"}) {
+			t.Errorf("it runs %q", got)
+		}
+		if targets[0].Service, err = targets[0].readManifest(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mistyped := strings.Replace(copied, "example.org/from/front", "example.com/project/frond", 1)
+	save(t, "front/service.yaml", strings.Replace(fmt.Sprintf(describe, "front", "default"), "- env:", mistyped, 1))
+	if _, _, err := Discover(t.Context(), []string{"front"}); err == nil || !strings.HasPrefix(err.Error(), "front/service.yaml: ko://example.com/project/frond: ") {
+		t.Errorf("a program that this module has not: %v", err)
 	}
 }
 

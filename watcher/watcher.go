@@ -48,6 +48,8 @@ type Target struct {
 	ManifestPath string             // service.yaml in Dir, whether it is there or not
 	Service      *servingv1.Service // nil where the target is manifests
 	Image        v1.Image           // of Prebuilt; nil where it is built
+
+	copiedFrom string // the program's image where the folder was copied from, which its manifest still names
 }
 
 // Config is what Run needs.
