@@ -26,7 +26,7 @@ func KnownMetadata() []Known {
 		{Name: ProgressDeadlineAnnotation, On: template},
 		{Name: NoGCAnnotation, On: template},
 		{Name: RolloutDurationAnnotation, On: all, How: "must be 0s: traffic moves to a new revision at once", Refused: true},
-		{Name: VisibilityLabel, On: "Service, Route", How: "on a placeholder Service of Kubernetes' it says nothing"},
+		{Name: VisibilityLabel, On: "Service, Route, a placeholder Service of Kubernetes'"},
 		{Name: "features.knative.dev/http-full-duplex", On: template, How: "always, whatever it says"},
 		{Name: "queue.sidecar.serving.knative.dev/resource-percentage", On: template},
 		{Name: "queue.sidecar.serving.knative.dev/{cpu,memory,ephemeral-storage}-resource-{request,limit}", On: template},
