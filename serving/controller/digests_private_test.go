@@ -69,16 +69,22 @@ func TestPrivateImage(t *testing.T) {
 	}
 }
 
-// nameOn has a service account name a Secret; default is made by the server's
-// controllers, if not yet then in a moment.
+// nameOn has a service account name a Secret.
 func (w *world) nameOn(account, secret string) {
 	w.Helper()
-	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: account}}
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"imagePullSecrets":[{"name":"`+secret+`"}]}`))
+	if err := w.Patch(w.Context(), w.account(account), patch); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// account sees to it that there is a service account; default is made by the
+// server's controllers, if not yet then in a moment.
+func (w *world) account(name string) *corev1.ServiceAccount {
+	w.Helper()
+	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
 	if err := w.Create(w.Context(), sa); err != nil && !apierrors.IsAlreadyExists(err) {
 		w.Fatal(err)
 	}
-	patch := client.RawPatch("application/merge-patch+json", []byte(`{"imagePullSecrets":[{"name":"`+secret+`"}]}`))
-	if err := w.Patch(w.Context(), sa, patch); err != nil {
-		w.Fatal(err)
-	}
+	return sa
 }
