@@ -148,7 +148,7 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 		for importPath, img := range built {
 			var err error
 			if images[importPath], err = push.Image(ctx, l.cfg.Registry, of.repository(importPath), img); err != nil {
-				return func(context.Context) { l.notShipped(t, err) }
+				return func(context.Context) { l.notShipped(t, &BoxError{err}) }
 			}
 		}
 		if len(built) > 0 {
@@ -162,7 +162,7 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 		}
 		rollout, err := l.deployer.Apply(ctx, of.Service, of.ImportPath, images)
 		if err != nil {
-			return func(context.Context) { l.notShipped(t, err) }
+			return func(context.Context) { l.notShipped(t, l.refusal(t, err)) }
 		}
 		return func(ctx context.Context) { l.shipped(ctx, t, rollout) }
 	})
@@ -187,7 +187,22 @@ func (l *loop) pushed(t *target, images map[string]string, at time.Time) {
 func (l *loop) notShipped(t *target, err error) {
 	t.stage, t.owed = idle, t.work.programs
 	t.settle(err)
-	l.warn(t, err, "the next save tries again")
+	hint := "the next save tries again"
+	if _, refused := errors.AsType[*RefusedError](err); refused {
+		hint = "the Service before it stays in force until this is mended"
+	}
+	l.warn(t, err, hint)
+}
+
+// refusal says whose an apply's error is: the file's, or the box's.
+func (l *loop) refusal(t *target, err error) error {
+	if !deploy.Refused(err) {
+		return &BoxError{err}
+	}
+	if t.ManifestPath == "" { // an image has none
+		return &RefusedError{File: t.Name, Err: err}
+	}
+	return &RefusedError{File: relative(l.workDir, t.ManifestPath), Err: err}
 }
 
 // shipped follows the revision that an apply makes, and no longer the one
@@ -236,12 +251,19 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Slow:
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
 	case deploy.Failed:
+		if f.ended && !l.cfg.Once { // the last word is news to who waits for it
+			return
+		}
 		f.ended = true
 		e.Kind, e.Error = event.RevisionFailed, r.Reason
+		if l.cfg.Once && !r.Final { // what it needs may be there in a moment
+			e.Hint = "it is started again, and waited for until its time is up; Ctrl-C does not wait"
+			break
+		}
 		t.settle(&FailedError{Service: t.Name, Revision: r.Revision, Reason: r.Reason})
 	case deploy.Live:
 		f.ended = true
-		e.Kind, e.URL, e.Files = event.RevisionLive, l.cfg.Gateway, f.work.files
+		e.Kind, e.URL, e.Files, e.Message = event.RevisionLive, l.cfg.Gateway, f.work.files, r.Pinned
 		e.Phases = f.split(r)
 		for _, p := range e.Phases {
 			e.Duration += p.Duration
@@ -286,6 +308,7 @@ func (l *loop) followed(t *target, f *follow, err error) {
 		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: err.Error()})
 		return
 	}
+	err = &BoxError{err}
 	t.settle(err)
 	l.warn(t, err, "")
 }

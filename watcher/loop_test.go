@@ -304,6 +304,8 @@ func TestSavesInARow(t *testing.T) {
 }
 
 func TestOnce(t *testing.T) {
+	const impatient = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: hello\nspec:\n  template:\n    metadata:\n      annotations:\n" +
+		"        serving.knative.dev/progress-deadline: 1s\n    spec:\n      containers:\n        - image: ko://example.com/project/hello\n"
 	for name, c := range map[string]struct {
 		main  string
 		check func(error) bool
@@ -320,7 +322,7 @@ func TestOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t)
-			project(t, map[string]string{"hello/main.go": c.main})
+			project(t, map[string]string{"hello/main.go": c.main, "hello/service.yaml": impatient})
 			if err := p.begin(true, "hello").stop(); !c.check(err) {
 				t.Errorf("Run = %v", err)
 			}

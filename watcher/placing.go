@@ -72,6 +72,11 @@ type (
 		key manifest.Key
 		err error
 	}
+	// objectsKept is of those that have left the files and stay, since they may
+	// be in what cannot be read.
+	objectsKept struct{ keys []manifest.Key }
+	// objectReplacing is of one that is about to be applied anew.
+	objectReplacing struct{ key manifest.Key }
 	// objectForgotten is of one that left the files before it ever came to be.
 	objectForgotten struct{ key manifest.Key }
 )
@@ -92,6 +97,11 @@ func (p *placing) run(ctx context.Context) (swept bool) {
 		sure = sure && err == nil
 	}
 	p.applied()
+	if !p.whole {
+		if kept := manifest.Gone(p.kinds, wanted); len(kept) > 0 {
+			p.tell(objectsKept{kept})
+		}
+	}
 	if !sure || ctx.Err() != nil {
 		return false
 	}
@@ -135,6 +145,7 @@ func (p *placing) put(ctx context.Context, o manifest.Object) (manifest.Key, err
 	if p.known[key] == sum {
 		return key, nil
 	}
+	p.tell(objectReplacing{key})
 	placed, err := p.deployer.Place(ctx, p.dir, o.Unstructured)
 	if err == nil && key.Kind == "CustomResourceDefinition" {
 		err = p.establish(ctx, placed)

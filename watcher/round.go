@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,6 +34,8 @@ type placed struct {
 	cancel context.CancelFunc
 	ended  bool  // it is rolled out, or will not be
 	err    error // why it was refused or will not be
+
+	replaced bool // it is being applied anew, so nothing is told of it any more
 }
 
 // startPlacing brings the objects into the box, with the images that were
@@ -98,8 +101,31 @@ func (l *loop) placingSays(ctx context.Context, t *target, news any) {
 		l.objectPlaced(ctx, t, n)
 	case objectRemoved:
 		l.objectRemoved(t, n)
+	case objectsKept:
+		l.objectsKept(t, n)
+	case objectReplacing:
+		if there := t.objects.placed[n.key]; there != nil && there.cancel != nil {
+			there.cancel() // that it goes is our own doing
+			there.replaced = true
+		}
 	case objectForgotten:
 		delete(t.objects.placed, n.key)
+	}
+}
+
+// objectsKept says, once for each set of files, what is not removed and why.
+func (l *loop) objectsKept(t *target, n objectsKept) {
+	var names, files []string
+	for _, key := range n.keys {
+		names = append(names, key.String())
+	}
+	for _, file := range t.objects.set.Unread() {
+		files = append(files, relative(l.workDir, file))
+	}
+	line := fmt.Sprintf("not removed, for it may be in %s, which cannot be read: %s", strings.Join(files, ", "), strings.Join(names, ", "))
+	if !t.objects.told[line] {
+		t.objects.told[line] = true
+		l.warn(t, errors.New(line), "mend the file, or move it to another directory")
 	}
 }
 
@@ -192,7 +218,7 @@ func (p *placed) end(err error) {
 // objectProgress tells of a followed object. A Service of the serving stack
 // is told of as one that has a directory of its own.
 func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy.Report) {
-	if t.objects.placed[manifest.KeyOf(now.object.Unstructured)] != now {
+	if now.replaced || t.objects.placed[manifest.KeyOf(now.object.Unstructured)] != now {
 		return
 	}
 	e := event.Event{Service: t.Name, Object: now.object.Title(), Log: r.Log}
@@ -208,9 +234,12 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 	case deploy.Slow:
 		e.Message = r.Reason
 	case deploy.Failed:
+		if now.ended && !l.cfg.Once { // the last word is news to who waits for it
+			return
+		}
 		e.Error = r.Reason
 		failed := &deploy.NotRolledOutError{Reason: r.Reason}
-		if p.Host() != "" {
+		if p.Host() != "" && (r.Final || !l.cfg.Once) {
 			now.end(failed)
 		}
 		if !l.cfg.Once { // where nobody waits for the end, this is one
@@ -221,7 +250,7 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 		now.ended, now.err = true, nil
 	}
 	if e.Kind == event.RevisionLive {
-		e.URL, e.Files = l.cfg.Gateway, t.objects.filesOf()
+		e.URL, e.Files, e.Message = l.cfg.Gateway, t.objects.filesOf(), r.Pinned
 		e.Phases = []event.Phase{{Name: "pod", Duration: r.Pod}, {Name: "switch", Duration: r.Switch}}
 	}
 	l.events.Emit(e)

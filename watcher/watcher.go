@@ -65,7 +65,8 @@ type Config struct {
 // Run builds and deploys the targets, and again whenever a file that concerns
 // them changes, until ctx ends. What goes wrong with a target is an event and
 // not an error, unless Once is set: then it is both, and the error wraps a
-// *build.CompileError or a *FailedError where that is the reason.
+// *build.CompileError, a *build.ImageError, a *RefusedError, a *BoxError, a
+// manifest.Problem or a *FailedError where that is the reason.
 func Run(ctx context.Context, cfg Config) error {
 	workDir, err := workDir()
 	if err != nil {
@@ -96,6 +97,22 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	return group.Wait()
 }
+
+// RefusedError says that the API server refuses what a service.yaml says.
+type RefusedError struct {
+	File string // as the screen shows it
+	Err  error
+}
+
+func (e *RefusedError) Error() string { return e.File + ": " + e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// BoxError says that the box does not do its part: it is not to be reached, or
+// has no time.
+type BoxError struct{ Err error }
+
+func (e *BoxError) Error() string { return "the box: " + e.Err.Error() }
+func (e *BoxError) Unwrap() error { return e.Err }
 
 // FailedError says that a revision came to nothing.
 type FailedError struct {

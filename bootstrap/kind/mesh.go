@@ -186,8 +186,8 @@ func (u *up) label(ctx context.Context) ([]string, error) {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		ns, err := u.clients.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			continue // nothing can be deployed there either
+		if apierrors.IsNotFound(err) { // the deployment would make it, without the label
+			ns, err = u.clients.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading namespace %s: %w", name, err)

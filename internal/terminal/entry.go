@@ -183,6 +183,10 @@ func (s *story) tellLive(said entry, service *serviceStory, e event.Event) entry
 		said.text = e.Revision + " live in " + duration(e.Duration)
 		said.aside = strings.TrimSpace(phases(e.Phases) + "  " + files(e.Files))
 	}
+	if e.Message != "" { // which is why requests do not reach it
+		said.text = strings.Replace(said.text, e.Revision+" live", e.Revision+" ready", 1)
+		said.details = lines(e.Message)
+	}
 	service.live, service.built = e.Revision, 0
 	return said
 }

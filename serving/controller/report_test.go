@@ -186,7 +186,7 @@ func TestReport(t *testing.T) {
 			pods: []corev1.Pod{pod("a", 31, sidecarNotReady)}, want: 1,
 			ready:     "False SidecarNotReady: Istio's sidecar of pod a does not become ready; its log says why: kubectl logs -n  a -c istio-proxy.",
 			resources: "False SidecarNotReady: Istio's sidecar of pod a does not become ready; its log says why: kubectl logs -n  a -c istio-proxy.",
-			container: "Unknown", active: queued,
+			container: "Unknown", active: queued, again: 29 * time.Second,
 		},
 		"a crash without words": {
 			pods: []corev1.Pod{pod("a", 1, exited(137, ""))}, want: 1,

@@ -25,7 +25,7 @@ func Await(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	why := error(context.DeadlineExceeded)
+	why := context.DeadlineExceeded
 	for began := time.Now(); ; {
 		if err = ok(req); err == nil {
 			return nil

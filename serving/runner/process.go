@@ -86,7 +86,7 @@ func (r *Runner) Start(ctx context.Context, s Spec) (*Process, error) {
 		record: r.recordOf(s.Name), done: make(chan struct{}),
 	}
 	if err := p.begin(ctx, s); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", s.Name, err)
+		return nil, err // who starts a process knows by what name people call it
 	}
 	return p, nil
 }

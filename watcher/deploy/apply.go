@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,7 +47,7 @@ func (d *Deployer) Apply(ctx context.Context, manifest *servingv1.Service, own s
 
 // applyService makes the Service what s says.
 func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rollout, error) {
-	r := &Rollout{service: s, host: d.Host(s), follows: followsLatest(s.Spec.Traffic), start: time.Now()}
+	r := &Rollout{service: s, host: d.Host(s), start: time.Now()}
 	if c := s.Spec.Template.Spec.ServingContainer(); c != nil {
 		r.port, r.probed = c.UserPort(), c.ReadinessProbe != nil
 	}
@@ -64,6 +67,9 @@ func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rol
 		return nil, fmt.Errorf("applying the Service %s: %w", s.Name, err)
 	}
 	s.Generation = u.GetGeneration()
+	if r.follows, err = inForce(u); err != nil {
+		return nil, err
+	}
 	if r.failed, err = d.retry(ctx, u, r.template); err != nil {
 		return nil, err
 	}
@@ -75,15 +81,24 @@ func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rol
 var patience = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 6}
 
 // apply tries again while the API server is not to be reached or has no time.
-// What it refuses is refused.
+// What it refuses is refused. A namespace that is not there is made: a box is
+// new more often than a cluster, and nobody would make it first.
 func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) error {
 	delete(u.Object, "status")
 	for _, field := range serversOwn {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
-	return again(ctx, func() error {
+	put := func() error {
 		return d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership)
-	})
+	}
+	err := again(ctx, put)
+	if !lacksNamespace(err) {
+		return err
+	}
+	if err := d.makeNamespace(ctx, u.GetNamespace()); err != nil {
+		return err
+	}
+	return again(ctx, put)
 }
 
 // serversOwn are the fields of metadata that an API server writes. A manifest
@@ -116,25 +131,27 @@ func passing(err error) bool {
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err))
 }
 
-// followsLatest says whether the largest share of the traffic goes to the
-// latest revision, as it does where nothing is said.
-func followsLatest(traffic []servingv1.TrafficTarget) bool {
-	if len(traffic) == 0 {
-		return true
+// Refused says whether an error is that a description is wrong, by the API
+// server's word or by ours, which no waiting mends.
+func Refused(err error) bool {
+	return errors.Is(err, errNoContainer) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown && !passing(err)
+}
+
+// lacksNamespace says whether an error is that the object's namespace is not
+// there.
+func lacksNamespace(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+}
+
+// makeNamespace makes a namespace that an object names. It is nobody's in
+// particular, so it goes with the box.
+func (d *Deployer) makeNamespace(ctx context.Context, name string) error {
+	err := d.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, fieldOwner)
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("making the namespace %s: %w", name, err)
 	}
-	var latest, pinned int64
-	for _, t := range traffic {
-		share := int64(0)
-		if t.Percent != nil {
-			share = *t.Percent
-		}
-		if t.RevisionName == "" {
-			latest += share
-		} else {
-			pinned = max(pinned, share)
-		}
-	}
-	return latest > pinned
+	return nil
 }
 
 func hash(t servingv1.RevisionTemplateSpec) (string, error) {

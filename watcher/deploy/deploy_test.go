@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -193,8 +194,8 @@ func TestARevisionOnItsWay(t *testing.T) {
 		t.Errorf("created %+v", r)
 	}
 	s.crash(rev)
-	if r := next(deploy.Failed); r.Reason != "container user-container exited with code 1" {
-		t.Errorf("failed because %q", r.Reason)
+	if r := next(deploy.Failed); r.Reason != "container user-container exited with code 1" || r.Final {
+		t.Errorf("failed because %q, final %v; want a failure that may pass", r.Reason, r.Final)
 	}
 	s.ready(rev) // it was started again, and came up
 	s.route("hello-00001")
@@ -216,9 +217,81 @@ func TestARevisionThatTakesNoTraffic(t *testing.T) {
 	next, end := s.follow(t.Context(), rollout)
 	s.ready(s.revise("hello-00001"))
 	next(deploy.Created)
-	next(deploy.Live) // which is to be ready, since it is not to be routed
+	// It is to be ready, since it is not to be routed.
+	if r := next(deploy.Live); r.Pinned != "it gets 0% of the traffic: spec.traffic gives 100% to hello-00000" {
+		t.Errorf("pinned: %q", r.Pinned)
+	}
 	if err := end(); err != nil {
 		t.Errorf("Wait = %v", err)
+	}
+}
+
+// TestTrafficThatSomebodyElsePins: the manifest says nothing of traffic, and the
+// Service in force does. The wait ends all the same, and says so.
+func TestTrafficThatSomebodyElsePins(t *testing.T) {
+	s := newStage(t)
+	s.apply(s.manifest(), "example.com/hello:v1")
+	s.revise("hello-00001")
+	pin := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"traffic":[{"revisionName":"hello-00001","percent":100}]}}`))
+	s.must(s.client.Patch(t.Context(), &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}, pin))
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v2"))
+	s.ready(s.revise("hello-00002"))
+	next(deploy.Created)
+	if r := next(deploy.Live); r.Revision != "hello-00002" || !strings.Contains(r.Pinned, "100% to hello-00001") {
+		t.Errorf("live: %+v", r)
+	}
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+}
+
+// TestTheLastWord: a crash may pass, until the revision's time is up.
+func TestTheLastWord(t *testing.T) {
+	s := newStage(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	next, end := s.follow(ctx, s.apply(s.manifest(), "example.com/hello:v1"))
+	rev := s.revise("hello-00001")
+	next(deploy.Created)
+	s.crash(rev)
+	if r := next(deploy.Failed); r.Final {
+		t.Errorf("the first crash is final: %+v", r)
+	}
+	rev.Status.InitializeConditions()
+	rev.Status.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "too late")
+	s.must(s.client.Status().Update(t.Context(), rev))
+	if r := next(deploy.Failed); !r.Final {
+		t.Errorf("its time is up, and it is not final: %+v", r)
+	}
+	cancel()
+	_ = end() // the cancellation
+}
+
+// TestANamespaceThatIsNotThere is made.
+func TestANamespaceThatIsNotThere(t *testing.T) {
+	s := newStage(t)
+	m := s.manifest()
+	m.Namespace = s.namespace + "-shop"
+	s.apply(m, "example.com/hello:v1")
+	s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(m), m))
+}
+
+// TestRefused: what is wrong with a description is told from a box that has no
+// time.
+func TestRefused(t *testing.T) {
+	s := newStage(t)
+	m := s.manifest()
+	m.Spec.Template.Spec.Containers[0].Ports = []servingv1.ContainerPort{{ContainerPort: 70000}}
+	_, err := s.deployer.Apply(t.Context(), m, "example.com/hello", map[string]string{"example.com/hello": "example.com/hello:v1"})
+	if err == nil || !deploy.Refused(err) {
+		t.Errorf("a port that is none: %v, want a refusal", err)
+	}
+	several := s.manifest()
+	several.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "a"}, {Image: "b"}}
+	if _, err := s.deployer.Apply(t.Context(), several, "example.com/hello", nil); err == nil || !deploy.Refused(err) {
+		t.Errorf("no container for the program: %v, want a refusal", err)
+	}
+	if deploy.Refused(context.DeadlineExceeded) || deploy.Refused(apierrors.NewInternalError(errors.New("busy"))) {
+		t.Error("what passes is a refusal")
 	}
 }
 

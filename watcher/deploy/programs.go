@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,6 +28,10 @@ func Programs(s *servingv1.Service, own string) ([]string, error) {
 	}
 	return programs, nil
 }
+
+// errNoContainer is a mistake in a service.yaml that takes the program's import
+// path to see.
+var errNoContainer = errors.New("of several containers none has the image")
 
 // withImages is the Service with an image for each of its programs.
 func withImages(manifest *servingv1.Service, own string, images map[string]string) (*servingv1.Service, error) {
@@ -58,7 +63,7 @@ func withPrograms(manifest *servingv1.Service, own string) (*servingv1.Service, 
 	if c := left(&s.Spec.Template.Spec.PodSpec); c != nil {
 		c.Image = scheme + own
 	} else if !slices.ContainsFunc(all, func(c *servingv1.Container) bool { return strings.HasPrefix(c.Image, scheme) }) {
-		return nil, fmt.Errorf("choosing the container of %s: of several containers none has the image %s%s", s.Name, scheme, own)
+		return nil, fmt.Errorf("choosing the container of %s: %w %s%s", s.Name, errNoContainer, scheme, own)
 	}
 	return s, nil
 }

@@ -37,6 +37,33 @@ func failure(now state, generation int64) (reason string, failed bool) {
 	return "", false
 }
 
+// final says of a revision that has failed whether that is the last word: its
+// time is up, its image is not to be had or not to be started, or there will be
+// none. A container that has ended is started again, and may come up.
+func final(now state) bool {
+	rev := now.revision
+	if rev == nil {
+		return true
+	}
+	for _, t := range []servingv1.ConditionType{servingv1.RevisionResourcesAvailable, servingv1.RevisionContainerHealthy} {
+		c := rev.Status.Condition(t)
+		if c != nil && rev.Status.IsFalse(t) && slices.Contains(lastWords, c.Reason) {
+			return true
+		}
+	}
+	for _, pod := range standing(now.pods) {
+		for _, c := range containers(pod) {
+			if t := ended(c); t != nil && t.Reason == "StartError" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lastWords are the reasons of conditions that no further try follows.
+var lastWords = []string{servingv1.ReasonProgressDeadlineExceeded, servingv1.ReasonContainerMissing}
+
 // refusal is what the first false condition says.
 func refusal(s *servingv1.Status, conditions ...servingv1.ConditionType) (words string, refused bool) {
 	for _, t := range conditions {

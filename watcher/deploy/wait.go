@@ -33,7 +33,7 @@ type Stage string
 const (
 	Created Stage = "created" // there is a revision
 	Slow    Stage = "slow"    // it does not answer yet: Reason says why
-	Failed  Stage = "failed"  // it will not answer, if nothing changes: Reason says why
+	Failed  Stage = "failed"  // it does not answer, if nothing changes: Reason says why
 	Live    Stage = "live"    // it answers
 	Failing Stage = "failing" // it was live, and has failed: Reason says why
 	Well    Stage = "well"    // it had failed after it was live, and is well again
@@ -44,6 +44,8 @@ type Report struct {
 	Stage    Stage
 	Revision string
 	Reason   string
+	Final    bool     // when failed: it is not tried again
+	Pinned   string   // when live: where the traffic goes instead, if it does not go here
 	Log      []string // the container's last lines
 	// Pod and Switch, when live, are how long it took from Apply until the
 	// revision's pod answered, and from then until the gateway used it.
@@ -94,7 +96,7 @@ func (w *waiting) untilLive(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-bell:
 		case <-probe:
-			if d.answering(ctx, r.host) == w.revision {
+			if w.follows && d.answering(ctx, r.host) == w.revision {
 				w.goLive(time.Now())
 				return nil
 			}
@@ -113,6 +115,7 @@ type waiting struct {
 	revision string
 	pod      time.Time // when its pod answered
 	failed   bool
+	final    bool // no further try comes
 	live     bool
 	slowSaid string
 	now      state
@@ -142,15 +145,26 @@ func (w *waiting) look(ctx context.Context) error {
 	if now.revision != nil && w.pod.IsZero() && now.revision.Status.IsTrue(servingv1.ConditionReady) {
 		w.pod = time.Now()
 	}
-	if !w.follows && now.revision != nil && now.revision.IsReady() {
-		w.goLive(time.Now())
-		return nil
+	if now.service != nil && now.service.Generation >= w.service.Generation { // the cache may be behind our own apply
+		w.follows = followsLatest(now.service.Spec.Traffic) // somebody may have pinned it meanwhile, or let it go
+		if !w.follows && now.revision != nil && now.revision.IsReady() {
+			w.goLive(time.Now())
+			return nil
+		}
 	}
-	if reason, failed := failure(now, w.service.Generation); failed && !w.failed {
-		w.failed = true
-		w.tell(Report{Stage: Failed, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
+	if reason, failed := failure(now, w.service.Generation); failed {
+		w.fail(ctx, reason, final(now))
 	}
 	return nil
+}
+
+// fail tells of a failure, and once more when it is the last word.
+func (w *waiting) fail(ctx context.Context, reason string, final bool) {
+	if w.failed && (w.final || !final) {
+		return
+	}
+	w.failed, w.final = true, final
+	w.tell(Report{Stage: Failed, Revision: w.revision, Reason: reason, Final: final, Log: w.log(ctx)})
 }
 
 // observe reads the Service, its newest revision, if that is ours, and the
@@ -215,7 +229,11 @@ func (w *waiting) goLive(at time.Time) {
 	if w.pod.IsZero() {
 		w.pod = at // the gateway's word came before the cache's
 	}
-	w.tell(Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)})
+	live := Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)}
+	if !w.follows {
+		live.Pinned = elsewhere(w.now.service.Spec.Traffic)
+	}
+	w.tell(live)
 }
 
 // sluggish tells why it takes so long, once for each reason.

@@ -49,44 +49,44 @@ func split(data []byte) []document {
 func decode(file string, data []byte) Set {
 	var s Set
 	for _, doc := range split(data) {
-		content, line, err := doc.decode()
+		content, root, err := doc.decode()
 		switch {
 		case err != nil:
 			s.unreadable(file, doc, err)
 		case content != nil:
 			s.take(Object{
-				Unstructured: &unstructured.Unstructured{Object: content}, File: file, Document: doc.number, Line: doc.line + line - 1,
-			})
+				Unstructured: &unstructured.Unstructured{Object: content}, File: file, Document: doc.number, Line: doc.line + root.Line - 1,
+			}, root)
 		}
 	}
 	return s
 }
 
-// decode is the document's content, nil if there is none, and the line of its
-// text in which that begins.
-func (d document) decode() (content map[string]any, line int, err error) {
+// decode is the document's content, nil if there is none, and its node, whose
+// lines are those of the document's text.
+func (d document) decode() (content map[string]any, root *yaml.Node, err error) {
 	var node yaml.Node
 	if err := yaml.Unmarshal(d.text, &node); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	if node.Kind == 0 || node.Content[0].Tag == "!!null" {
-		return nil, 0, nil
+		return nil, nil, nil
 	}
-	line = node.Content[0].Line
-	if node.Content[0].Kind != yaml.MappingNode {
-		return map[string]any{}, line, nil // of something else's: a list of hosts, say
+	root = node.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return map[string]any{}, root, nil // of something else's: a list of hosts, say
 	}
 	// YAML keeps the last of two equal keys; nobody means that.
 	var repeated *yaml.TypeError
 	if err := node.Decode(&map[string]any{}); errors.As(err, &repeated) {
-		return nil, 0, errors.New(repeated.Errors[0])
+		return nil, nil, errors.New(repeated.Errors[0])
 	}
 	// Kubernetes reads YAML as JSON, whose numbers are whole where they can be.
 	data, err := kyaml.YAMLToJSON(d.text)
 	if err == nil {
 		_, err = kjson.UnmarshalStrict(data, &content)
 	}
-	return content, line, err
+	return content, root, err
 }
 
 // yamlLine is where go-yaml says in which line of its input the fault is.
@@ -121,20 +121,15 @@ func (s *Set) unreadable(file string, doc document, err error) {
 }
 
 // take files a document that can be read: as an object, as several, as
-// something that no cluster takes, or as a mistake.
-func (s *Set) take(o Object) {
+// something that no cluster takes, or as a mistake. node is what it was read
+// from.
+func (s *Set) take(o Object, node *yaml.Node) {
 	if why := foreign(o); why != "" {
 		s.LeftOut = append(s.LeftOut, LeftOut{File: o.File, Why: why})
 		return
 	}
 	if items, ok := o.Object["items"].([]any); ok && strings.HasSuffix(o.GetKind(), "List") {
-		for _, item := range items {
-			if content, ok := item.(map[string]any); ok {
-				one := o
-				one.Unstructured = &unstructured.Unstructured{Object: content}
-				s.take(one)
-			}
-		}
+		s.takeItems(o, items, node)
 		return
 	}
 	problem := func(format string, args ...any) {
@@ -148,9 +143,50 @@ func (s *Set) take(o Object) {
 		problem("metadata.name: generateName would make another %s at each save: name it", o.GetKind())
 	case o.GetName() == "":
 		problem("metadata.name: name the %s", o.GetKind())
+	case IsService(&o) && revisionName(o) != "":
+		problem("spec.template.metadata.name: each save makes another revision, which needs a name of its own: leave it out")
 	default:
 		s.Objects = append(s.Objects, o)
 	}
+}
+
+// revisionName is the name that a Service gives its revision.
+func revisionName(o Object) string {
+	name, _, _ := unstructured.NestedString(o.Object, "spec", "template", "metadata", "name")
+	return name
+}
+
+// takeItems files the items of a list. Those of a ConfigMapList and its like
+// need not say that they are ConfigMaps.
+func (s *Set) takeItems(list Object, items []any, node *yaml.Node) {
+	written := itemsOf(node)
+	for i, item := range items {
+		content, ok := item.(map[string]any)
+		if !ok {
+			continue
+		}
+		one, at := list, node
+		one.Unstructured = &unstructured.Unstructured{Object: content}
+		if kind := strings.TrimSuffix(list.GetKind(), "List"); kind != "" && one.GetKind() == "" && one.GetAPIVersion() == "" {
+			one.SetKind(kind)
+			one.SetAPIVersion(list.GetAPIVersion())
+		}
+		if i < len(written) {
+			at = written[i]
+			one.Line = list.Line + at.Line - node.Line
+		}
+		s.take(one, at)
+	}
+}
+
+// itemsOf are the nodes of a list's items.
+func itemsOf(list *yaml.Node) []*yaml.Node {
+	for i := 0; i+1 < len(list.Content); i += 2 {
+		if list.Content[i].Value == "items" {
+			return list.Content[i+1].Content
+		}
+	}
+	return nil
 }
 
 // WithoutOthers is a file's data without the documents that are objects of

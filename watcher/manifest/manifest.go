@@ -13,6 +13,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -46,6 +47,23 @@ func (k Key) GroupKind() schema.GroupKind { return schema.GroupKind{Group: k.Gro
 
 // String is a key for people, as in "Deployment hello".
 func (k Key) String() string { return k.Kind + " " + k.Name }
+
+// Unread are the files of which something that could be an object was not read,
+// each once.
+func (s *Set) Unread() []string {
+	var files []string
+	for _, l := range s.LeftOut {
+		if l.unread && !slices.Contains(files, l.File) {
+			files = append(files, l.File)
+		}
+	}
+	for _, p := range s.Problems {
+		if !slices.Contains(files, p.File) {
+			files = append(files, p.File)
+		}
+	}
+	return files
+}
 
 // Set is what a directory says.
 type Set struct {

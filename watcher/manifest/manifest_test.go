@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -64,7 +65,7 @@ func TestRead(t *testing.T) {
 		},
 		"a List is its items": {
 			files: map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n"},
-			want:  []string{"a.yaml:1 ConfigMap a", "a.yaml:1 ConfigMap b"},
+			want:  []string{"a.yaml:4 ConfigMap a", "a.yaml:5 ConfigMap b"},
 		},
 		"JSON with tabs": {
 			files: map[string]string{"a.json": "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"ConfigMap\",\n\t\"metadata\": {\"name\": \"a\"}\n}\n"},
@@ -299,5 +300,50 @@ func TestWithoutOthers(t *testing.T) {
 		if string(kept) != c.kept || others != c.others {
 			t.Errorf("%s: kept %q, others %v; want %q, %v", name, kept, others, c.kept, c.others)
 		}
+	}
+}
+
+// TestItemsOfAList have the lines and the kinds that they have in the list.
+func TestItemsOfAList(t *testing.T) {
+	dir := directory(t, map[string]string{
+		"list.yaml": "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n-\n  metadata:\n    name: b\n",
+	})
+	set, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, o := range set.Objects {
+		got = append(got, fmt.Sprintf("%s %s at %d", o.GetAPIVersion(), o.Title(), o.Line))
+	}
+	if want := []string{"v1 ConfigMap a at 4", "v1 ConfigMap b at 6"}; !slices.Equal(got, want) || len(set.LeftOut)+len(set.Problems) > 0 {
+		t.Errorf("objects %q, left out %v, problems %v; want %q", got, set.LeftOut, set.Problems, want)
+	}
+}
+
+// TestTwinsInDefault: an object that names the namespace default and one that
+// names none are one.
+func TestTwinsInDefault(t *testing.T) {
+	dir := directory(t, map[string]string{
+		"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+		"b.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n",
+	})
+	set, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Objects) != 1 || len(set.Problems) != 1 || !strings.Contains(set.Problems[0].Words, "is at a.yaml:1 too") {
+		t.Errorf("objects %v, problems %v", set.Objects, set.Problems)
+	}
+}
+
+// TestARevisionsName is refused where each save makes another revision.
+func TestARevisionsName(t *testing.T) {
+	dir := directory(t, map[string]string{
+		"a.yaml": "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\nspec: {template: {metadata: {name: a-v1}}}\n",
+	})
+	set, err := Read(dir)
+	if err != nil || len(set.Problems) != 1 || !strings.Contains(set.Problems[0].Words, "spec.template.metadata.name") {
+		t.Errorf("problems %v, %v", set.Problems, err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Named says whether a file of this name can be a manifest: what kubectl
@@ -108,6 +110,7 @@ func (s *Set) withoutTwins() {
 	seen := map[Key]Object{}
 	s.Objects = slices.DeleteFunc(s.Objects, func(o Object) bool {
 		key := KeyOf(o.Unstructured)
+		key.Namespace = cmp.Or(key.Namespace, metav1.NamespaceDefault) // which it is in where it names none
 		first, twin := seen[key]
 		if !twin {
 			seen[key] = o

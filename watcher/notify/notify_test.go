@@ -250,7 +250,7 @@ func TestOnlyWhatIsWantedIsWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.fs.Close()
+	defer func() { _ = w.fs.Close() }()
 	pages := filepath.Join(root, "pages")
 	set := Set{Trees: []string{root, filepath.Join(pages, "linked")}, Enters: func(dir string) bool { return strings.HasPrefix(dir, pages) }}
 	if err := w.Watch(set); err != nil {
@@ -276,7 +276,7 @@ func TestMuteFoldersAreLookedAt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.fs.Close()
+	defer func() { _ = w.fs.Close() }()
 	w.isMute = func(string) bool { return true }
 	if err := w.Watch(Set{Dirs: []string{pkg}, Trees: []string{data}, Relevant: func(f string) bool { return goFile(f) || strings.HasPrefix(f, data) }}); err != nil {
 		t.Fatal(err)

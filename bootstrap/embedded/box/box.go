@@ -163,7 +163,7 @@ func (b *Box) StartNode(ctx context.Context) (Pods, error) {
 		return Pods{}, fmt.Errorf("preparing to run pods: %w", err)
 	}
 	var shared error
-	if b.pods, shared = b.podNetworks(r.Isolation(), names); shared == nil {
+	if b.pods, shared = b.podNetworks(r.Isolation(), names); shared == nil { //nolint:contextcheck // it is there until it is closed
 		b.parts.start(ctx, "the cluster's names", names.run)
 	}
 	ready := make(chan struct{})

@@ -206,7 +206,7 @@ func TestDatagrams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	go func() {
 		packet := make([]byte, datagram)
 		for {
@@ -324,7 +324,7 @@ func TestADeadNameServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dead.Close()
+	defer func() { _ = dead.Close() }()
 	n.servers = func() []string { return []string{dead.LocalAddr().String()} }
 	p, other := newTestPod(t, n), newTestPod(t, n)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -73,7 +73,7 @@ func TestEndpoint(t *testing.T) {
 		"/healthz":                         {http.StatusOK, "ok"},
 		"/containerLogs/no/such/pod":       {http.StatusNotFound, `pod "such" is not on this node`},
 		"/exec/ns/pod/app":                 {http.StatusNotImplemented, "exec is not there in the embedded engine"},
-		"/portForward/ns/pod":              {http.StatusNotImplemented, "port-forward is not there in the embedded engine"},
+		"/portForward/no/such":             {http.StatusNotFound, `pod "such" is not on this node`},
 		"/containerLogs/a/b/c?tailLines=x": {http.StatusBadRequest, "tailLines is not a number"},
 	} {
 		response := w.endpoint(path)

@@ -162,7 +162,7 @@ func (p *podNetwork) close() {
 	p.through.Wait()
 	closeAll(p.queue)
 	p.queue = nil
-	p.Pod.Close()
+	p.Close()
 }
 
 // handOver gives queue-proxy its listeners. The process then is the only one that

@@ -14,7 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream/spdy"
+	"k8s.io/apimachinery/pkg/util/httpstream/spdy" //nolint:staticcheck // client-go's dialer takes no other
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/portforward"
 	transport "k8s.io/client-go/transport/spdy"
@@ -175,10 +175,15 @@ func (w *world) forwarded(pod *corev1.Pod, path string) string {
 		w.t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- forward.ForwardPorts() }()
+	go func() {
+		defer close(ended)
+		ended <- forward.ForwardPorts()
+	}()
 	defer func() {
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			w.t.Errorf("forwarding ended with %v", err)
+		}
 	}()
 	select {
 	case <-ready:

@@ -32,7 +32,7 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.images, "images", "", "take the images of a kind box, and of what watches any box, from this OCI layout, with no network")
 	choose(cmd, choice{&o.engine, engines().Names()}, "engine", "",
-		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; auto, kind where Docker answers")
+		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; auto, kind where Docker answers and its images can be had, else embedded")
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
 	flags.Var(&o.with, "with", "what the box is to have besides: observability, which is Prometheus, Zipkin and Grafana")
 	flags.Var(&o.without, "without", "what the box is to have no longer: observability")

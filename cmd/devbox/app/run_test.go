@@ -15,6 +15,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/manifest"
 )
 
 // TestCtrlCBeforeTheBoxIsUp interrupts `devbox up` while it waits for docker.
@@ -95,7 +96,7 @@ func TestExit(t *testing.T) {
 		{
 			"no service compiles", t.Context(),
 			(&devbox{name: "devbox"}).ofService(errors.Join(&build.CompileError{Target: "example.com/a", Output: "a.go:1:1: no"})), codeBuild,
-			"devbox: example.com/a does not compile\n   next: mend it, then the same command again\n",
+			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
 		},
 		{
 			"two services are not live", t.Context(),
@@ -103,7 +104,23 @@ func TestExit(t *testing.T) {
 				&watcher.FailedError{Service: "a", Revision: "a-00001", Reason: "exit code 1"},
 				&watcher.FailedError{Service: "b", Reason: "no pod"},
 			)), codeRollout,
-			"devbox: 2 services or objects are not live\n   a-00001 failed: exit code 1\n   b failed: no pod\n   next: devbox logs --name b\n",
+			"devbox: 2 services or objects are not live\n   next: devbox logs --name b\n",
+		},
+		{
+			"no image", t.Context(), (&devbox{name: "devbox"}).ofService(&build.ImageError{Target: "example.com/a", Err: errors.New("no base")}), codeBuild,
+			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
+		},
+		{
+			"a service.yaml is refused", t.Context(), (&devbox{name: "devbox"}).ofService(&watcher.RefusedError{File: "service.yaml", Err: errors.New("no")}), codeUsage,
+			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
+		},
+		{
+			"a manifest is wrong", t.Context(), (&devbox{name: "devbox"}).ofService(errors.Join(manifest.Problem{File: "map.yaml", Words: "no"})), codeUsage,
+			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
+		},
+		{
+			"the box does not answer", t.Context(), (&devbox{name: "devbox"}).ofService(&watcher.BoxError{Err: errors.New("connection refused")}), codeCluster,
+			"devbox: 1 service or object is not live\n   next: devbox status\n",
 		},
 		{"interrupted", interruptedContext, errors.New("signal: killed"), codeInterrupted, "devbox: interrupted\n"},
 		{"interrupted, well ended", interruptedContext, nil, codeOK, ""},

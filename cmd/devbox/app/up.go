@@ -28,9 +28,9 @@ func (d *devbox) upCommand() *cobra.Command {
 make every saved file a new revision, until Ctrl-C. The box goes on running then;
 ` + "`devbox up`" + ` again finds it, and ` + "`devbox down`" + ` removes it.
 
-Where Docker answers the box is a kind cluster with Istio. Elsewhere it is a
-process of devbox's own: a real Kubernetes API server, with pods as processes of
-this machine. --engine chooses one.
+Where Docker answers, and a kind box's images can be had, the box is a kind
+cluster with Istio. Elsewhere it is a process of devbox's own: a real Kubernetes
+API server, with pods as processes of this machine. --engine chooses one.
 
 A directory holds a main package and, where the default Service will not do, a
 service.yaml, which names the package as ko://import/path. ./... stands for all
@@ -185,44 +185,40 @@ func (d *devbox) beside(err error, targets []watcher.Target) error {
 	return &problem{code: codeFailure, cause: err, next: next}
 }
 
-// ofService puts the end of a loop that watches nothing into its class: the
-// first reason decides, and each service has its line. What a compiler or a
-// log said is on the screen already, as an event.
+// ofService puts the end of a loop that watches nothing into its class. The
+// worst reason decides. What is wrong with which service is on the screen
+// already, as an event, so here is only how many, and what to do.
 func (d *devbox) ofService(err error) error {
-	p := &problem{code: codeCluster, cause: err, next: d.command("status")}
-	if _, ok := errors.AsType[*build.CompileError](err); ok {
-		p.code, p.next = codeBuild, "mend it, then the same command again"
-	} else if _, ok := errors.AsType[*watcher.FailedError](err); ok {
+	const mend = "mend it, then the same command again"
+	p := &problem{}
+	switch {
+	case is[*build.CompileError](err), is[*build.ImageError](err):
+		p.code, p.next = codeBuild, mend
+	case is[*watcher.FailedError](err):
 		p.code, p.next = codeRollout, d.command("logs")
-	} else if wrongFile(err) {
-		p.code, p.next = codeUsage, "mend it, then the same command again"
-	} else {
-		return classify(codeCluster, err, p.next)
+	case wrongFile(err):
+		p.code, p.next = codeUsage, mend
+	case is[*watcher.BoxError](err):
+		p.code, p.next = codeCluster, d.command("status")
+	default:
+		return classify(codeFailure, err, "")
 	}
-	several, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(several.Unwrap()) == 1 {
-		p.cause = errors.New(headline(err))
-		return p
-	}
-	p.cause = fmt.Errorf("%d services or objects are not live", len(several.Unwrap()))
-	for _, one := range several.Unwrap() {
-		p.evidence = append(p.evidence, headline(one))
+	p.cause = errors.New("1 service or object is not live")
+	if several, ok := err.(interface{ Unwrap() []error }); ok && len(several.Unwrap()) > 1 {
+		p.cause = fmt.Errorf("%d services or objects are not live", len(several.Unwrap()))
 	}
 	return p
 }
 
 // wrongFile says whether an error is a mistake in a file beside the source.
 func wrongFile(err error) bool {
-	_, manifests := errors.AsType[manifest.Problem](err)
-	_, config := errors.AsType[*build.ConfigError](err)
-	_, data := errors.AsType[*build.DataError](err)
-	return manifests || config || data
+	return is[*watcher.RefusedError](err) || is[manifest.Problem](err) || is[*build.ConfigError](err) || is[*build.DataError](err)
 }
 
-// headline is an error's first line.
-func headline(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return strings.TrimSuffix(line, ":")
+// is says whether an error is of a type, or wraps one.
+func is[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
 }
 
 // cut is err, or, where a person has cut the work short, what to do about it.

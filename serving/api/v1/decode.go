@@ -160,6 +160,10 @@ func (s *Service) validateFile() field.ErrorList {
 		return field.ErrorList{field.Required(field.NewPath("metadata", "name"), "name the service")}
 	}
 	var errs field.ErrorList
+	if s.Spec.Template.Name != "" {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "template", "metadata", "name"),
+			"each save makes another revision, which needs a name of its own: leave it out"))
+	}
 	if s.Namespace != "" {
 		errs = invalid(field.NewPath("metadata", "namespace"), s.Namespace, validation.IsDNS1123Label(s.Namespace))
 	}

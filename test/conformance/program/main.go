@@ -34,11 +34,7 @@ import (
 func main() {
 	port := cmp.Or(os.Getenv("PORT"), "8080")
 	if len(os.Args) > 1 { // probe: as kubelet runs it beside the server
-		resp, err := http.Get("http://127.0.0.1:" + port + "/warm")
-		if err != nil || resp.StatusCode != http.StatusOK {
-			os.Exit(1)
-		}
-		return
+		os.Exit(probe("http://127.0.0.1:" + port + "/warm"))
 	}
 	if code := os.Getenv("EXIT"); code != "" {
 		fmt.Fprintln(os.Stderr, "it ends on purpose")
@@ -58,7 +54,7 @@ func main() {
 	left := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		left <- server.Shutdown(context.Background())
+		left <- server.Shutdown(context.WithoutCancel(ctx))
 	}()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
@@ -67,6 +63,19 @@ func main() {
 		log.Fatal(err)
 	}
 	goodbyes.Wait()
+}
+
+// probe returns the exit code of a probe that asks a URL.
+func probe(url string) int {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 1
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 1
+	}
+	return 0
 }
 
 // duration reads milliseconds; what is none is 0.

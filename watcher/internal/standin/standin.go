@@ -6,6 +6,8 @@
 //	                                |                         |
 //	                     exit 0: ready, the gateway      else: the pod has
 //	                     answers with what they printed  crashed, nothing moves
+//
+// A revision that has a progress deadline is past it as soon as it has crashed.
 package standin
 
 import (
@@ -169,6 +171,8 @@ func (b *Box) run(ctx context.Context, s *servingv1.Service, rev *servingv1.Revi
 		state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 		rev.Status.MarkContainerHealthyTrue()
 		rev.Status.MarkResourcesAvailableTrue()
+	} else if rev.Annotations[servingv1.ProgressDeadlineAnnotation] != "" {
+		rev.Status.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "it crashed, and its time is up")
 	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
