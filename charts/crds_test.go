@@ -68,6 +68,18 @@ func TestServerAcceptsExamples(t *testing.T) {
 	}
 }
 
+// TestServerAcceptsSettled has annotations that say what a box does anyway.
+func TestServerAcceptsSettled(t *testing.T) {
+	data, err := os.ReadFile("../serving/api/v1/testdata/settled.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj, said := kinds(t)["Service"].create(t, data)
+	if said = append(said, judge(t, policy(t), obj)...); said != nil {
+		t.Errorf("%q", said)
+	}
+}
+
 // TestServerDefaults shows what the server writes into the smallest Service.
 func TestServerDefaults(t *testing.T) {
 	got, said := kinds(t)["Service"].create(t, []byte(`

@@ -28,6 +28,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,6 +38,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/serving/autoscaler"
 	"github.com/kind-in-a-box/devbox/serving/desired"
+	"github.com/kind-in-a-box/devbox/serving/pullsecrets"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 )
 
@@ -69,6 +71,7 @@ type Controller struct {
 	scaler  *scaler
 	loop    *autoscaler.Loop
 	numbers *prometheus.Registry
+	secrets pullsecrets.Client
 	look    observability
 	force   *inForce
 	mesh    *gatewayTLS
@@ -105,7 +108,14 @@ func New(restConfig *rest.Config, cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client that only writes: %w", err)
 	}
-	c := &Controller{manager: mgr, answers: newAnswers(), scaler: newScaler(), mesh: &gatewayTLS{client: direct}, force: newInForce(cfg.Domain), log: cfg.Log}
+	secrets, err := typedv1.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for image pull secrets: %w", err)
+	}
+	c := &Controller{
+		manager: mgr, answers: newAnswers(), scaler: newScaler(), mesh: &gatewayTLS{client: direct},
+		secrets: secrets, force: newInForce(cfg.Domain), log: cfg.Log,
+	}
 	c.loop = autoscaler.New(c.scaler.ring, cfg.Log)
 	c.scaler.decider = c.loop
 	c.numbers = newNumbers(mgr.GetCache(), c.loop, c.answers, &c.look)
@@ -120,7 +130,7 @@ func (c *Controller) register(cfg Config) error {
 	common := newApplier(mgr.GetClient(), mgr.GetAPIReader())
 	events := recorder{mgr.GetEventRecorder("devbox-controller")}
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
-	lookups := newDigests(cfg.Mirrors, c.force.podsOfAll)
+	lookups := newDigests(cfg.Mirrors, c.force.podsOfAll, c.secrets)
 	routing := &routes{applier: common, force: c.force}
 	var tokens *sidecarTokens
 	if cfg.Gateway != "" {

@@ -7,12 +7,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/config"
+	"github.com/kind-in-a-box/devbox/serving/pullsecrets"
 )
 
 // digestRetry is how long a registry that failed is left alone.
@@ -25,7 +28,8 @@ type digests struct {
 	doorbell
 	mirrors map[string]*url.URL // by registry, as the image's reference names it
 	pods    func() config.Pods  // which registries are not asked, and how long others are
-	asked   chan lookup
+	secrets pullsecrets.Client  // not of the cache, which would hold every Secret of the cluster
+	asked   chan question
 	now     func() time.Time
 
 	mu    sync.Mutex
@@ -39,14 +43,20 @@ type lookup struct {
 	image    string
 }
 
+// question is a lookup, and what its pods may show a registry.
+type question struct {
+	lookup
+	pod pullsecrets.Pod
+}
+
 type found struct {
 	digest string
 	err    error
 	at     time.Time // zero while the registry is being asked
 }
 
-func newDigests(mirrors map[string]*url.URL, pods func() config.Pods) *digests {
-	return &digests{mirrors: mirrors, pods: pods, asked: make(chan lookup), now: time.Now, found: map[lookup]found{}}
+func newDigests(mirrors map[string]*url.URL, pods func() config.Pods, secrets pullsecrets.Client) *digests {
+	return &digests{mirrors: mirrors, pods: pods, secrets: secrets, asked: make(chan question), now: time.Now, found: map[lookup]found{}}
 }
 
 // run looks up what is asked for until ctx ends, and waits for its lookups.
@@ -57,8 +67,8 @@ func (d *digests) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case l := <-d.asked:
-			lookups.Go(func() { d.look(ctx, l) })
+		case q := <-d.asked:
+			lookups.Go(func() { d.look(ctx, q) })
 		}
 	}
 }
@@ -81,7 +91,7 @@ func (d *digests) of(ctx context.Context, rev *servingv1.Revision, image string)
 		return known.digest, !known.at.IsZero(), known.err
 	}
 	select {
-	case d.asked <- l:
+	case d.asked <- question{l, pullsecrets.Pod{Namespace: rev.Namespace, Account: rev.Spec.ServiceAccountName, Secrets: rev.Spec.ImagePullSecrets}}:
 		return "", false, nil
 	case <-ctx.Done():
 		d.forget(rev.UID)
@@ -113,28 +123,36 @@ func (d *digests) forget(rev types.UID) {
 	}
 }
 
-func (d *digests) look(ctx context.Context, l lookup) {
+func (d *digests) look(ctx context.Context, q question) {
 	ctx, cancel := context.WithTimeout(ctx, d.pods().DigestTimeout)
 	defer cancel()
-	digest, err := d.head(ctx, l.image)
+	digest, err := d.head(ctx, q)
 	d.mu.Lock()
-	d.found[l] = found{digest, err, d.now()}
+	d.found[q.lookup] = found{digest, err, d.now()}
 	d.mu.Unlock()
-	d.ring(l.revision)
+	d.ring(q.revision)
 }
 
-func (d *digests) head(ctx context.Context, image string) (string, error) {
-	ref, err := name.ParseReference(image, name.WeakValidation)
+func (d *digests) head(ctx context.Context, q question) (string, error) {
+	ref, err := name.ParseReference(q.image, name.WeakValidation)
 	if err != nil {
-		return "", fmt.Errorf("parsing image %q: %w", image, err)
+		return "", fmt.Errorf("parsing image %q: %w", q.image, err)
 	}
 	from, err := d.mirrored(ref)
 	if err != nil {
 		return "", err
 	}
-	desc, err := remote.Head(from, remote.WithContext(ctx))
+	credentials, err := pullsecrets.Read(ctx, d.secrets, q.pod)
 	if err != nil {
-		return "", fmt.Errorf("resolving image %q to a digest: %w", image, err)
+		return "", err
+	}
+	var desc *v1.Descriptor
+	err = credentials.Try(q.image, func(auth authn.Keychain) error {
+		desc, err = remote.Head(from, remote.WithContext(ctx), remote.WithAuthFromKeychain(auth))
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("resolving image %q to a digest: %w", q.image, err)
 	}
 	return ref.Context().Digest(desc.Digest.String()).Name(), nil
 }

@@ -152,7 +152,11 @@ func (g *gatewayTLS) does(ctx context.Context, within bool) (bool, error) {
 		return false, fmt.Errorf("listing routes: %w", err)
 	}
 	for i := range routes.Items {
-		hosts := desired.Hosts(&routes.Items[i], g.force.naming())
+		hosting, err := hostingOf(ctx, g.cached, &routes.Items[i], g.force.naming())
+		if err != nil {
+			return false, err
+		}
+		hosts := desired.Hosts(&routes.Items[i], hosting)
 		if len(hosts) == 0 || !g.gateway.led(routes.Items[i].UID, hosts) {
 			continue
 		}

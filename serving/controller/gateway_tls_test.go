@@ -48,7 +48,7 @@ func newGatewayWorld(t *testing.T) *gatewayWorld {
 	rules := ingress.ActivatorRules(false)
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(route, config, rules[0], rules[1]).Build()
 	w.gatewayTLS = &gatewayTLS{client: c, cached: c, gateway: newGateway(server.URL), force: newInForce("example.com")}
-	w.gateway.open.Add(route.UID, digestOf(desired.Hosts(route, w.force.naming())))
+	w.gateway.open.Add(route.UID, digestOf(desired.Hosts(route, desired.NewHosting(route, w.force.naming(), nil))))
 	return w
 }
 

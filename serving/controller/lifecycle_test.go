@@ -347,3 +347,57 @@ func TestPlaceholderKeepsItsLabels(t *testing.T) {
 	})
 	w.expect("where it leads", service.Spec.ExternalName, "activator-local.knative-serving.svc.cluster.local")
 }
+
+// The label of visibility on a placeholder Service is for that name alone, as
+// long as it is there; what the route says is for all.
+func TestVisibilityOfPlaceholders(t *testing.T) {
+	w := newWorld(t)
+	w.live("hello", "dev.local/hello:0", "hello-00001")
+	w.deploy("hello", "dev.local/hello:0", func(svc *servingv1.Service) {
+		svc.Spec.Traffic = []servingv1.TrafficTarget{
+			{LatestRevision: new(true), Percent: new(int64(100))},
+			{RevisionName: "hello-00001", Tag: "blue"}, {RevisionName: "hello-00001", Tag: "green"},
+		}
+	})
+	label := func(obj client.Object, name, value string) {
+		t.Helper()
+		set := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"`+servingv1.VisibilityLabel+`":`+value+`}}}`))
+		if err := w.Patch(w.Context(), get(w, obj, name), set); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+	}
+	inside := func(name string) string { return "http://" + name + "." + w.namespace + ".svc.cluster.local" }
+	outside := func(name string) string { return "http://" + name + "." + w.namespace + ".example.com" }
+	expect := func(when string, urls ...string) {
+		t.Helper()
+		route := get(w, &servingv1.Route{}, "hello")
+		got := []string{route.Status.URL}
+		for _, target := range route.Status.Traffic {
+			if target.Tag != "" {
+				got = append(got, target.URL)
+			}
+		}
+		w.expect(when, got, urls)
+		for i, tag := range []string{"", "blue", "green"} {
+			hosts := strings.Join(servingv1.RouteHosts(route, tag, urls[i]), " ")
+			if reached := strings.Contains(hosts, "localhost") || strings.Contains(hosts, "example.com"); reached == strings.HasSuffix(urls[i], ".svc.cluster.local") {
+				t.Errorf("%s: the activator answers for %s as %s", when, urls[i], hosts)
+			}
+		}
+		w.expect(when+", of the Service", get(w, &servingv1.Service{}, "hello").Status.URL, urls[0])
+	}
+	expect("at first", outside("hello"), outside("blue-hello"), outside("green-hello"))
+	label(&corev1.Service{}, "blue-hello", `"cluster-local"`)
+	expect("blue's", outside("hello"), inside("blue-hello"), outside("green-hello"))
+	label(&corev1.Service{}, "hello", `"cluster-local"`)
+	expect("the route's own too", inside("hello"), inside("blue-hello"), outside("green-hello"))
+	label(&corev1.Service{}, "hello", "null")
+	label(&corev1.Service{}, "blue-hello", "null")
+	expect("taken away", outside("hello"), outside("blue-hello"), outside("green-hello"))
+
+	label(&servingv1.Service{}, "hello", `"cluster-local"`)
+	expect("the Service's", inside("hello"), inside("blue-hello"), inside("green-hello"))
+	label(&servingv1.Service{}, "hello", "null")
+	expect("the Service's taken away", outside("hello"), outside("blue-hello"), outside("green-hello"))
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -46,7 +47,7 @@ func TestDigests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDigests(map[string]*url.URL{"localhost:5001": at}, newInForce("").podsOfAll)
+	d := newDigests(map[string]*url.URL{"localhost:5001": at}, newInForce("").podsOfAll, fake.NewClientset().CoreV1())
 	rang := start(t, d)
 
 	for image, want := range map[string]string{
@@ -81,7 +82,7 @@ func TestDigests(t *testing.T) {
 }
 
 func TestAFailedLookupIsTriedAgain(t *testing.T) {
-	d := newDigests(nil, newInForce("").podsOfAll)
+	d := newDigests(nil, newInForce("").podsOfAll, nil)
 	now := time.Now()
 	d.now = func() time.Time { return now }
 	l := lookup{image: "localhost:1/hello"}

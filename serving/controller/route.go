@@ -56,34 +56,46 @@ func (r *routes) Reconcile(ctx context.Context, route *servingv1.Route) (reconci
 	s.InitializeConditions()
 	s.ObservedGeneration = route.Generation
 	s.MarkTLSNotEnabled()
-	names := r.force.naming()
-	s.URL = desired.URL(route, "", names)
-	s.Address = &servingv1.Addressable{URL: desired.ClusterURL(route, "", names)}
+	hosting, err := hostingOf(ctx, r.client, route, r.force.naming())
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	s.URL = desired.URL(route, "", hosting)
+	s.Address = &servingv1.Addressable{URL: desired.ClusterURL(route, "", hosting.Names)}
 
 	backends, err := r.backends(ctx, route)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	assign(route, backends, names)
-	if err := announce(route, names); err != nil {
+	assign(route, backends, hosting)
+	if err := announce(route, hosting); err != nil {
 		s.MarkIngressFailed("ErrorConfig", err.Error())
 		return reconcile.Result{}, r.patchStatus(ctx, before, route)
 	}
 	if err := r.names(ctx, route); err != nil {
 		return reconcile.Result{}, errors.Join(err, r.patchStatus(ctx, before, route))
 	}
-	again, err := r.ingress(ctx, before, route)
+	again, err := r.ingress(ctx, before, route, desired.Hosts(route, hosting))
 	return reconcile.Result{RequeueAfter: again}, errors.Join(err, r.patchStatus(ctx, before, route))
+}
+
+// hostingOf is what the hosts of a route are, by its placeholder Services too.
+func hostingOf(ctx context.Context, c client.Reader, route *servingv1.Route, names config.Names) (desired.Hosting, error) {
+	var placeholders corev1.ServiceList
+	if err := c.List(ctx, &placeholders, client.InNamespace(route.Namespace), client.MatchingLabels{servingv1.RouteLabel: route.Name}, glance); err != nil {
+		return desired.Hosting{}, fmt.Errorf("listing placeholder services: %w", err)
+	}
+	return desired.NewHosting(route, names, placeholders.Items), nil
 }
 
 // announce writes the hosts of a route, and of its tags, into its status where
 // they are not those that Knative's own templates make: the activator goes by
 // it. Its error names a host that cannot be had.
-func announce(route *servingv1.Route, names config.Names) error {
+func announce(route *servingv1.Route, hosting desired.Hosting) error {
 	hosts := map[string][]string{}
 	own := true
-	for tag, url := range desired.Targets(route, names) {
-		hosts[tag] = desired.AllHosts(route, tag, names)
+	for tag, url := range desired.Targets(route, hosting) {
+		hosts[tag] = desired.AllHosts(route, tag, hosting)
 		own = own && slices.Equal(hosts[tag], servingv1.HostsOf(route, tag, url))
 		for _, host := range hosts[tag] {
 			if err := config.Wrong(host); err != nil {
@@ -166,8 +178,7 @@ func (r *routes) names(ctx context.Context, route *servingv1.Route) error {
 // returns when to ask the gateway again whether it does. Before it asks, the
 // activator must know the hosts: it has them from the status, which is
 // written first.
-func (r *routes) ingress(ctx context.Context, before, route *servingv1.Route) (time.Duration, error) {
-	hosts := desired.Hosts(route, r.force.naming())
+func (r *routes) ingress(ctx context.Context, before, route *servingv1.Route, hosts []string) (time.Duration, error) {
 	if r.gateway == nil || len(hosts) == 0 {
 		route.Status.MarkIngressReady()
 		return 0, r.withdraw(ctx, route)

@@ -18,10 +18,7 @@ func TestSidecarTokens(t *testing.T) {
 	w := newWorld(t)
 	tokens := &sidecarTokens{w.Client, time.Now}
 	rev := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "hello-00001"}}
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "default"}}
-	if err := w.Create(t.Context(), account); err != nil {
-		t.Fatal(err)
-	}
+	w.account("default")
 
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: desired.TokenSecret("default")}}
 	read := func() string {

@@ -7,7 +7,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
-	"github.com/kind-in-a-box/devbox/serving/config"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 )
 
@@ -68,7 +67,7 @@ func (r *routes) readConfiguration(ctx context.Context, b backends, key client.O
 
 // assign splits route's traffic over revisions, in its status. While one
 // target has no revision that can take its share, the split stays as it was.
-func assign(route *servingv1.Route, b backends, names config.Names) {
+func assign(route *servingv1.Route, b backends, hosting desired.Hosting) {
 	var split []servingv1.TrafficTarget
 	for _, t := range route.Spec.Traffic {
 		name, problem := b.resolve(t)
@@ -80,7 +79,7 @@ func assign(route *servingv1.Route, b backends, names config.Names) {
 			Tag: t.Tag, RevisionName: name, LatestRevision: new(t.RevisionName == ""), Percent: t.Percent,
 		}
 		if t.Tag != "" {
-			target.URL = desired.URL(route, t.Tag, names)
+			target.URL = desired.URL(route, t.Tag, hosting)
 		}
 		split = append(split, target)
 	}

@@ -97,7 +97,7 @@ func TestAssign(t *testing.T) {
 			route.Name, route.Namespace = "hello", "default"
 			route.Spec.Traffic = c.spec
 			route.Status.Traffic = []servingv1.TrafficTarget{{RevisionName: "before", Percent: new(int64(100)), LatestRevision: new(true)}}
-			assign(route, b, newInForce("example.com").naming())
+			assign(route, b, desired.NewHosting(route, newInForce("example.com").naming(), nil))
 			if got := split(route); got != c.want {
 				t.Errorf("traffic is %s, want %s", got, c.want)
 			}

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/flowcontrol"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -88,11 +89,15 @@ func newWorld(t *testing.T) *world {
 	w.services, w.configurations = &services{common}, &configurations{common, force}
 	w.routes = &routes{applier: common, force: force}
 	answers := newAnswers()
+	secrets, err := typedv1.NewForConfig(b.REST())
+	if err != nil {
+		t.Fatal(err)
+	}
 	queue := desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
 	fleet := newFleet(c, w.events, queue, &observability{}, force, answers.of, nil)
 	fleet.failures = flowcontrol.NewFakeBackOff(firstBackOff, lastBackOff, w.clock)
 	w.revisions = &revisions{
-		applier: common, scaler: scaler, answers: answers, digests: newDigests(nil, force.podsOfAll),
+		applier: common, scaler: scaler, answers: answers, digests: newDigests(nil, force.podsOfAll, secrets),
 		fleet: fleet, events: w.events, force: force, deadline: time.Minute,
 	}
 	return w

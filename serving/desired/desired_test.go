@@ -149,17 +149,34 @@ func TestTracing(t *testing.T) {
 
 func TestHosts(t *testing.T) {
 	route := &servingv1.Route{}
-	route.Name, route.Namespace = "hello", "default"
+	route.Name, route.Namespace, route.UID = "hello", "default", "route"
+	h := desired.NewHosting(route, hosting, nil)
 	route.Spec.Traffic = []servingv1.TrafficTarget{{RevisionName: "a", Tag: "blue"}, {RevisionName: "b"}}
 	equal(t, "hosts", []string{
 		"hello.default.example.com", "hello.default.localhost",
 		"blue-hello.default.example.com", "blue-hello.default.localhost",
-	}, desired.Hosts(route, hosting))
-	equal(t, "URL", "http://blue-hello.default.example.com", desired.URL(route, "blue", hosting))
+	}, desired.Hosts(route, h))
+	equal(t, "URL", "http://blue-hello.default.example.com", desired.URL(route, "blue", h))
+
+	placeholders := desired.PlaceholderServices(route, hosting)
+	labelled := func(i int) desired.Hosting {
+		s := *placeholders[i].DeepCopy()
+		s.Labels[servingv1.VisibilityLabel] = servingv1.VisibilityClusterLocal
+		return desired.NewHosting(route, hosting, []corev1.Service{s})
+	}
+	equal(t, "hosts with a local tag", []string{"hello.default.example.com", "hello.default.localhost"}, desired.Hosts(route, labelled(1)))
+	equal(t, "URL of a local tag", "http://blue-hello.default.svc.cluster.local", desired.URL(route, "blue", labelled(1)))
+	equal(t, "hosts of a local tag", []string{
+		"blue-hello.default.svc.cluster.local", "blue-hello.default.svc", "blue-hello.default",
+	}, desired.AllHosts(route, "blue", labelled(1)))
+	equal(t, "hosts with a local route and a public tag",
+		[]string{"blue-hello.default.example.com", "blue-hello.default.localhost"}, desired.Hosts(route, labelled(0)))
+	placeholders[1].OwnerReferences = nil
+	equal(t, "URL where the label is on another's Service", "http://blue-hello.default.example.com", desired.URL(route, "blue", labelled(1)))
 
 	route.Labels = map[string]string{servingv1.VisibilityLabel: servingv1.VisibilityClusterLocal}
-	equal(t, "hosts of a cluster-local route", []string(nil), desired.Hosts(route, hosting))
-	equal(t, "URL of a cluster-local route", "http://hello.default.svc.cluster.local", desired.URL(route, "", hosting))
+	equal(t, "hosts of a cluster-local route", []string(nil), desired.Hosts(route, h))
+	equal(t, "URL of a cluster-local route", "http://hello.default.svc.cluster.local", desired.URL(route, "", h))
 }
 
 func read(t *testing.T, path string) *servingv1.Service {

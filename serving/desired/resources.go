@@ -9,9 +9,6 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// Annotations of a revision that size its queue-proxy begin with this.
-const queueAnnotation = "queue.sidecar.serving.knative.dev/"
-
 // queueShares bound what a percentage of the user container's resources may
 // come to.
 var queueShares = []struct {
@@ -35,7 +32,7 @@ func queueResources(rev *servingv1.Revision, byDefault corev1.ResourceRequiremen
 	shareResources(rev, out)
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
 		for suffix, list := range map[string]corev1.ResourceList{"request": out.Requests, "limit": out.Limits} {
-			value := rev.Annotations[queueAnnotation+string(name)+"-resource-"+suffix]
+			value := rev.Annotations[servingv1.QueuePrefix+string(name)+"-resource-"+suffix]
 			if q, err := resource.ParseQuantity(value); err == nil {
 				list[name] = q
 			}
@@ -48,7 +45,7 @@ func queueResources(rev *servingv1.Revision, byDefault corev1.ResourceRequiremen
 }
 
 func shareResources(rev *servingv1.Revision, out corev1.ResourceRequirements) {
-	percent, err := strconv.ParseFloat(rev.Annotations[queueAnnotation+"resource-percentage"], 64)
+	percent, err := strconv.ParseFloat(rev.Annotations[servingv1.QueuePrefix+"resource-percentage"], 64)
 	serving := rev.Spec.ServingContainer()
 	if err != nil || percent <= 0 || serving == nil {
 		return

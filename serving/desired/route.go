@@ -25,6 +25,7 @@ func PlaceholderServices(r *servingv1.Route, names config.Names) []*corev1.Servi
 
 func placeholder(r *servingv1.Route, name string) *corev1.Service {
 	labels := merged(r.Labels, map[string]string{servingv1.RouteLabel: r.Name})
+	delete(labels, servingv1.VisibilityLabel) // here it is people's, and says whether this name is for the cluster alone
 	if _, ok := labels[servingv1.ServiceLabel]; !ok {
 		labels[servingv1.ServiceLabel] = r.Name
 	}
@@ -48,6 +49,30 @@ func placeholder(r *servingv1.Route, name string) *corev1.Service {
 	}
 }
 
+// Hosting says what the hosts of one route are.
+type Hosting struct {
+	config.Names
+	// Local are the tags, with "" for the route itself, that are not to be
+	// reached from outside, though the route is.
+	Local map[string]bool
+}
+
+// NewHosting has it from the route's placeholder Services, as they are: one
+// with the label of visibility makes its name local.
+func NewHosting(r *servingv1.Route, names config.Names, placeholders []corev1.Service) Hosting {
+	said := map[string]bool{}
+	for i := range placeholders {
+		if s := &placeholders[i]; metav1.IsControlledBy(s, r) {
+			said[s.Name] = s.Labels[servingv1.VisibilityLabel] == servingv1.VisibilityClusterLocal
+		}
+	}
+	local := map[string]bool{}
+	for _, tag := range append([]string{""}, Tags(r)...) {
+		local[tag] = said[names.Label(tag, r.Name)]
+	}
+	return Hosting{names, local}
+}
+
 // Tags are the tags of a route's targets, in their order.
 func Tags(r *servingv1.Route) []string {
 	var tags []string
@@ -61,37 +86,37 @@ func Tags(r *servingv1.Route) []string {
 
 // Targets are the tags of a route, with "" for the route itself, and where each
 // answers.
-func Targets(r *servingv1.Route, names config.Names) map[string]string {
+func Targets(r *servingv1.Route, h Hosting) map[string]string {
 	out := map[string]string{}
 	for _, tag := range append([]string{""}, Tags(r)...) {
-		out[tag] = URL(r, tag, names)
+		out[tag] = URL(r, tag, h)
 	}
 	return out
 }
 
 // Hosts are the hosts of a route, and of its tags, that the gateway serves:
 // under the box's domain, and under localhost, which a browser finds without
-// a line in /etc/hosts. A cluster-local route has none.
-func Hosts(r *servingv1.Route, names config.Names) []string {
+// a line in /etc/hosts. What is cluster-local has none.
+func Hosts(r *servingv1.Route, h Hosting) []string {
 	var hosts []string
 	for _, tag := range append([]string{""}, Tags(r)...) {
-		hosts = append(hosts, public(r, tag, names)...)
+		hosts = append(hosts, public(r, tag, h)...)
 	}
 	return hosts
 }
 
-func public(r *servingv1.Route, tag string, names config.Names) []string {
-	if ClusterLocal(r, names) {
+func public(r *servingv1.Route, tag string, h Hosting) []string {
+	if ClusterLocal(r, tag, h) {
 		return nil
 	}
-	return []string{names.Host(r, tag, names.Domain(r)), names.Host(r, tag, "localhost")}
+	return []string{h.Host(r, tag, h.Domain(r)), h.Host(r, tag, "localhost")}
 }
 
 // AllHosts are the hosts of a route, or of a tag of it, in the cluster and
 // outside, in the order of servingv1.HostsOf.
-func AllHosts(r *servingv1.Route, tag string, names config.Names) []string {
-	hosts := servingv1.ClusterHosts("", names.Label(tag, r.Name), r.Namespace)
-	if out := public(r, tag, names); out != nil {
+func AllHosts(r *servingv1.Route, tag string, h Hosting) []string {
+	hosts := servingv1.ClusterHosts("", h.Label(tag, r.Name), r.Namespace)
+	if out := public(r, tag, h); out != nil {
 		hosts = append(hosts, out[1], out[0])
 	}
 	return hosts
@@ -99,11 +124,11 @@ func AllHosts(r *servingv1.Route, tag string, names config.Names) []string {
 
 // URL is where a route, or a tag of it, answers: outside the cluster where it
 // is public, else inside.
-func URL(r *servingv1.Route, tag string, names config.Names) string {
-	if ClusterLocal(r, names) {
-		return ClusterURL(r, tag, names)
+func URL(r *servingv1.Route, tag string, h Hosting) string {
+	if ClusterLocal(r, tag, h) {
+		return ClusterURL(r, tag, h.Names)
 	}
-	return servingv1.URL(names.Host(r, tag, names.Domain(r)))
+	return servingv1.URL(h.Host(r, tag, h.Domain(r)))
 }
 
 // ClusterURL is where a route, or a tag of it, answers inside the cluster.
@@ -111,8 +136,10 @@ func ClusterURL(r *servingv1.Route, tag string, names config.Names) string {
 	return servingv1.URL(servingv1.ClusterHosts("", names.Label(tag, r.Name), r.Namespace)[0])
 }
 
-// ClusterLocal says that a route is not to be reached from outside: it says so,
-// or has a domain that is the cluster's own.
-func ClusterLocal(r *servingv1.Route, names config.Names) bool {
-	return r.Labels[servingv1.VisibilityLabel] == servingv1.VisibilityClusterLocal || names.Domain(r) == servingv1.ClusterDomain
+// ClusterLocal says that a route, or a tag of it, is not to be reached from
+// outside: the route says so, or the placeholder Service, or the domain is the
+// cluster's own.
+func ClusterLocal(r *servingv1.Route, tag string, h Hosting) bool {
+	return r.Labels[servingv1.VisibilityLabel] == servingv1.VisibilityClusterLocal || h.Local[tag] ||
+		h.Domain(r) == servingv1.ClusterDomain
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -23,6 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Program builds a Go package, without cgo, and returns the program.
@@ -110,6 +113,36 @@ func Registry(t testing.TB) string {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// Private is a registry with two addresses: one for whoever knows a user and
+// password that allows says are right, and one for the test to push to.
+func Private(t testing.TB, allows func(user, password string) bool) (private, open string) {
+	t.Helper()
+	store := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	guarded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, ok := r.BasicAuth(); !ok || !allows(user, password) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		store.ServeHTTP(w, r)
+	}))
+	t.Cleanup(guarded.Close)
+	unguarded := httptest.NewServer(store)
+	t.Cleanup(unguarded.Close)
+	return strings.TrimPrefix(guarded.URL, "http://"), strings.TrimPrefix(unguarded.URL, "http://")
+}
+
+// PullSecret is a Secret with a user and password for a registry, as `kubectl
+// create secret docker-registry` makes it.
+func PullSecret(namespace, name, registry, user, password string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Type:       corev1.SecretTypeDockerConfigJson,
+		Data: map[string][]byte{corev1.DockerConfigJsonKey: fmt.Appendf(nil,
+			`{"auths":{%q:{"username":%q,"password":%q}}}`, registry, user, password)},
+	}
 }
 
 // Push makes an image, puts it into a registry as ref says and returns its

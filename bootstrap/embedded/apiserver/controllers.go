@@ -15,8 +15,10 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/controller-manager/pkg/informerfactory"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/controller/garbagecollector"
 	"k8s.io/kubernetes/pkg/controller/namespace"
+	"k8s.io/kubernetes/pkg/controller/serviceaccount"
 )
 
 // newKinds is how often the garbage collector looks for kinds it does not
@@ -24,11 +26,11 @@ import (
 const newKinds = 2 * time.Second
 
 // controllers are the parts of kube-controller-manager that make deletion
-// work as in a cluster.
+// work as in a cluster, and give every namespace its ServiceAccount default.
 type controllers struct{ running sync.WaitGroup }
 
-// startControllers runs garbage collection by owner reference and the
-// emptying of deleted namespaces until ctx ends.
+// startControllers runs garbage collection by owner reference, the emptying of
+// deleted namespaces and the making of service accounts until ctx ends.
 func startControllers(ctx context.Context, config *rest.Config) (*controllers, error) {
 	client, err := kubernetes.NewForConfig(rest.AddUserAgent(config, "controllers"))
 	if err != nil {
@@ -52,6 +54,12 @@ func startControllers(ctx context.Context, config *rest.Config) (*controllers, e
 	namespaces := namespace.NewNamespaceController(ctx, client, meta,
 		client.Discovery().ServerPreferredNamespacedResources,
 		typed.Core().V1().Namespaces(), 5*time.Minute, corev1.FinalizerKubernetes)
+	accounts, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx),
+		typed.Core().V1().ServiceAccounts(), typed.Core().V1().Namespaces(), client,
+		serviceaccount.DefaultServiceAccountsControllerOptions())
+	if err != nil {
+		return nil, fmt.Errorf("making the controller of service accounts: %w", err)
+	}
 
 	typed.Start(ctx.Done())
 	untyped.Start(ctx.Done())
@@ -60,6 +68,7 @@ func startControllers(ctx context.Context, config *rest.Config) (*controllers, e
 	c.running.Go(func() { collector.Run(ctx, 2, 5*time.Second) })
 	c.running.Go(func() { collector.Sync(ctx, client.Discovery(), newKinds) })
 	c.running.Go(func() { namespaces.Run(ctx, 2) })
+	c.running.Go(func() { accounts.Run(ctx, 1) })
 	c.running.Go(func() {
 		<-ctx.Done()
 		typed.Shutdown()

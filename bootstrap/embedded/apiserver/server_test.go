@@ -67,7 +67,7 @@ func TestServer(t *testing.T) {
 	t.Run("schemas and rules hold", func(t *testing.T) { validates(t, s) })
 	t.Run("what is owned goes with its owner", func(t *testing.T) { collects(t, s) })
 	t.Run("it asks a node for logs and nobody else may", func(t *testing.T) { asksNode(t, s) })
-	t.Run("a deleted namespace empties", func(t *testing.T) { empties(t, s) })
+	t.Run("a namespace has a service account, and empties when it is deleted", func(t *testing.T) { empties(t, s) })
 	configMap(t, s, "kept", nil)
 	watched, err := clientset(t, s).CoreV1().ConfigMaps("default").Watch(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -281,6 +281,10 @@ func empties(t *testing.T, s *Server) {
 	if _, err := c.Namespaces().Create(t.Context(), space, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the namespace has a service account", func() error {
+		_, err := c.ServiceAccounts(space.Name).Get(t.Context(), "default", metav1.GetOptions{})
+		return err
+	})
 	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "inside"}}
 	if _, err := c.ConfigMaps(space.Name).Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

@@ -32,8 +32,7 @@
 // What a process cannot have at all is refused with a reason, see
 // [Unsupported]. Limits on CPU and memory are not enforced, and fsGroup is not
 // applied. A pod is run as it was first seen: a volume made of a ConfigMap or
-// Secret is not changed while its pod runs, nor is an image. imagePullSecrets
-// are not read: the credentials are those of [Config]. There is no exec or
+// Secret is not changed while its pod runs, nor is an image. There is no exec or
 // attach. Scheduling is no more than binding: a pod that asks for no
 // scheduler of its own is bound to this Node.
 package node

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kind-in-a-box/devbox/serving/proxy"
+	"github.com/kind-in-a-box/devbox/serving/pullsecrets"
 	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
@@ -22,7 +24,7 @@ func (c *container) pull(life context.Context) (*runner.Image, bool) {
 	const id = ""
 	for {
 		began := time.Now()
-		image, err := c.pod.node.runner.Pull(life, c.spec.Image, c.spec.ImagePullPolicy == corev1.PullAlways, c.pod.node.keychain)
+		image, err := c.tryPull(life)
 		if err == nil {
 			c.note(reasonPulled, "Successfully pulled image %q in %s. Image size: %d bytes.",
 				c.spec.Image, time.Since(began).Round(time.Millisecond), image.Size())
@@ -36,6 +38,9 @@ func (c *container) pull(life context.Context) (*runner.Image, bool) {
 		c.warn(reasonFailed, "Failed to pull image %q: %s", c.spec.Image, err)
 		c.pulls.Next(id, time.Now())
 		d := c.pulls.Get(id)
+		if refused := new(pullsecrets.RefusedError); errors.As(err, &refused) {
+			d = min(d, firstBackOff) // a Secret may be made or mended at any moment
+		}
 		c.note(reasonBackOff, "Back-off pulling image %q", c.spec.Image)
 		if !proxy.Sleep(life, min(d, shown)) {
 			return nil, false
@@ -45,6 +50,21 @@ func (c *container) pull(life context.Context) (*runner.Image, bool) {
 			return nil, false
 		}
 	}
+}
+
+// tryPull pulls the image with the credentials of the pod, as they are now.
+func (c *container) tryPull(ctx context.Context) (image *runner.Image, err error) {
+	of := c.pod.object
+	credentials, err := pullsecrets.Read(ctx, c.pod.node.client.CoreV1(),
+		pullsecrets.Pod{Namespace: of.Namespace, Account: of.Spec.ServiceAccountName, Secrets: of.Spec.ImagePullSecrets})
+	if err != nil {
+		return nil, err
+	}
+	err = credentials.Try(c.spec.Image, func(auth authn.Keychain) error {
+		image, err = c.pod.node.runner.Pull(ctx, c.spec.Image, c.spec.ImagePullPolicy == corev1.PullAlways, auth)
+		return err
+	})
+	return image, err
 }
 
 // find is pull for an image that may not be pulled: another pod may bring it.

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -38,8 +37,6 @@ type Config struct {
 	TLS *tls.Config
 	// Port is the endpoint's on 127.0.0.1; 0 takes a free one.
 	Port int
-	// Keychain has the credentials for registries; nil: none.
-	Keychain authn.Keychain
 	// Log takes what the node cannot tell a pod; nil discards it.
 	Log *slog.Logger
 	// Network gives each pod a network of its own; nil: pods share the
@@ -106,7 +103,6 @@ type node struct {
 	dir       string
 	client    kubernetes.Interface
 	runner    *runner.Runner
-	keychain  authn.Keychain
 	tls       *tls.Config
 	port      int
 	log       *slog.Logger
@@ -154,7 +150,6 @@ func newNode(c Config) (*node, error) {
 		dir:       dir,
 		client:    client,
 		runner:    c.Runner,
-		keychain:  cmp.Or[authn.Keychain](c.Keychain, authn.NewMultiKeychain()),
 		tls:       c.TLS,
 		port:      c.Port,
 		log:       cmp.Or(c.Log, slog.New(slog.DiscardHandler)),

@@ -55,19 +55,19 @@ var (
 	queueProgram = sync.OnceValues(func() ([]byte, error) { return imagetest.Program("../../../cmd/queue") })
 )
 
-// push puts an image of one program, called /app, into a registry of the test's.
-func push(t testing.TB, program func() ([]byte, error), config v1.Config) string {
+// push puts an image of one program, called /app, into a registry.
+func push(t testing.TB, program func() ([]byte, error), registry string, config v1.Config) string {
 	t.Helper()
 	content, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.Entrypoint = []string{"/app"}
-	return imagetest.Push(t, imagetest.Registry(t)+"/app:1", config, imagetest.Layer(t, imagetest.File("app", 0o755, string(content))))
+	return imagetest.Push(t, registry+"/app:1", config, imagetest.Layer(t, imagetest.File("app", 0o755, string(content))))
 }
 
 // pushApp puts testdata/app into a registry.
 func pushApp(t testing.TB) string {
 	t.Helper()
-	return push(t, appProgram, v1.Config{Cmd: []string{"serve"}, Env: []string{"FROM=image"}})
+	return push(t, appProgram, imagetest.Registry(t), v1.Config{Cmd: []string{"serve"}, Env: []string{"FROM=image"}})
 }

@@ -7,9 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kind-in-a-box/devbox/test/imagetest"
 )
 
 // TestLifeOfAPod is a pod like those of the serving stack, which nobody has
@@ -170,6 +173,41 @@ func TestImageThatCannotBePulled(t *testing.T) {
 	if pod.Status.Phase != corev1.PodPending {
 		t.Errorf("got phase %s", pod.Status.Phase)
 	}
+}
+
+// TestPrivateImage is pulled with what is in the Secrets of its pod or of the
+// pod's service account. One that is made after the first try brings the next.
+func TestPrivateImage(t *testing.T) {
+	w := newWorld(t)
+	private, open := imagetest.Private(t, func(user, password string) bool { return user == "u" && password == "p" })
+	image := strings.Replace(push(t, appProgram, open, v1.Config{Cmd: []string{"serve"}}), open, private, 1)
+	container := func() []corev1.Container {
+		c := serving("app")
+		c.Image = image
+		return []corev1.Container{c}
+	}
+	late := w.pod(corev1.PodSpec{ImagePullSecrets: []corev1.LocalObjectReference{{Name: "regcred"}}, Containers: container()})
+	refused := w.wait(late, "the pull to be refused", waits("app", "ImagePullBackOff"))
+	for _, want := range []string{"registry " + private + " answers 401 Unauthorized", `there is no Secret "regcred" in namespace ` + w.namespace} {
+		if words := state(refused, "app").State.Waiting.Message; !strings.Contains(words, want) {
+			t.Errorf("it waits with %q, want %q", words, want)
+		}
+	}
+	secret := imagetest.PullSecret(w.namespace, "regcred", private, "u", "p")
+	if _, err := w.client.CoreV1().Secrets(w.namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.wait(late, "a ready pod", isReady)
+
+	robot := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, ImagePullSecrets: []corev1.LocalObjectReference{{Name: "regcred"}}}
+	if _, err := w.client.CoreV1().ServiceAccounts(w.namespace).Create(t.Context(), robot, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	asks := container()
+	asks[0].ImagePullPolicy = corev1.PullAlways
+	asks[0].Image, _, _ = strings.Cut(image, "@")
+	asks[0].Image += ":1"
+	w.wait(w.pod(corev1.PodSpec{ServiceAccountName: "robot", Containers: asks}), "a ready pod", isReady)
 }
 
 // TestImageThatMayNotBePulled waits for the image until another pod has

@@ -23,6 +23,7 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/test/bed"
+	"github.com/kind-in-a-box/devbox/test/imagetest"
 )
 
 // TestRoad has two pods of a service serve through an activator.
@@ -88,7 +89,7 @@ type road struct {
 func newRoad(t *testing.T, change func(*Config)) *road {
 	r := &road{world: newWorld(t, change)}
 	r.host = "hello." + r.namespace + ".example.com"
-	r.queue = desired.Queue{Image: push(t, queueProgram, v1.Config{}), DrainQuietPeriod: 100 * time.Millisecond}
+	r.queue = desired.Queue{Image: push(t, queueProgram, imagetest.Registry(t), v1.Config{}), DrainQuietPeriod: 100 * time.Millisecond}
 	r.revision = &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "hello-00001"}}
 	r.revision.Spec.Containers = []servingv1.Container{{Name: servingv1.UserContainer, Image: r.image}}
 	route := &servingv1.Route{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "hello"}}

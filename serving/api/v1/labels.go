@@ -49,6 +49,13 @@ const ScaleReasonAnnotation = "devbox.dev/scale-reason"
 // revision. It means nothing anywhere but on a revision or its template.
 const AutoscalingPrefix = "autoscaling.knative.dev/"
 
+// Prefixes of Knative's other annotations that ask for something.
+const (
+	QueuePrefix      = "queue.sidecar.serving.knative.dev/" // of a revision or its template: queue-proxy's size
+	FeaturesPrefix   = "features.knative.dev/"              // of a revision or its template
+	networkingPrefix = "networking.knative.dev/"
+)
+
 // Container names of a revision's pod.
 const (
 	UserContainer  = "user-container"

@@ -1,6 +1,8 @@
 package v1
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -41,7 +43,7 @@ func (r *Revision) Validate() field.ErrorList {
 	r = r.DeepCopy()
 	r.SetDefaults()
 	errs := validateName(&r.ObjectMeta)
-	errs = append(errs, validateAutoscaling(r.Annotations, field.NewPath("metadata", "annotations"))...)
+	errs = append(errs, validateRevisionAnnotations(r.Annotations, field.NewPath("metadata", "annotations"))...)
 	return append(errs, r.Spec.validate(field.NewPath("spec"))...)
 }
 
@@ -74,17 +76,24 @@ func validateName(m *metav1.ObjectMeta) field.ErrorList {
 // validateMeta is for the kinds that no pod is made from directly.
 func validateMeta(m *metav1.ObjectMeta) field.ErrorList {
 	errs := validateName(m)
-	for key, value := range m.Annotations {
-		if key == RolloutDurationAnnotation && value != "" && value != "0" && value != "0s" {
-			errs = append(errs, field.Invalid(field.NewPath("metadata", "annotations").Key(key), value,
-				"must be 0s: traffic moves to a new revision at once"))
-		}
-		if strings.HasPrefix(key, AutoscalingPrefix) {
-			errs = append(errs, field.Forbidden(field.NewPath("metadata", "annotations").Key(key),
-				"autoscaling annotations belong under spec.template.metadata.annotations"))
+	path := field.NewPath("metadata", "annotations")
+	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
+		value := m.Annotations[key]
+		switch {
+		case key == RolloutDurationAnnotation && value != "" && value != "0" && value != "0s":
+			errs = append(errs, field.Invalid(path.Key(key), value, "must be 0s: traffic moves to a new revision at once"))
+		case strings.HasPrefix(key, AutoscalingPrefix):
+			errs = append(errs, field.Forbidden(path.Key(key), "autoscaling annotations belong under spec.template.metadata.annotations"))
+		case strings.HasPrefix(key, QueuePrefix), strings.HasPrefix(key, FeaturesPrefix):
+			errs = append(errs, field.Forbidden(path.Key(key), "belongs under spec.template.metadata.annotations"))
 		}
 	}
-	return errs
+	if said, ok := m.Labels[VisibilityLabel]; ok && said != VisibilityClusterLocal {
+		errs = append(errs, field.NotSupported(field.NewPath("metadata", "labels").Key(VisibilityLabel), said, []string{VisibilityClusterLocal}))
+	}
+	network := maps.Clone(m.Annotations)
+	maps.DeleteFunc(network, func(key, _ string) bool { return !strings.HasPrefix(key, networkingPrefix) })
+	return append(errs, validateSettled(network, path)...)
 }
 
 // validate judges a template of the object with the given metadata.
@@ -92,7 +101,7 @@ func (t *RevisionTemplateSpec) validate(owner *metav1.ObjectMeta, path *field.Pa
 	meta := path.Child("metadata")
 	errs := apivalidation.ValidateAnnotations(t.Annotations, meta.Child("annotations"))
 	errs = append(errs, metav1validation.ValidateLabels(t.Labels, meta.Child("labels"))...)
-	errs = append(errs, validateAutoscaling(t.Annotations, meta.Child("annotations"))...)
+	errs = append(errs, validateRevisionAnnotations(t.Annotations, meta.Child("annotations"))...)
 	if t.Name != "" {
 		errs = append(errs, invalid(meta.Child("name"), t.Name, validation.IsDNS1035Label(t.Name))...)
 		switch {

@@ -2,12 +2,14 @@ package v1
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -31,7 +33,76 @@ var autoscalingRules = map[string]func(string) string{
 	"metric":                             oneOf("concurrency", "rps"),
 }
 
-// validateAutoscaling judges a revision's annotations, or its template's.
+// queueRules are the annotations that size a revision's queue-proxy.
+var queueRules = map[string]func(string) string{
+	"resource-percentage":                decimal(0.1, 100),
+	"cpu-resource-request":               quantity,
+	"cpu-resource-limit":                 quantity,
+	"memory-resource-request":            quantity,
+	"memory-resource-limit":              quantity,
+	"ephemeral-storage-resource-request": quantity,
+	"ephemeral-storage-resource-limit":   quantity,
+}
+
+// settled are the annotations for the network, and of features, that say what
+// a box does anyway, in lower case.
+var settled = []string{
+	"networking.knative.dev/ingress-class=istio.ingress.networking.knative.dev",
+	"networking.knative.dev/ingress.class=istio.ingress.networking.knative.dev",
+	"networking.knative.dev/http-protocol=enabled",
+	"networking.knative.dev/httpprotocol=enabled",
+	"networking.knative.dev/disable-auto-tls=true",
+	"networking.knative.dev/disableautotls=true",
+	"features.knative.dev/http-full-duplex=enabled",
+}
+
+// validateRevisionAnnotations judges a revision's annotations, or its
+// template's.
+func validateRevisionAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
+	errs := validateAutoscaling(annotations, path)
+	errs = append(errs, validateQueue(annotations, path)...)
+	return append(errs, validateSettled(annotations, path)...)
+}
+
+// validateQueue judges the annotations that size queue-proxy.
+func validateQueue(annotations map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		name, ok := strings.CutPrefix(key, QueuePrefix)
+		if !ok {
+			continue
+		}
+		rule := queueRules[name]
+		if rule == nil {
+			errs = append(errs, field.Forbidden(path.Key(key), "is no annotation that sizes queue-proxy"))
+		} else if wrong := rule(annotations[key]); wrong != "" {
+			errs = append(errs, field.Invalid(path.Key(key), annotations[key], wrong))
+		}
+	}
+	return errs
+}
+
+// validateSettled refuses annotations that ask the network, or a feature, for
+// what a box does not do.
+func validateSettled(annotations map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		said := strings.ToLower(key + "=" + annotations[key])
+		if (strings.HasPrefix(key, networkingPrefix) || strings.HasPrefix(key, FeaturesPrefix)) && !slices.Contains(settled, said) {
+			errs = append(errs, field.Invalid(path.Key(key), annotations[key], "is not obeyed in a box: leave it out"))
+		}
+	}
+	return errs
+}
+
+func quantity(s string) string {
+	if q, err := resource.ParseQuantity(s); err != nil || q.Sign() < 0 {
+		return "must be a quantity from 0, as 100m or 50Mi"
+	}
+	return ""
+}
+
+// validateAutoscaling judges the annotations that the autoscaler reads.
 func validateAutoscaling(annotations map[string]string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for key, value := range annotations {

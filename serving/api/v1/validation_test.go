@@ -1,6 +1,7 @@
 package v1_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -42,5 +43,17 @@ func TestValidateOtherKinds(t *testing.T) {
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+// TestAnnotationsThatHold: what a box does anyway may be said, and queue-proxy
+// be sized. The admission policy says so too: charts.TestServerAcceptsSettled.
+func TestAnnotationsThatHold(t *testing.T) {
+	data, err := os.ReadFile("testdata/settled.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := servingv1.Decode("settled.yaml", data); err != nil {
+		t.Error(err)
 	}
 }
