@@ -15,6 +15,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 	"github.com/kind-in-a-box/devbox/watcher/manifest"
 )
 
@@ -109,6 +110,18 @@ func TestExit(t *testing.T) {
 		{
 			"no image", t.Context(), (&devbox{name: "devbox"}).ofService(&build.ImageError{Target: "example.com/a", Err: errors.New("no base")}), codeBuild,
 			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
+		},
+		{
+			"a .ko.yaml is wrong", t.Context(), (&devbox{name: "devbox"}).ofService(&build.ConfigError{File: ".ko.yaml", Err: errors.New("no")}), codeUsage,
+			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
+		},
+		{
+			"kodata is wrong", t.Context(), (&devbox{name: "devbox"}).ofService(&build.DataError{File: "kodata/a", Err: errors.New("no")}), codeUsage,
+			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
+		},
+		{
+			"somebody else changed the Service", t.Context(), (&devbox{name: "devbox"}).ofService(deploy.ErrSuperseded), codeFailure,
+			"devbox: somebody else changed the Service\n",
 		},
 		{
 			"a service.yaml is refused", t.Context(), (&devbox{name: "devbox"}).ofService(&watcher.RefusedError{File: "service.yaml", Err: errors.New("no")}), codeUsage,
