@@ -229,7 +229,7 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 		return
 	}
 	f.revision = r.Revision
-	e := event.Event{Service: t.Name, Revision: r.Revision, Log: r.Log, Host: l.deployer.Host(t.Service), Image: f.image}
+	e := event.Event{Service: t.Name, Revision: r.Revision, Log: r.Log, Host: r.Host, Image: f.image}
 	switch r.Stage {
 	case deploy.Created:
 		e.Kind = event.RevisionNew

@@ -43,6 +43,7 @@ const (
 type Report struct {
 	Stage    Stage
 	Revision string
+	Host     string // under which the gateway knows it
 	Reason   string
 	Log      []string // the container's last lines
 	// Pod and Switch, when live, are how long it took from Apply until the
@@ -94,7 +95,7 @@ func (w *waiting) untilLive(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-bell:
 		case <-probe:
-			if d.answering(ctx, r.host) == w.revision {
+			if d.answering(ctx, w.host()) == w.revision {
 				w.goLive(time.Now())
 				return nil
 			}
@@ -125,6 +126,22 @@ type state struct {
 	pods     []corev1.Pod
 }
 
+// host is the one of the Service's status, since what the box's ConfigMaps and the
+// Service's labels make of it is the controller's to say, and before there is a
+// status the one that the Rollout supposes.
+func (w *waiting) host() string {
+	if w.now.service == nil {
+		return w.Rollout.host
+	}
+	return w.Host(w.now.service)
+}
+
+// say tells of a stage, with the host as it is now.
+func (w *waiting) say(r Report) {
+	r.Host = w.host()
+	w.tell(r)
+}
+
 // look reads the cache and tells what is new.
 func (w *waiting) look(ctx context.Context) error {
 	now, err := w.observe(ctx)
@@ -135,7 +152,7 @@ func (w *waiting) look(ctx context.Context) error {
 	switch {
 	case w.revision == "" && now.revision != nil:
 		w.revision = now.revision.Name
-		w.tell(Report{Stage: Created, Revision: w.revision})
+		w.say(Report{Stage: Created, Revision: w.revision})
 	case w.revision != "" && now.service != nil && now.service.Status.LatestCreatedRevisionName != w.revision:
 		return fmt.Errorf("waiting for %s: %w", w.revision, ErrSuperseded)
 	}
@@ -148,7 +165,7 @@ func (w *waiting) look(ctx context.Context) error {
 	}
 	if reason, failed := failure(now, w.service.Generation); failed && !w.failed {
 		w.failed = true
-		w.tell(Report{Stage: Failed, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
+		w.say(Report{Stage: Failed, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
 	}
 	return nil
 }
@@ -215,7 +232,7 @@ func (w *waiting) goLive(at time.Time) {
 	if w.pod.IsZero() {
 		w.pod = at // the gateway's word came before the cache's
 	}
-	w.tell(Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)})
+	w.say(Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)})
 }
 
 // sluggish tells why it takes so long, once for each reason.
@@ -225,5 +242,5 @@ func (w *waiting) sluggish(ctx context.Context) {
 		return
 	}
 	w.slowSaid = reason
-	w.tell(Report{Stage: Slow, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
+	w.say(Report{Stage: Slow, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
 }
