@@ -234,6 +234,7 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Created:
 		e.Kind = event.RevisionNew
 	case deploy.Slow:
+		t.slow = true
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
 	case deploy.Failed:
 		f.ended = true

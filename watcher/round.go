@@ -206,6 +206,7 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 	e.Kind = kinds[r.Stage]
 	switch r.Stage {
 	case deploy.Slow:
+		t.slow = true
 		e.Message = r.Reason
 	case deploy.Failed:
 		e.Error = r.Reason
