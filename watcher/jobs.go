@@ -244,11 +244,12 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 		return
 	}
 	f.revision = r.Revision
-	e := event.Event{Service: t.Name, Revision: r.Revision, Log: r.Log, Host: l.deployer.Host(t.Service), Image: f.image}
+	e := event.Event{Service: t.Name, Revision: r.Revision, Log: r.Log, Host: r.Host, Image: f.image}
 	switch r.Stage {
 	case deploy.Created:
 		e.Kind = event.RevisionNew
 	case deploy.Slow:
+		t.slow = true
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
 	case deploy.Failed:
 		if f.ended && !l.cfg.Once { // the last word is news to who waits for it

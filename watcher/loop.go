@@ -73,10 +73,10 @@ func (l *loop) run(ctx context.Context) error {
 		if l.fatal != nil {
 			return l.fatal
 		}
-		if l.allSettled() {
-			if l.cfg.Once {
-				return l.outcome()
-			}
+		switch {
+		case l.cfg.Once && l.all((*target).hasSettled):
+			return l.outcome()
+		case !l.cfg.Once && l.all((*target).toldOf):
 			l.tellWatching()
 		}
 		select {
@@ -293,13 +293,14 @@ func (t *target) settle(err error) {
 	}
 }
 
-func (l *loop) allSettled() bool {
-	for _, t := range l.targets {
-		if !t.settled {
-			return false
-		}
-	}
-	return true
+func (t *target) hasSettled() bool { return t.settled }
+
+// toldOf says whether its user knows how it is with a target: one that does not
+// listen never settles, and is watched as all are.
+func (t *target) toldOf() bool { return t.settled || t.slow }
+
+func (l *loop) all(are func(*target) bool) bool {
+	return !slices.ContainsFunc(l.targets, func(t *target) bool { return !are(t) })
 }
 
 func (l *loop) outcome() error {

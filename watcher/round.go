@@ -224,7 +224,7 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 	e := event.Event{Service: t.Name, Object: now.object.Title(), Log: r.Log}
 	kinds := map[deploy.Stage]event.Kind{deploy.Slow: event.ObjectSlow, deploy.Failed: event.ObjectFailed, deploy.Live: event.ObjectReady}
 	if p.Host() != "" {
-		e = event.Event{Service: now.object.GetName(), Revision: r.Revision, Host: p.Host(), Log: r.Log}
+		e = event.Event{Service: now.object.GetName(), Revision: r.Revision, Host: r.Host, Log: r.Log}
 		kinds = map[deploy.Stage]event.Kind{
 			deploy.Created: event.RevisionNew, deploy.Slow: event.RevisionSlow, deploy.Failed: event.RevisionFailed, deploy.Live: event.RevisionLive,
 		}
@@ -232,6 +232,7 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 	e.Kind = kinds[r.Stage]
 	switch r.Stage {
 	case deploy.Slow:
+		t.slow = true
 		e.Message = r.Reason
 	case deploy.Failed:
 		if now.ended && !l.cfg.Once { // the last word is news to who waits for it

@@ -77,6 +77,7 @@ type target struct {
 	gone      bool    // its source is not there
 	outcome   error   // of the first build or revision that came to an end
 	settled   bool    // there was such an end
+	slow      bool    // that it takes long was told
 }
 
 // missing are the programs of a Service that have no image yet.

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kind-in-a-box/devbox/internal/event"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
 func TestDecide(t *testing.T) {
@@ -49,5 +51,20 @@ func TestRequestsAddUp(t *testing.T) {
 	}
 	if len(one.files) != 1 {
 		t.Errorf("the sum changed a summand: %v", one.files)
+	}
+}
+
+// One that does not listen never settles, and says so: that all are watched is
+// told then, and `up --detach` goes on waiting.
+func TestToldOf(t *testing.T) {
+	l := &loop{events: func(event.Event) {}}
+	well, mute := &target{settled: true}, &target{follow: &follow{}}
+	l.targets = []*target{well, mute}
+	if l.all((*target).toldOf) {
+		t.Error("nobody knows yet how it is with the second")
+	}
+	l.progress(mute, mute.follow, deploy.Report{Stage: deploy.Slow, Revision: "mute-00001", Reason: "it does not listen"})
+	if !l.all((*target).toldOf) || l.all((*target).hasSettled) {
+		t.Errorf("told of: %v and %v, settled: %v and %v", well.toldOf(), mute.toldOf(), well.settled, mute.settled)
 	}
 }

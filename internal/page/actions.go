@@ -169,7 +169,7 @@ func (s *Server) send(r *http.Request, ask asked) (*sent, error) {
 	}
 	request := way.Request{
 		Service: ksvc.Name, Namespace: ksvc.Namespace, Gateway: box.Gateway,
-		Host:   servingv1.PublicHost(ask.Tag, ksvc.Name, ksvc.Namespace, box.Domain),
+		Host:   servingv1.ServiceHost(&ksvc, ask.Tag, box.Domain),
 		Method: ask.Method, Path: ask.Path, Body: []byte(ask.Body),
 	}
 	if box.Networks != nil {

@@ -190,7 +190,7 @@ func describe(ksvc *servingv1.Service, box Box) service {
 	s := service{
 		Namespace: ksvc.Namespace, Name: ksvc.Name, Ready: string(corev1.ConditionUnknown), Pinned: true,
 		URL:  fmt.Sprintf("http://%s:%d", servingv1.PublicHost("", ksvc.Name, ksvc.Namespace, "localhost"), box.HTTPPort),
-		Host: servingv1.PublicHost("", ksvc.Name, ksvc.Namespace, box.Domain), Latest: ksvc.Status.LatestReadyRevisionName,
+		Host: servingv1.ServiceHost(ksvc, "", box.Domain), Latest: ksvc.Status.LatestReadyRevisionName,
 		Traffic: []target{}, Revisions: []revision{},
 	}
 	for _, t := range ksvc.Spec.Traffic {

@@ -31,7 +31,7 @@ func (w *waiting) attend(ctx context.Context) error {
 			if !failed {
 				failed = true
 				reason, _ := failure(now, w.service.Generation)
-				w.tell(Report{Stage: Failing, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
+				w.say(Report{Stage: Failing, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
 			}
 		case failed && well == nil && now.revision.Status.IsTrue(servingv1.ConditionReady):
 			well = time.After(while * w.slow)
@@ -42,7 +42,7 @@ func (w *waiting) attend(ctx context.Context) error {
 		case <-bell:
 		case <-well:
 			failed, well = false, nil
-			w.tell(Report{Stage: Well, Revision: w.revision})
+			w.say(Report{Stage: Well, Revision: w.revision})
 		}
 	}
 }

@@ -144,7 +144,8 @@ func (d *Deployer) bell() <-chan struct{} {
 	return d.news
 }
 
-// Host is the host under which the gateway knows a Service.
+// Host is the host under which the gateway knows a Service, by the status that it
+// has, or by the box's domain.
 func (d *Deployer) Host(s *servingv1.Service) string {
-	return servingv1.PublicHost("", s.Name, s.Namespace, d.domain)
+	return servingv1.ServiceHost(s, "", d.domain)
 }

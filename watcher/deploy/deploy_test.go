@@ -40,6 +40,7 @@ type stage struct {
 
 	mu      sync.Mutex
 	answers string // the revision that the gateway names
+	host    string // the only one that it knows, empty for all
 	asked   string // the host and the probe it was asked with
 }
 
@@ -75,7 +76,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = r.Host + " " + r.Header.Get("K-Network-Probe")
-	if s.answers == "" {
+	if s.answers == "" || s.host != "" && r.Host != s.host {
 		http.NotFound(w, r)
 		return
 	}
@@ -86,6 +87,13 @@ func (s *stage) route(revision string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers = revision
+}
+
+// routeHost is route, where the gateway knows one host.
+func (s *stage) routeHost(host, revision string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.host, s.answers = host, revision
 }
 
 func (s *stage) manifest(traffic ...servingv1.TrafficTarget) *servingv1.Service {
@@ -207,6 +215,28 @@ func TestARevisionOnItsWay(t *testing.T) {
 	}
 	if want := "hello." + s.namespace + ".example.com activator"; s.asked != want {
 		t.Errorf("the gateway was asked for %q, want %q", s.asked, want)
+	}
+}
+
+// The host of a Service is what its status says, whatever the box's domain was:
+// config-domain, config-network and the Service's labels can all change it.
+func TestAHostOfTheStatusIsAsked(t *testing.T) {
+	s := newStage(t)
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"))
+	rev := s.revise("hello-00001")
+	var service servingv1.Service
+	s.must(s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "hello"}, &service))
+	host := "hello-" + s.namespace + ".my.test"
+	service.Status.URL = "http://" + host
+	s.must(s.client.Status().Update(t.Context(), &service))
+	s.ready(rev)
+	next(deploy.Created)
+	s.routeHost(host, "hello-00001")
+	if r := next(deploy.Live); r.Host != host {
+		t.Errorf("live at %q, want %q", r.Host, host)
+	}
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
 	}
 }
 

@@ -43,6 +43,7 @@ const (
 type Report struct {
 	Stage    Stage
 	Revision string
+	Host     string // under which the gateway knows it
 	Reason   string
 	Final    bool     // when failed: it is not tried again
 	Pinned   string   // when live: where the traffic goes instead, if it does not go here
@@ -96,7 +97,7 @@ func (w *waiting) untilLive(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-bell:
 		case <-probe:
-			if w.follows && d.answering(ctx, r.host) == w.revision {
+			if w.follows && d.answering(ctx, w.host()) == w.revision {
 				w.goLive(time.Now())
 				return nil
 			}
@@ -129,6 +130,22 @@ type state struct {
 	pods     []corev1.Pod
 }
 
+// host is the one of the Service's status, since what the box's ConfigMaps and the
+// Service's labels make of it is the controller's to say, and before there is a
+// status the one that the Rollout supposes.
+func (w *waiting) host() string {
+	if w.now.service == nil {
+		return w.Rollout.host
+	}
+	return w.Host(w.now.service)
+}
+
+// say tells of a stage, with the host as it is now.
+func (w *waiting) say(r Report) {
+	r.Host = w.host()
+	w.tell(r)
+}
+
 // look reads the cache and tells what is new.
 func (w *waiting) look(ctx context.Context) error {
 	now, err := w.observe(ctx)
@@ -139,7 +156,7 @@ func (w *waiting) look(ctx context.Context) error {
 	switch {
 	case w.revision == "" && now.revision != nil:
 		w.revision = now.revision.Name
-		w.tell(Report{Stage: Created, Revision: w.revision})
+		w.say(Report{Stage: Created, Revision: w.revision})
 	case w.revision != "" && now.service != nil && now.service.Status.LatestCreatedRevisionName != w.revision:
 		return fmt.Errorf("waiting for %s: %w", w.revision, ErrSuperseded)
 	}
@@ -171,7 +188,7 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 		r.Log = w.log(ctx)
 	}
 	w.failed, w.final, w.reason = true, final, reason
-	w.tell(r)
+	w.say(r)
 }
 
 // observe reads the Service, its newest revision, if that is ours, and the
@@ -240,7 +257,7 @@ func (w *waiting) goLive(at time.Time) {
 	if !w.follows {
 		live.Pinned = elsewhere(w.now.service.Spec.Traffic)
 	}
-	w.tell(live)
+	w.say(live)
 }
 
 // sluggish tells why it takes so long, once for each reason.
@@ -250,5 +267,5 @@ func (w *waiting) sluggish(ctx context.Context) {
 		return
 	}
 	w.slowSaid = reason
-	w.tell(Report{Stage: Slow, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
+	w.say(Report{Stage: Slow, Revision: w.revision, Reason: reason, Log: w.log(ctx)})
 }

@@ -71,7 +71,7 @@ func (c *cluster) url(service *servingv1.Service) string {
 	return fmt.Sprintf("http://%s:%d", servingv1.PublicHost("", service.Name, service.Namespace, "localhost"), c.box.HTTPPort)
 }
 
-// host is the service's host by the box's domain.
+// host is the service's host, by its status.
 func (c *cluster) host(service *servingv1.Service) string {
-	return servingv1.PublicHost("", service.Name, service.Namespace, c.box.Domain)
+	return servingv1.ServiceHost(service, "", c.box.Domain)
 }

@@ -181,10 +181,10 @@ func (c *cluster) site(ctx context.Context, host string) (load.Site, error) {
 		return site, classify(codeCluster, fmt.Errorf("listing the routes: %w", err), c.d.command("up"))
 	}
 	for _, r := range routes.Items {
-		site.Hosts = append(site.Hosts, c.hosts("", &r)...)
+		site.Hosts = append(site.Hosts, servingv1.RouteHosts(&r, "", r.Status.URL)...)
 		for _, t := range r.Status.Traffic {
 			if t.Tag != "" {
-				site.Hosts = append(site.Hosts, c.hosts(t.Tag, &r)...)
+				site.Hosts = append(site.Hosts, servingv1.RouteHosts(&r, t.Tag, t.URL)...)
 			}
 		}
 	}
@@ -196,13 +196,6 @@ func (c *cluster) site(ctx context.Context, host string) (load.Site, error) {
 		site.Hosts = append(site.Hosts, h.Name)
 	}
 	return site, nil
-}
-
-// hosts are those of a route or of one of its tags.
-func (c *cluster) hosts(tag string, r *servingv1.Route) []string {
-	return append([]string{
-		servingv1.PublicHost(tag, r.Name, r.Namespace, c.box.Domain), servingv1.PublicHost(tag, r.Name, r.Namespace, "localhost"),
-	}, servingv1.ClusterHosts(tag, r.Name, r.Namespace)...)
 }
 
 // inTurn sends each target of a service to the two hosts of a comparison, one

@@ -35,7 +35,11 @@ func prebuilt(ctx context.Context, ref string) ([]watcher.Target, error) {
 
 // find returns an image, and the last part of its name.
 func find(ctx context.Context, ref string) (image v1.Image, called string, err error) {
-	if info, err := os.Stat(ref); err == nil {
+	info, err := os.Stat(ref)
+	if err != nil && isPath(ref) {
+		return nil, "", err
+	}
+	if err == nil {
 		called = strings.TrimSuffix(filepath.Base(ref), ".tar")
 		if info.IsDir() {
 			image, err = only(ref)
@@ -50,6 +54,12 @@ func find(ctx context.Context, ref string) (image v1.Image, called string, err e
 	}
 	image, err = remote.Image(parsed, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithPlatform(platformOfPods))
 	return image, filepath.Base(parsed.Context().RepositoryStr()), err
+}
+
+// isPath says whether no image in a registry is meant: no registry's name begins
+// with a dot or a slash, and what ends as an archive does is one.
+func isPath(ref string) bool {
+	return strings.HasPrefix(ref, ".") || filepath.IsAbs(ref) || strings.HasSuffix(ref, ".tar")
 }
 
 // platformOfPods is what runs in a box on this machine.

@@ -87,6 +87,8 @@ func TestPrebuiltRefused(t *testing.T) {
 	}
 	for ref, want := range map[string]string{
 		"./nowhere.tar:":    "no such file",
+		"./nowhere":         "no such file",
+		"nowhere.tar":       "no such file",
 		t.TempDir():         "no OCI layout",
 		dir:                 "several images",
 		"prebuilt_test.go":  "prebuilt_test.go",

@@ -12,6 +12,25 @@ import (
 // own templates do.
 const HostsAnnotation = "devbox.dev/hosts"
 
+// ServiceHost is the host by which the gateway knows a Service, or a tag of it: the
+// one in its status, as the box's ConfigMaps have it, and before that has one the
+// host that domain makes.
+func ServiceHost(s *Service, tag, domain string) string {
+	address := s.Status.URL
+	if tag != "" {
+		address = ""
+		for _, t := range s.Status.Traffic {
+			if t.Tag == tag {
+				address = t.URL
+			}
+		}
+	}
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Hostname()
+	}
+	return PublicHost(tag, s.Name, s.Namespace, domain)
+}
+
 // RouteHosts are the hosts of a route, or of a tag of it, whose address its
 // status has, as they are in force.
 func RouteHosts(r *Route, tag, address string) []string {

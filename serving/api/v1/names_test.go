@@ -5,10 +5,32 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
+
+func TestServiceHost(t *testing.T) {
+	fresh := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}
+	known := fresh.DeepCopy()
+	known.Status.URL = "http://hello-default.my.test"
+	known.Status.Traffic = []servingv1.TrafficTarget{{Tag: "blue", URL: "http://blue-hello-default.my.test"}}
+	for _, c := range []struct {
+		service   *servingv1.Service
+		tag, want string
+	}{
+		{fresh, "", "hello.default.example.com"},
+		{fresh, "blue", "blue-hello.default.example.com"},
+		{known, "", "hello-default.my.test"},
+		{known, "blue", "blue-hello-default.my.test"},
+		{known, "green", "green-hello.default.example.com"},
+	} {
+		if got := servingv1.ServiceHost(c.service, c.tag, "example.com"); got != c.want {
+			t.Errorf("%q: got %s, want %s", c.tag, got, c.want)
+		}
+	}
+}
 
 func TestNames(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
