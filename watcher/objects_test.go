@@ -110,6 +110,9 @@ func TestADayWithNeighbours(t *testing.T) {
 	if p.word("more") != "more" {
 		t.Error("an object was removed while one document could not be read")
 	}
+	if kept, want := s.wait(&mark, event.Warning), "not removed, for it may be in hello/map.yaml, which cannot be read: ConfigMap more"; kept.Message != want {
+		t.Errorf("the warning is %q, want %q", kept.Message, want)
+	}
 	save(t, filepath.Join(dir, "map.yaml"), p.says("words", "four"))
 	if removed := s.wait(&mark, event.ObjectRemoved); removed.Object != "ConfigMap more" || p.word("more") != "gone" {
 		t.Errorf("removed %s, more says %s", removed.Object, p.word("more"))

@@ -144,6 +144,7 @@ func (s *Set) take(o Object, node *yaml.Node) {
 	case o.GetName() == "":
 		problem("metadata.name: name the %s", o.GetKind())
 	case IsService(&o) && revisionName(o) != "":
+		o.Line += lineOf(node, "spec", "template", "metadata", "name") - node.Line
 		problem("spec.template.metadata.name: each save makes another revision, which needs a name of its own: leave it out")
 	default:
 		s.Objects = append(s.Objects, o)
@@ -181,12 +182,34 @@ func (s *Set) takeItems(list Object, items []any, node *yaml.Node) {
 
 // itemsOf are the nodes of a list's items.
 func itemsOf(list *yaml.Node) []*yaml.Node {
-	for i := 0; i+1 < len(list.Content); i += 2 {
-		if list.Content[i].Value == "items" {
-			return list.Content[i+1].Content
-		}
+	if _, items := entry(list, "items"); items != nil {
+		return items.Content
 	}
 	return nil
+}
+
+// lineOf is the line of a field of a mapping, or of the last of its path that
+// is written out.
+func lineOf(in *yaml.Node, path ...string) int {
+	line := in.Line
+	for _, name := range path {
+		key, value := entry(in, name)
+		if key == nil {
+			break
+		}
+		line, in = key.Line, value
+	}
+	return line
+}
+
+// entry is the key and the value of a field of a mapping, nil where it has none.
+func entry(in *yaml.Node, name string) (key, value *yaml.Node) {
+	for i := 0; in.Kind == yaml.MappingNode && i+1 < len(in.Content); i += 2 {
+		if in.Content[i].Value == name {
+			return in.Content[i], in.Content[i+1]
+		}
+	}
+	return nil, nil
 }
 
 // WithoutOthers is a file's data without the documents that are objects of

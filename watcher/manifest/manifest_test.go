@@ -340,10 +340,10 @@ func TestTwinsInDefault(t *testing.T) {
 // TestARevisionsName is refused where each save makes another revision.
 func TestARevisionsName(t *testing.T) {
 	dir := directory(t, map[string]string{
-		"a.yaml": "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\nspec: {template: {metadata: {name: a-v1}}}\n",
+		"a.yaml": "\n---\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\nspec:\n  template:\n    metadata:\n      name: a-v1\n",
 	})
 	set, err := Read(dir)
-	if err != nil || len(set.Problems) != 1 || !strings.Contains(set.Problems[0].Words, "spec.template.metadata.name") {
+	if err != nil || len(set.Problems) != 1 || set.Problems[0].Line != 9 || !strings.Contains(set.Problems[0].Words, "spec.template.metadata.name") {
 		t.Errorf("problems %v, %v", set.Problems, err)
 	}
 }
