@@ -106,14 +106,14 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 	if err != nil {
 		return ofInput(err)
 	}
-	for _, left := range leftOut {
-		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
-	}
 	end, err := bootstrap.Session(d.name, directories(targets)...)
 	if err != nil {
 		return d.beside(err, targets)
 	}
 	defer end()
+	for _, left := range leftOut {
+		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
+	}
 	counted := tally.New()
 	config.Events = both(config.Events, counted.Take)
 	for _, t := range targets {
