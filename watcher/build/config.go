@@ -2,6 +2,7 @@ package build
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,8 @@ import (
 
 	ko "github.com/google/ko/pkg/build"
 	"github.com/google/ko/pkg/commands/options"
+
+	"github.com/kind-in-a-box/devbox/watcher/build/recipe"
 )
 
 // koDefaultBase is what ko's configuration names when the user's names no
@@ -154,6 +157,31 @@ func (c *config) standingIn(importPath, module string) *config {
 // dir is where the go command runs for an import path.
 func (c *config) dir(importPath string) string {
 	return filepath.Join(c.root, c.BuildConfigs[importPath].Dir)
+}
+
+// command is how the go command is called for an import path, which is how ko
+// does it.
+func (c *config) command(importPath string) recipe.Build {
+	bc := c.BuildConfigs[importPath]
+	flags, ldflags, env := []string(bc.Flags), []string(bc.Ldflags), bc.Env
+	if len(flags) == 0 {
+		flags = c.DefaultFlags
+	}
+	if len(ldflags) == 0 {
+		ldflags = c.DefaultLdflags
+	}
+	if len(env) == 0 {
+		env = c.DefaultEnv
+	}
+	return recipe.Build{
+		Dir: c.dir(importPath), ImportPath: importPath, Env: slices.Clone(env),
+		Flags: append(slices.Clone(flags), "-ldflags="+strings.Join(ldflags, " ")),
+	}
+}
+
+// how sums up all that decides how an import path is built, but for its files.
+func (c *config) how(importPath string) string {
+	return fmt.Sprintf("%q %q %q %q", c.command(importPath), c.BuildConfigs[importPath].LinuxCapabilities, c.base(importPath).ref, os.Environ())
 }
 
 // flags are the build flags and the environment of an import path. Flags that
