@@ -214,8 +214,13 @@ func (b *Builder) again(ctx context.Context, t target, how string, data kodata) 
 	return image{img, way(made)}, "", nil
 }
 
+// mostNamed is how many packages are named before they are only counted.
+const mostNamed = 3
+
 func way(made recipe.Made) string {
 	switch {
+	case len(made.Compiled) > mostNamed:
+		return fmt.Sprintf("compiled %d packages and linked", len(made.Compiled))
 	case !made.Linked:
 		return "nothing to compile"
 	case len(made.Compiled) == 0:
