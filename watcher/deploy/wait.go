@@ -44,6 +44,8 @@ type Report struct {
 	Stage    Stage
 	Revision string
 	Host     string // under which the gateway knows it
+	Browser  string // when live: the host by which a browser finds it, "" where Unfound says why none does
+	Unfound  string
 	Reason   string
 	Final    bool     // when failed: it is not tried again
 	Pinned   string   // when live: where the traffic goes instead, if it does not go here
@@ -254,6 +256,9 @@ func (w *waiting) goLive(at time.Time) {
 		w.pod = at // the gateway's word came before the cache's
 	}
 	live := Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)}
+	if w.now.service != nil {
+		live.Browser, live.Unfound = servingv1.BrowserHost(w.now.service)
+	}
 	if !w.follows {
 		live.Pinned = elsewhere(w.now.service.Spec.Traffic)
 	}
