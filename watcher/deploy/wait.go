@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -130,6 +131,7 @@ type state struct {
 	service  *servingv1.Service
 	revision *servingv1.Revision
 	pods     []corev1.Pod
+	warned   map[string]string // of the first pod: what events of a reason say; read only where it takes long
 }
 
 // host is the one of the Service's status, since what the box's ConfigMaps and the
@@ -188,6 +190,9 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 		r.Reason = "its progress deadline has passed"
 	} else {
 		r.Log = w.log(ctx)
+	}
+	if said := w.warned(ctx)[notListening]; final && said != "" && said != w.slowSaid {
+		r.Reason = strings.TrimSuffix(r.Reason, ".") + ": " + said
 	}
 	w.failed, w.final, w.reason = true, final, reason
 	w.say(r)
@@ -267,7 +272,9 @@ func (w *waiting) goLive(at time.Time) {
 
 // sluggish tells why it takes so long, once for each reason.
 func (w *waiting) sluggish(ctx context.Context) {
-	reason := delay(w.now, w.Rollout)
+	now := w.now
+	now.warned = w.warned(ctx)
+	reason := delay(now, w.Rollout)
 	if w.failed || reason == w.slowSaid {
 		return
 	}

@@ -56,8 +56,8 @@ type serviceStatus struct {
 	Host      string `json:"host"`
 	Revision  string `json:"revision"` // the latest ready one
 	Created   string `json:"created"`  // the latest, ready or not
-	Replicas  int32  `json:"replicas"` // pods of Revision that answer
-	Desired   int32  `json:"desired"`  // pods of Revision that the autoscaler wants
+	Replicas  int32  `json:"replicas"` // pods of Revision that answer; of Created, where none has been ready yet
+	Desired   int32  `json:"desired"`  // pods of it that the autoscaler wants
 	Ready     string `json:"ready"`    // True, False or Unknown
 	Reason    string `json:"reason,omitempty"`
 	Message   string `json:"message,omitempty"`
@@ -212,13 +212,14 @@ func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service)
 			s.Ready, s.Reason, s.Message = string(condition.Status), condition.Reason, condition.Message
 		}
 	}
-	if s.Revision == "" {
+	name := cmp.Or(s.Revision, s.Created)
+	if name == "" {
 		return s, nil
 	}
 	var revision servingv1.Revision
-	key := client.ObjectKey{Namespace: service.Namespace, Name: s.Revision}
+	key := client.ObjectKey{Namespace: service.Namespace, Name: name}
 	if err := c.client.Get(ctx, key, &revision); client.IgnoreNotFound(err) != nil {
-		return s, fmt.Errorf("asking for revision %s: %w", s.Revision, err)
+		return s, fmt.Errorf("asking for revision %s: %w", name, err)
 	}
 	if n := revision.Status.ActualReplicas; n != nil {
 		s.Replicas = *n
