@@ -150,7 +150,7 @@ func TestServerKeepsRevisions(t *testing.T) {
 	}
 }
 
-// crds are the four kinds as an API server holds them.
+// crds are the kinds as an API server holds them.
 func crds(t *testing.T) []*apiextensions.CustomResourceDefinition {
 	t.Helper()
 	list, err := charts.CRDs()
@@ -165,7 +165,7 @@ func crds(t *testing.T) []*apiextensions.CustomResourceDefinition {
 		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, out, nil); err != nil {
 			t.Fatal(err)
 		}
-		out.Status.StoredVersions = []string{"v1"}
+		out.Status.StoredVersions = []string{crd.Spec.Versions[0].Name}
 		internal = append(internal, out)
 	}
 	return internal

@@ -18,12 +18,13 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// policy is the chart's admission policy, compiled as an API server does it.
+// policy is the chart's admission policy for metadata, compiled as an API
+// server does it.
 func policy(t *testing.T) validating.Validator {
 	t.Helper()
 	var p admissionregistrationv1.ValidatingAdmissionPolicy
 	for doc := range strings.SplitSeq(render(t, nil), "---\n") {
-		if strings.Contains(doc, "kind: ValidatingAdmissionPolicy\n") {
+		if strings.Contains(doc, "kind: ValidatingAdmissionPolicy\nmetadata:\n  name: metadata.") {
 			if err := yaml.UnmarshalStrict([]byte(doc), &p); err != nil {
 				t.Fatal(err)
 			}

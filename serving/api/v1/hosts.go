@@ -61,6 +61,20 @@ func RouteHosts(r *Route, tag, address string) []string {
 	return HostsOf(r, tag, address)
 }
 
+// HasHost says whether a host is the route's, or one of its tags', as they are
+// in force.
+func (r *Route) HasHost(host string) bool {
+	if !r.DeletionTimestamp.IsZero() {
+		return false
+	}
+	for _, t := range append([]TrafficTarget{{URL: r.Status.URL}}, r.Status.Traffic...) {
+		if slices.Contains(RouteHosts(r, t.Tag, t.URL), host) {
+			return true
+		}
+	}
+	return false
+}
+
 // HostsOf are the hosts of a route, or of a tag of it, by Knative's own
 // templates: the ones inside the cluster and, unless it is for the cluster only,
 // the one under .localhost that every browser resolves to this machine, and the
