@@ -29,7 +29,7 @@ func kinds(t *testing.T) map[string]kind {
 	t.Helper()
 	all := map[string]kind{}
 	for _, crd := range crds(t) {
-		props, err := apiextensions.GetSchemaForVersion(crd, "v1")
+		props, err := apiextensions.GetSchemaForVersion(crd, crd.Spec.Versions[0].Name)
 		if err != nil {
 			t.Fatal(err)
 		}

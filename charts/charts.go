@@ -30,7 +30,7 @@ var Serving embed.FS
 //go:embed all:observability
 var Observability embed.FS
 
-// CRDs are the serving stack's four kinds as the chart installs them. They
+// CRDs are the serving stack's kinds as the chart installs them. They
 // are plain YAML under templates/crds: Helm upgrades what is a template and
 // never what lies in crds/, and an API server without Helm, the embedded
 // engine's or a test's, reads them from here. They outlive the release

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/txtar"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -37,11 +36,7 @@ func TestServer(t *testing.T) {
 	installPolicy(t, b.Client(), namespace)
 
 	t.Run("refuses every mistake", func(t *testing.T) {
-		bad, err := txtar.ParseFile("../serving/api/v1/testdata/refused.txtar")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range bad.Files {
+		for _, f := range refused(t) {
 			if err := create(f.Data); err == nil {
 				t.Errorf("%s is accepted", f.Name)
 			}
@@ -85,6 +80,7 @@ spec: {template: {spec: {containers: [{name: "", image: i, ports: [{containerPor
 			t.Error(err)
 		}
 	})
+	t.Run("refuses mappings that cannot be", func(t *testing.T) { mappings(t, create, namespace) })
 	t.Run("writes down who made it and who changed it", func(t *testing.T) { users(t, b, namespace) })
 	t.Run("keeps what the Go types write", func(t *testing.T) {
 		want := read[servingv1.Service](t, everyField)
@@ -97,6 +93,44 @@ spec: {template: {spec: {containers: [{name: "", image: i, ports: [{containerPor
 			t.Errorf("got\n%swant\n%s", got, want)
 		}
 	})
+}
+
+// mappings asks what the server says of DomainMappings that are wrong.
+func mappings(t *testing.T, create func([]byte) error, namespace string) {
+	t.Helper()
+	const ref = "apiVersion: serving.knative.dev/v1, kind: Service, name: hello"
+	for _, c := range []struct{ metadata, spec, want string }{
+		{"name: right.example.com", "ref: {" + ref + "}", ""},
+		{"name: same-namespace.example.com", "ref: {" + ref + ", namespace: " + namespace + "}", ""},
+		{"name: a-route.example.com", "ref: {apiVersion: serving.knative.dev/v1, kind: Route, name: hello}", ""},
+		{"name: hello.localhost", "ref: {" + ref + "}", ""},
+		{"name: localhost", "ref: {" + ref + "}", "metadata.name: is the host, and must be a name of at least two labels"},
+		{"name: 127.0.0.1", "ref: {" + ref + "}", "metadata.name: is the host"},
+		{"name: " + strings.Repeat("a", 64) + ".example.com", "ref: {" + ref + "}", "metadata.name: is the host"},
+		{"name: hello.default.svc.cluster.local", "ref: {" + ref + "}", "those names are the box's own"},
+		{"name: hello.default.svc", "ref: {" + ref + "}", "those names are the box's own"},
+		{"name: host.devbox.internal", "ref: {" + ref + "}", "those names are the box's own"},
+		{"generateName: some.example.com", "ref: {" + ref + "}", "metadata.generateName: must not be set"},
+		{"name: elsewhere.example.com", "ref: {" + ref + ", namespace: elsewhere}", "spec.ref.namespace: must be absent, or " + namespace},
+		{"name: kubernetes.example.com", "ref: {apiVersion: v1, kind: Service, name: hello}", `spec.ref.apiVersion: Unsupported value: "v1"`},
+		{"name: kind.example.com", "ref: {apiVersion: serving.knative.dev/v1, kind: Revision, name: hello}", `spec.ref.kind: Unsupported value: "Revision"`},
+		{"name: nameless.example.com", "ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: ''}", "spec.ref.name"},
+		{"name: ref.example.com", "{}", "spec.ref: Required value"},
+		{"name: tls.example.com", "ref: {" + ref + "}, tls: {secretName: s}", "spec.tls: Invalid value: must not be set: a box's gateway takes HTTP alone"},
+		{"name: field.example.com", "ref: {" + ref + ", address: a}", `unknown field "spec.ref.address"`},
+	} {
+		spec := c.spec
+		if spec != "{}" {
+			spec = "{" + spec + "}"
+		}
+		err := create([]byte("{apiVersion: serving.knative.dev/v1beta1, kind: DomainMapping, metadata: {" + c.metadata + "}, spec: " + spec + "}"))
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.metadata, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s, %s: %v; want %q", c.metadata, c.spec, err, c.want)
+		}
+	}
 }
 
 // users asks who the server says made an object, and changed it.
@@ -115,6 +149,7 @@ func users(t *testing.T, b *bed.Bed, namespace string) {
 		`{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: whose}, spec: {template: {spec: {containers: [{image: i}]}}}}`,
 		`{apiVersion: serving.knative.dev/v1, kind: Configuration, metadata: {name: whose}, spec: {template: {spec: {containers: [{image: i}]}}}}`,
 		`{apiVersion: serving.knative.dev/v1, kind: Route, metadata: {name: whose}, spec: {traffic: [{configurationName: whose, percent: 100}]}}`,
+		`{apiVersion: serving.knative.dev/v1beta1, kind: DomainMapping, metadata: {name: whose.example.com}, spec: {ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: whose}}}`,
 	} {
 		obj := object(t, []byte(text))
 		obj.SetNamespace(namespace)
@@ -137,7 +172,7 @@ func users(t *testing.T, b *bed.Bed, namespace string) {
 		said("labelled by another", "alice", "alice")
 
 		obj.SetAnnotations(map[string]string{"mine": "stays", servingv1.CreatorAnnotation: "mallory", servingv1.LastModifierAnnotation: "mallory"})
-		obj.Object["spec"] = object(t, []byte(strings.NewReplacer("image: i", "image: j", "configurationName: whose", "configurationName: other").Replace(text))).Object["spec"]
+		obj.Object["spec"] = object(t, []byte(strings.NewReplacer("image: i", "image: j", "configurationName: whose", "configurationName: other", "name: whose}}", "name: other}}").Replace(text))).Object["spec"]
 		if err := as("bob").Update(t.Context(), obj); err != nil {
 			t.Fatal(err)
 		}

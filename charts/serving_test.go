@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is into the golden files")
 
-// TestServingRenders shows what each kind of box installs. The four kinds
+// TestServingRenders shows what each kind of box installs. The kinds
 // are left out: they are plain files, to be read where they lie.
 func TestServingRenders(t *testing.T) {
 	for name, values := range map[string]map[string]any{

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log"
 	"maps"
@@ -51,14 +52,15 @@ func page() (string, error) {
 	for _, crd := range crds {
 		row(&b, crd.Spec.Names.Kind+" ("+strings.Join(crd.Spec.Names.ShortNames, ", ")+")", "works", "")
 	}
-	for _, kind := range []string{"DomainMapping", "ClusterDomainClaim", "PodAutoscaler, Metric", "Ingress, ServerlessService, Certificate, Image"} {
+	for _, kind := range []string{"ClusterDomainClaim", "PodAutoscaler, Metric", "Ingress, ServerlessService, Certificate, Image"} {
 		row(&b, kind, "refused", "`no matches for kind`")
 	}
+	by := map[string]*apiextensionsv1.CustomResourceDefinition{}
 	for _, crd := range crds {
-		if crd.Spec.Names.Kind == "Service" {
-			fields(&b, crd)
-		}
+		by[crd.Spec.Names.Kind] = crd
 	}
+	fields(&b, by["Service"])
+	mappingFields(&b, by["DomainMapping"])
 	annotations(&b)
 	for _, name := range slices.Sorted(maps.Keys(config.Keys)) {
 		keys(&b, name)
@@ -111,6 +113,34 @@ func fields(b *strings.Builder, crd *apiextensionsv1.CustomResourceDefinition) {
 		if !has[path] {
 			row(b, path, "refused", fmt.Sprintf("`unknown field %q`", path))
 		}
+	}
+}
+
+// mapping are the fields of a DomainMapping that do not do all that they do
+// elsewhere, by their verdicts.
+var mapping = map[string]struct{ verdict, how string }{
+	"metadata.name":       {"works differently", "must not be one of the box's own: `.svc`, `.cluster.local`, `.devbox.internal`"},
+	"spec.ref.apiVersion": {"works differently", "`serving.knative.dev/v1` alone: Kubernetes' own Services are refused"},
+	"spec.ref.kind":       {"works differently", "`Service` and `Route`; others are refused"},
+	"spec.ref.namespace":  {"works", "the DomainMapping's own, or absent"},
+	"spec.ref.group":      {"refused", "`unknown field \"spec.ref.group\"`"},
+	"spec.ref.address":    {"refused", "`unknown field \"spec.ref.address\"`"},
+	"spec.tls":            {"refused", "a box's gateway takes HTTP alone"},
+	"spec.tls.secretName": {"refused", "with `spec.tls`"},
+}
+
+// mappingFields lists what the schema of a DomainMapping has, and what that of
+// Knative has beside it.
+func mappingFields(b *strings.Builder, crd *apiextensionsv1.CustomResourceDefinition) {
+	section(b, "Fields of a DomainMapping", "field", "The first DomainMapping of a host has it, and no Route's own host can be mapped: `DomainClaimed` says whose it is.\n\n")
+	has := map[string]bool{}
+	walk("spec", crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"], has)
+	for path := range mapping {
+		has[path] = true
+	}
+	for _, path := range slices.Sorted(maps.Keys(has)) {
+		said := mapping[path]
+		row(b, path, cmp.Or(said.verdict, "works"), said.how)
 	}
 }
 

@@ -76,6 +76,8 @@ func fail(err error, interrupted bool) int {
 		code, err, next = codeInterrupted, errors.New("interrupted"), "the same command goes on compiling from here"
 	case errors.Is(err, exec.ErrNotFound):
 		code, next = codePrerequisite, "install Go, or put the go command on the PATH"
+	case errors.Is(err, compile.ErrNotFetched):
+		code, next = codePrerequisite, "see that the network is there, and what `go env GOPROXY GOMODCACHE` names; the same command goes on from here"
 	}
 	fmt.Fprintln(os.Stderr, "devbox:", strings.ReplaceAll(err.Error(), "\n", "\n   "))
 	if next != "" {

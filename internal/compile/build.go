@@ -2,9 +2,12 @@ package compile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 )
 
 // build compiles the program to a file.
@@ -40,13 +43,19 @@ func (p Program) stale(ctx context.Context, say func(string)) (map[string]bool, 
 	return todo, nil
 }
 
+// ErrNotFetched is of a go command that failed where modules were missing.
+var ErrNotFetched = errors.New("modules are missing, and were not all fetched")
+
 // failure is the error of a go command that did not do what it was asked for:
 // why it was ended, or what it said.
 func failure(ctx context.Context, what string, err error, heard *ear) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("%s: %w\n%s", what, err, strings.Join(heard.words, "\n"))
+	if heard.fetches {
+		err = ErrNotFetched
+	}
+	return fmt.Errorf("%s: %w\n%s", what, err, goenv.Brief(strings.Join(heard.words, "\n")))
 }
 
 // ear is a go command's stderr, on which it names packages as it begins with
@@ -55,12 +64,13 @@ type ear struct {
 	say  func(string)
 	done *progress // nil where nothing is compiled
 
-	line  []byte // that has not ended
-	words []string
+	line    []byte // that has not ended
+	words   []string
+	fetches bool
 }
 
 // mostWords is how many lines of a go command's are kept.
-const mostWords = 40
+const mostWords = 1000
 
 // Write implements io.Writer.
 func (e *ear) Write(p []byte) (int, error) {
@@ -78,6 +88,7 @@ func (e *ear) Write(p []byte) (int, error) {
 func (e *ear) hear(line string) {
 	switch module, fetched := strings.CutPrefix(line, "go: downloading "); {
 	case fetched:
+		e.fetches = true
 		e.say("fetching " + module)
 	case e.done != nil && e.done.todo[line]:
 		if message := e.done.next(time.Now()); message != "" {

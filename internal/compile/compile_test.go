@@ -142,9 +142,10 @@ func TestFailures(t *testing.T) {
 		p := program(t)
 		write(t, p, "go.mod", "module example.com/word\n\ngo 1.26\n\nrequire example.com/other v1.0.0\n")
 		write(t, p, "cmd/word/main.go", "package main\n\nimport _ \"example.com/other\"\n\nfunc main() {}\n")
+		write(t, p, "go.sum", "example.com/other v1.0.0 h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nexample.com/other v1.0.0/go.mod h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
 		t.Setenv("GOPROXY", "off")
-		if _, err := p.Get(t.Context(), func(string) {}); err == nil || !strings.Contains(err.Error(), "example.com/other") {
-			t.Errorf("got %v, want the module that is missing", err)
+		if _, err := p.Get(t.Context(), func(string) {}); !errors.Is(err, ErrNotFetched) || !strings.Contains(err.Error(), "cmd/word/main.go:3:8") {
+			t.Errorf("got %v, want the line of what is missing", err)
 		}
 	})
 	t.Run("interrupted", func(t *testing.T) {

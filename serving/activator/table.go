@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 	"github.com/kind-in-a-box/devbox/serving/mesh"
 )
 
@@ -23,6 +24,7 @@ const defaultTimeout = 300 * time.Second
 type objects struct {
 	routes    []servingv1.Route
 	revisions []servingv1.Revision
+	mappings  []servingv1beta1.DomainMapping
 	pods      []corev1.Pod
 	configs   []corev1.ConfigMap
 }
@@ -88,6 +90,9 @@ func build(o objects) *table {
 	}
 	for i := range o.routes {
 		t.addRoute(&o.routes[i])
+	}
+	for i := range o.mappings {
+		t.addMapping(&o.mappings[i])
 	}
 	return t
 }
@@ -209,6 +214,15 @@ func (t *table) addTags(r *servingv1.Route) {
 			revision: types.NamespacedName{Namespace: r.Namespace, Name: target.RevisionName},
 			percent:  100,
 		}})
+	}
+}
+
+// addMapping gives the host of a mapping what the route has to which it leads.
+// A host that is a route's own stays with it.
+func (t *table) addMapping(m *servingv1beta1.DomainMapping) {
+	split, ok := t.hosts[servingv1.ClusterHosts("", m.Spec.Ref.Name, m.Namespace)[0]]
+	if _, taken := t.hosts[m.Name]; ok && !taken && m.HasHost() && m.Status.IsTrue(servingv1beta1.ReferenceResolved) {
+		t.hosts[m.Name] = split
 	}
 }
 

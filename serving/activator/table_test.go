@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -22,6 +23,20 @@ func makeRoute(name string, traffic ...servingv1.TrafficTarget) servingv1.Route 
 	r.Status.URL = "http://" + name + ".default.example.com"
 	r.Status.Traffic = traffic
 	return r
+}
+
+// makeMapping makes one of which these conditions are true, or all where none is
+// named.
+func makeMapping(host, route string, is ...servingv1.ConditionType) servingv1beta1.DomainMapping {
+	m := servingv1beta1.DomainMapping{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: host}}
+	m.Spec.Ref = servingv1beta1.Reference{APIVersion: servingv1.GroupVersion.String(), Kind: "Route", Name: route}
+	if is == nil {
+		is = []servingv1.ConditionType{servingv1beta1.DomainClaimed, servingv1beta1.ReferenceResolved}
+	}
+	for _, c := range is {
+		m.Status.Conditions = append(m.Status.Conditions, servingv1.Condition{Type: c, Status: corev1.ConditionTrue})
+	}
+	return m
 }
 
 func to(revision string, percent int64) servingv1.TrafficTarget {
@@ -107,6 +122,41 @@ next-hello.default.svc -> hello-00002 100%
 next-hello.default.svc.cluster.local -> hello-00002 100%
 default/hello-00001 limit=5 timeout=5m0s h2c=false
 default/hello-00002 limit=0 timeout=10s h2c=true
+`,
+		},
+		"mappings": {
+			objects: objects{
+				routes: []servingv1.Route{
+					makeRoute("hello", to("hello-00001", 90), to("hello-00002", 10)),
+					makeRoute("next", to("next-00001", 100), servingv1.TrafficTarget{RevisionName: "next-00001", Tag: "a", URL: "http://a-next.default.example.com"}),
+				},
+				mappings: []servingv1beta1.DomainMapping{
+					makeMapping("shop.test", "hello"),
+					makeMapping("next.default.localhost", "hello"), // is the route's
+					makeMapping("nobody.test", "nobody"),
+					makeMapping("a-tag.test", "a-next", servingv1beta1.DomainClaimed),
+					makeMapping("anothers.test", "hello", servingv1beta1.ReferenceResolved),
+				},
+			},
+			want: `a-next.default -> next-00001 100%
+a-next.default.example.com -> next-00001 100%
+a-next.default.localhost -> next-00001 100%
+a-next.default.svc -> next-00001 100%
+a-next.default.svc.cluster.local -> next-00001 100%
+hello.default -> hello-00001 90% hello-00002 10%
+hello.default.example.com -> hello-00001 90% hello-00002 10%
+hello.default.localhost -> hello-00001 90% hello-00002 10%
+hello.default.svc -> hello-00001 90% hello-00002 10%
+hello.default.svc.cluster.local -> hello-00001 90% hello-00002 10%
+next.default -> next-00001 100%
+next.default.example.com -> next-00001 100%
+next.default.localhost -> next-00001 100%
+next.default.svc -> next-00001 100%
+next.default.svc.cluster.local -> next-00001 100%
+shop.test -> hello-00001 90% hello-00002 10%
+default/hello-00001 limit=0 timeout=5m0s h2c=false
+default/hello-00002 limit=0 timeout=5m0s h2c=false
+default/next-00001 limit=0 timeout=5m0s h2c=false
 `,
 		},
 		"a route for the cluster only": {

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 )
 
 // watcher follows the API server. Losing it costs nothing but news: the
@@ -26,7 +27,7 @@ type watcher struct {
 
 func newWatcher(ctx context.Context, config *rest.Config) (*watcher, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), servingv1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(corev1.AddToScheme(scheme), servingv1.AddToScheme(scheme), servingv1beta1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("making a scheme: %w", err)
 	}
 	ours, err := labels.NewRequirement(servingv1.RevisionLabel, selection.Exists, nil)
@@ -47,7 +48,7 @@ func newWatcher(ctx context.Context, config *rest.Config) (*watcher, error) {
 		return nil, fmt.Errorf("making a cache: %w", err)
 	}
 	w := &watcher{cache: c, changed: make(chan struct{}, 1)}
-	for _, object := range []client.Object{&servingv1.Route{}, &servingv1.Revision{}, &corev1.Pod{}, &corev1.ConfigMap{}} {
+	for _, object := range []client.Object{&servingv1.Route{}, &servingv1.Revision{}, &servingv1beta1.DomainMapping{}, &corev1.Pod{}, &corev1.ConfigMap{}} {
 		informer, err := c.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err != nil {
 			return nil, fmt.Errorf("watching %T: %w", object, err)
@@ -104,13 +105,14 @@ func (w *watcher) objects(ctx context.Context) (objects, error) {
 	var (
 		routes    servingv1.RouteList
 		revisions servingv1.RevisionList
+		mappings  servingv1beta1.DomainMappingList
 		pods      corev1.PodList
 		configs   corev1.ConfigMapList
 	)
-	for _, list := range []client.ObjectList{&routes, &revisions, &pods, &configs} {
+	for _, list := range []client.ObjectList{&routes, &revisions, &mappings, &pods, &configs} {
 		if err := w.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return objects{}, fmt.Errorf("listing %T: %w", list, err)
 		}
 	}
-	return objects{routes: routes.Items, revisions: revisions.Items, pods: pods.Items, configs: configs.Items}, nil
+	return objects{routes: routes.Items, revisions: revisions.Items, mappings: mappings.Items, pods: pods.Items, configs: configs.Items}, nil
 }

@@ -121,6 +121,19 @@ func (a *applier) patchStatus(ctx context.Context, before, after client.Object) 
 	return nil
 }
 
+// publishStatus is patchStatus for an object whose status is going to change
+// further: before is then what the server has now.
+func publishStatus[T interface {
+	client.Object
+	DeepCopyInto(T)
+}](ctx context.Context, a *applier, before, after T) error {
+	if err := a.patchStatus(ctx, before, after); err != nil {
+		return err
+	}
+	after.DeepCopyInto(before)
+	return nil
+}
+
 // applyBody is obj as a server-side apply says it: what obj does not set is
 // absent, and status is not spoken of.
 func applyBody(obj client.Object) ([]byte, error) {

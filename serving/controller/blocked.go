@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
-	"github.com/kind-in-a-box/devbox/serving/ingress"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 )
 
@@ -62,22 +60,6 @@ func (r *revisions) policies(ctx context.Context, kind, namespace string) (strin
 	}
 	if len(names) == 0 {
 		return fmt.Sprintf("Istio's mesh configuration, as there is no %s in %s or %s", kind, namespace, rootNamespace), nil
-	}
-	return strings.Join(names, ", "), nil
-}
-
-// rivals names the VirtualServices of others that claim one of hosts: what the
-// gateway does with such a host is theirs to say too.
-func (r *routes) rivals(ctx context.Context, route *servingv1.Route, hosts []string) (string, error) {
-	list := ingress.KindList()
-	if err := r.live.List(ctx, list); err != nil {
-		return "", fmt.Errorf("listing VirtualServices: %w", err)
-	}
-	var names []string
-	for _, claim := range ingress.Claims(list) {
-		if claim.Owner != route.UID && slices.ContainsFunc(claim.Hosts, func(h string) bool { return slices.Contains(hosts, h) }) {
-			names = append(names, "VirtualService "+claim.Namespace+"/"+claim.Name)
-		}
 	}
 	return strings.Join(names, ", "), nil
 }

@@ -77,12 +77,12 @@ func TestAHostThatIsAnothersToo(t *testing.T) {
 	hosts := []string{"hello.default.example.com"}
 	theirs := &networkingv1.VirtualService{Spec: istio.VirtualService{Hosts: hosts}}
 	theirs.Name, theirs.Namespace = "mine", "elsewhere"
-	r := &routes{applier: istioOf(t, theirs, ingress.VirtualService(route, hosts))}
-	got, err := r.rivals(t.Context(), route, hosts)
+	e := &entrances{applier: istioOf(t, theirs, ingress.VirtualService(route, hosts))}
+	got, err := e.rivals(t.Context(), entrance{of: route, hosts: hosts})
 	if err != nil || got != "VirtualService elsewhere/mine" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got, err := r.rivals(t.Context(), route, []string{"other.default.example.com"}); err != nil || strings.Contains(got, "mine") {
+	if got, err := e.rivals(t.Context(), entrance{of: route, hosts: []string{"other.default.example.com"}}); err != nil || strings.Contains(got, "mine") {
 		t.Errorf("of a host that nobody claims: got %q, %v", got, err)
 	}
 }

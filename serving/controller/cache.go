@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/ingress"
 )
@@ -20,7 +21,7 @@ import (
 // others: each costs memory.
 func newScheme(withIngress bool) (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	add := []func(*runtime.Scheme) error{corev1.AddToScheme, servingv1.AddToScheme, authenticationv1.AddToScheme}
+	add := []func(*runtime.Scheme) error{corev1.AddToScheme, servingv1.AddToScheme, servingv1beta1.AddToScheme, authenticationv1.AddToScheme}
 	if withIngress {
 		add = append(add, ingress.AddToScheme)
 	}

@@ -7,7 +7,8 @@
 //	                 │                      └───── which of them answer (activator)
 //	                 ├──> status.traffic, the activator's table
 //	                 ├──> Services, the names in the cluster's DNS
-//	                 └──> the ingress's own object
+//	                 ├──> the ingress's own object
+//	DomainMapping ───┘
 //
 // What a child should look like is serving/desired's to say, what Istio is to
 // be told serving/ingress's. Children that are ours for good are brought there
@@ -131,13 +132,14 @@ func (c *Controller) register(cfg Config) error {
 	events := recorder{mgr.GetEventRecorder("devbox-controller")}
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
 	lookups := newDigests(cfg.Mirrors, c.force.podsOfAll, c.secrets)
-	routing := &routes{applier: common, force: c.force}
+	ways := &entrances{applier: common}
+	routing := &routes{entrances: ways, force: c.force}
 	var tokens *sidecarTokens
 	if cfg.Gateway != "" {
-		routing.gateway = newGateway(cfg.Gateway)
+		ways.gateway = newGateway(cfg.Gateway)
 		tokens = &sidecarTokens{c.mesh.client, time.Now}
 	}
-	c.mesh.cached, c.mesh.gateway, c.mesh.force = mgr.GetClient(), routing.gateway, c.force
+	c.mesh.cached, c.mesh.gateway, c.mesh.force = mgr.GetClient(), ways.gateway, c.force
 	return errors.Join(
 		(&services{common}).register(mgr),
 		(&configurations{common, c.force}).register(mgr),
@@ -152,6 +154,7 @@ func (c *Controller) register(cfg Config) error {
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
+		(&mappings{ways}).register(mgr),
 		(&tuning{mgr.GetClient(), events, c.scaler, &c.look, c.mesh, c.force, &routing.renamed}).register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),

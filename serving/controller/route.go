@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -27,10 +26,9 @@ import (
 // the activator builds its table; the names in the cluster's DNS; and the
 // way from the gateway.
 type routes struct {
-	*applier
+	*entrances
 	force   *inForce
 	renamed doorbell // rings when hosts may be others
-	gateway *gateway // nil where there is no ingress
 }
 
 func (r *routes) register(mgr manager.Manager) error {
@@ -75,7 +73,11 @@ func (r *routes) Reconcile(ctx context.Context, route *servingv1.Route) (reconci
 	if err := r.names(ctx, route); err != nil {
 		return reconcile.Result{}, errors.Join(err, r.patchStatus(ctx, before, route))
 	}
-	again, err := r.ingress(ctx, before, route, desired.Hosts(route, hosting))
+	hosts := desired.Hosts(route, hosting)
+	again, err := r.open(ctx, entrance{
+		of: route, status: &route.Status, hosts: hosts, object: ingress.VirtualService(route, hosts), answers: len(route.Status.Traffic) > 0,
+		publish: func() error { return publishStatus(ctx, r.applier, before, route) },
+	})
 	return reconcile.Result{RequeueAfter: again}, errors.Join(err, r.patchStatus(ctx, before, route))
 }
 
@@ -170,82 +172,6 @@ func (r *routes) names(ctx context.Context, route *servingv1.Route) error {
 				return fmt.Errorf("deleting placeholder service %s: %w", s.Name, err)
 			}
 		}
-	}
-	return nil
-}
-
-// ingress leads the route's hosts from the gateway to the activator, and
-// returns when to ask the gateway again whether it does. Before it asks, the
-// activator must know the hosts: it has them from the status, which is
-// written first.
-func (r *routes) ingress(ctx context.Context, before, route *servingv1.Route, hosts []string) (time.Duration, error) {
-	if r.gateway == nil || len(hosts) == 0 {
-		route.Status.MarkIngressReady()
-		return 0, r.withdraw(ctx, route)
-	}
-	if _, err := apply(ctx, r.applier, ingress.VirtualService(route, hosts)); err != nil {
-		if errors.Is(err, errNotOwned) {
-			route.Status.MarkIngressFailed(servingv1.ReasonNotOwned, err.Error())
-		}
-		return 0, err
-	}
-	switch {
-	case r.gateway.led(route.UID, hosts):
-		route.Status.MarkIngressReady()
-		return 0, nil
-	case len(route.Status.Traffic) == 0:
-		route.Status.MarkIngressNotConfigured() // nothing would answer
-		return 0, nil
-	}
-	if err := r.patchStatus(ctx, before, route); err != nil {
-		return 0, err
-	}
-	route.DeepCopyInto(before)
-	if err := r.gateway.leads(ctx, route.UID, hosts); err != nil {
-		return r.notLed(ctx, route, hosts, err)
-	}
-	route.Status.MarkIngressReady()
-	return 0, nil
-}
-
-// notLed says why the gateway does not lead here yet. After a while another's
-// object may be why.
-func (r *routes) notLed(ctx context.Context, route *servingv1.Route, hosts []string, why error) (time.Duration, error) {
-	text := "Waiting for the gateway: " + why.Error()
-	route.Status.MarkIngressNotReady("Uninitialized", text)
-	since, now := route.Status.Condition(servingv1.RouteIngressReady).LastTransitionTime.Time, time.Now()
-	if now.Sub(since) < suspicious {
-		return askAgain(since, now), nil
-	}
-	rivals, err := r.rivals(ctx, route, hosts)
-	if err == nil && rivals != "" {
-		route.Status.MarkIngressNotReady("HostTaken", text+". Its host is claimed by "+rivals+" too.")
-	}
-	return askAgain(since, now), err
-}
-
-// suspicious is how long the gateway takes at most where nothing is wrong.
-const suspicious = 3 * time.Second
-
-// askAgain is how long to wait before the gateway is asked again: hardly at
-// all at first, for it takes Istio some ten milliseconds, and longer the
-// longer it has not answered.
-func askAgain(since, now time.Time) time.Duration {
-	return min(max(now.Sub(since)/20, 10*time.Millisecond), 5*time.Second)
-}
-
-// withdraw takes away the ingress of a route that is to have none.
-func (r *routes) withdraw(ctx context.Context, route *servingv1.Route) error {
-	if r.gateway == nil {
-		return nil
-	}
-	gone := ingress.VirtualService(route, nil)
-	current, err := r.current(ctx, child{gone.GroupVersionKind(), client.ObjectKeyFromObject(gone)})
-	if err != nil || current == nil || !metav1.IsControlledBy(current, route) {
-		return err
-	}
-	if err := r.client.Delete(ctx, gone); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting the ingress: %w", err)
 	}
 	return nil
 }

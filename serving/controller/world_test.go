@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 	"github.com/kind-in-a-box/devbox/serving/autoscaler"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/stream"
@@ -45,6 +46,7 @@ type world struct {
 	configurations *configurations
 	revisions      *revisions
 	routes         *routes
+	mappings       *mappings
 	wanted         wanted
 	events         *events.FakeRecorder
 	clock          *clocktesting.FakeClock
@@ -87,7 +89,8 @@ func newWorld(t *testing.T) *world {
 	scaler.decider = w.wanted
 	force := newInForce("example.com")
 	w.services, w.configurations = &services{common}, &configurations{common, force}
-	w.routes = &routes{applier: common, force: force}
+	ways := &entrances{applier: common}
+	w.routes, w.mappings = &routes{entrances: ways, force: force}, &mappings{ways}
 	answers := newAnswers()
 	secrets, err := typedv1.NewForConfig(b.REST())
 	if err != nil {
@@ -113,6 +116,7 @@ func (w *world) settle() {
 		each(w, &servingv1.ConfigurationList{}, w.configurations)
 		each(w, &servingv1.RevisionList{}, w.revisions)
 		each(w, &servingv1.RouteList{}, w.routes)
+		each(w, &servingv1beta1.DomainMappingList{}, w.mappings)
 		after := w.versions()
 		if maps.Equal(before, after) {
 			return
@@ -149,6 +153,8 @@ func (w *world) list(list client.ObjectList) []client.Object {
 		out = objects(l.Items)
 	case *servingv1.RouteList:
 		out = objects(l.Items)
+	case *servingv1beta1.DomainMappingList:
+		out = objects(l.Items)
 	case *corev1.PodList:
 		out = objects(l.Items)
 	case *corev1.ServiceList:
@@ -175,7 +181,7 @@ func (w *world) versions() map[string]string {
 	out := map[string]string{}
 	for _, list := range []client.ObjectList{
 		&servingv1.ServiceList{}, &servingv1.ConfigurationList{}, &servingv1.RevisionList{},
-		&servingv1.RouteList{}, &corev1.PodList{}, &corev1.ServiceList{},
+		&servingv1.RouteList{}, &servingv1beta1.DomainMappingList{}, &corev1.PodList{}, &corev1.ServiceList{},
 	} {
 		for _, o := range w.list(list) {
 			out[fmt.Sprintf("%T %s", o, o.GetName())] = o.GetResourceVersion()

@@ -1,10 +1,11 @@
-// Package ingress says what a Route looks like to Istio. It is pure, and the
-// only package that knows Istio's types.
+// Package ingress says what a Route and a DomainMapping look like to Istio. It
+// is pure, and the only package that knows Istio's types.
 //
 //	Route ──VirtualService──> VirtualService "<route>-ingress"
 //	                            gateways: knative-serving/knative-ingress-gateway
 //	                            hosts:    every host of the route
 //	                            to:       the activator
+//	DomainMapping ──Mapped──> the same of its one host
 //
 // The gateway sends every host to the activator, which alone knows the
 // revisions behind it. So Istio's configuration changes when a route's hosts
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 )
 
 const (
@@ -40,7 +42,8 @@ const (
 // AddToScheme makes a scheme know Istio's networking types.
 func AddToScheme(s *runtime.Scheme) error { return networkingv1.AddToScheme(s) }
 
-// Kind is an empty object of the kind that a Route's ingress is, to watch.
+// Kind is an empty object of the kind of a Route's or a DomainMapping's ingress,
+// to watch.
 func Kind() client.Object { return &networkingv1.VirtualService{} }
 
 // KindList is an empty list of that kind.
@@ -95,24 +98,38 @@ func activatorRule(service string, within bool, policy *istio.TrafficPolicy) *ne
 	}
 }
 
-// VirtualService leads requests for hosts from the gateway to the activator.
+// VirtualService leads a route's hosts from the gateway to the activator.
+func VirtualService(route *servingv1.Route, hosts []string) *networkingv1.VirtualService {
+	return virtualService(metav1.ObjectMeta{
+		Name:            servingv1.IngressName(route.Name),
+		Namespace:       route.Namespace,
+		Labels:          map[string]string{servingv1.RouteLabel: route.Name},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(route, servingv1.Kind("Route"))},
+	}, hosts)
+}
+
+// Mapped is the same for the host of a mapping. Its name is the host, which no
+// route's can be: it has a dot.
+func Mapped(m *servingv1beta1.DomainMapping) *networkingv1.VirtualService {
+	return virtualService(metav1.ObjectMeta{
+		Name:            m.Name,
+		Namespace:       m.Namespace,
+		Labels:          map[string]string{servingv1.RouteLabel: m.Spec.Ref.Name},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(m, servingv1beta1.Kind("DomainMapping"))},
+	}, []string{m.Name})
+}
+
+// virtualService leads requests for hosts from the gateway to the activator.
 // Istio does not limit their time: the activator holds a request while its
 // revision starts, and queue-proxy enforces the revision's own limits. It
 // tries again only what the activator has seen nothing of.
-func VirtualService(route *servingv1.Route, hosts []string) *networkingv1.VirtualService {
+func virtualService(meta metav1.ObjectMeta, hosts []string) *networkingv1.VirtualService {
 	return &networkingv1.VirtualService{
 		TypeMeta: metav1.TypeMeta{
 			APIVersion: networkingv1.SchemeGroupVersion.String(),
 			Kind:       "VirtualService",
 		},
-		ObjectMeta: metav1.ObjectMeta{
-			Name:      servingv1.IngressName(route.Name),
-			Namespace: route.Namespace,
-			Labels:    map[string]string{servingv1.RouteLabel: route.Name},
-			OwnerReferences: []metav1.OwnerReference{
-				*metav1.NewControllerRef(route, servingv1.Kind("Route")),
-			},
-		},
+		ObjectMeta: meta,
 		Spec: istio.VirtualService{
 			Hosts:    hosts,
 			Gateways: []string{Gateway},

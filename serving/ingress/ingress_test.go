@@ -6,9 +6,11 @@ import (
 	"os"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 	"github.com/kind-in-a-box/devbox/serving/ingress"
 )
 
@@ -34,6 +36,21 @@ func TestVirtualService(t *testing.T) {
 	}
 	if !bytes.Equal(want, got) {
 		t.Errorf("%s differs (write it again with -update and read the diff); got:\n%s", path, got)
+	}
+}
+
+// TestMapped: a mapping's host leads where those of routes do.
+func TestMapped(t *testing.T) {
+	m := &servingv1beta1.DomainMapping{}
+	m.Name, m.Namespace, m.UID = "shop.example.org", "default", "mapping-uid"
+	m.Spec.Ref.Name = "hello"
+	got := ingress.Mapped(m)
+	route := ingress.VirtualService(&servingv1.Route{}, []string{m.Name})
+	if got, want := marshal(t, &got.Spec), marshal(t, &route.Spec); !bytes.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if owner := metav1.GetControllerOf(got); got.Name != m.Name || owner == nil || owner.Kind != "DomainMapping" || owner.APIVersion != "serving.knative.dev/v1beta1" {
+		t.Errorf("%s is owned by %+v", got.Name, owner)
 	}
 }
 

@@ -41,6 +41,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/charts"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 )
 
 // startTimeout bounds the installing of kinds, on however busy a machine.
@@ -188,7 +189,7 @@ func launch() (string, error) {
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, servingv1.AddToScheme,
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, servingv1.AddToScheme, servingv1beta1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("making a scheme: %w", err)

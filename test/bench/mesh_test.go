@@ -154,44 +154,15 @@ func (m *mesh) warm(b *testing.B) {
 	}
 }
 
-// edit saves edits of both services, in turns, each until a client sees its
-// answer.
+// edit saves edits of both services.
 func (m *mesh) edit(b *testing.B, with, without string) {
-	services := []struct {
-		name, dir string
-		poll      *box.Poller
-		took      []time.Duration
-	}{{name: "subject", dir: with}, {name: "bare", dir: without}}
-	for i := range services {
-		services[i].poll = m.Poll(services[i].name+".default.example.com", 20*time.Millisecond)
-	}
-	last := "one"
-	for i := range edits {
-		word := fmt.Sprintf("edit%02d", i)
-		for j := range services {
-			s := &services[j]
-			time.Sleep(pause)
-			start := time.Now()
-			box.Edit(b, filepath.Join(s.dir, "main.go"), `word = "`+last+`"`, `word = "`+word+`"`)
-			at, ok := s.poll.Await(fmt.Sprintf("%s-%05d %s 1", s.name, i+2, word), time.Minute)
-			if !ok {
-				b.Fatalf("no answer of edit %d of %s in a minute", i, s.name)
-			}
-			s.took = append(s.took, at.Sub(start))
-		}
-		last = word
-	}
-	failed := 0
-	for i := range services {
-		requests, failures, _ := services[i].poll.Stop()
-		failed += len(failures)
-		b.Logf("%s: %d requests, failed: %s", services[i].name, requests, strings.Join(failures, "\n"))
-	}
-	in, out := median(services[0].took), median(services[1].took)
+	meshed, bare := &editor{Box: m.Box, name: "subject", dir: with}, &editor{Box: m.Box, name: "bare", dir: without}
+	failed := editInTurns(b, meshed, bare)
+	in, out := median(meshed.took), median(bare.took)
 	b.ReportMetric(ratio(in, out), "x/edit")
 	note(b, row{
 		what:     fmt.Sprintf("save to the new revision's first answer in the mesh, median of %d, %s apart; %d requests failed", edits, pause, failed),
-		measured: fmt.Sprintf("%s (worst %s)", round(in), round(slices.Max(services[0].took))),
+		measured: fmt.Sprintf("%s (worst %s)", round(in), round(slices.Max(meshed.took))),
 		against:  "without a sidecar, in turns: " + round(out), ratio: fmt.Sprintf("%.2f", ratio(in, out)), goal: "1.3",
 	})
 }

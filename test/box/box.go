@@ -34,6 +34,7 @@ type Box struct {
 	home    string // XDG_CONFIG_HOME
 	env     []string
 	engine  engine
+	hidden  string // a device of the machine that its commands do not see
 	Gateway string // where the last `up` said the gateway is
 
 	kubeconfig string // once it was asked for
@@ -158,10 +159,18 @@ func (b *Box) Run(args ...string) (string, int) {
 
 // Command is a devbox command on the box, to be run.
 func (b *Box) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.bin, append(args, "--name", b.name)...)
+	args = append(append([]string{b.bin}, args...), "--name", b.name)
+	if b.hidden != "" {
+		args = append([]string{"unshare", "--mount", "sh", "-c", `mount --bind /dev/null "$0" && exec "$@"`, b.hidden}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = b.env
 	return cmd
 }
+
+// Hide keeps a device of the machine from the commands that follow, and from
+// the box that they start: to them it is /dev/null. Root alone can.
+func (b *Box) Hide(device string) { b.hidden = device }
 
 // Get asks the gateway for path with the given Host and returns the status
 // and the body.

@@ -76,6 +76,7 @@ var arrows = []struct {
 	{"watcher/manifest", []string{"serving/api"}},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
+	{"serving/api/v1beta1", []string{"serving/api/v1"}},
 	{"serving/settings", nil},
 	{"serving/trace", []string{"serving/settings"}},
 	{"serving/config", []string{"serving/api"}},

@@ -37,14 +37,14 @@ func (s *Status) IsFalse(t ConditionType) bool {
 	return c != nil && c.Status == corev1.ConditionFalse
 }
 
-// readyAt says whether an object of a generation is ready: what was observed
+// ReadyAt says whether an object of a generation is ready: what was observed
 // of an older generation says nothing of this one.
-func (s *Status) readyAt(generation int64) bool {
+func (s *Status) ReadyAt(generation int64) bool {
 	return s.ObservedGeneration == generation && s.IsTrue(ConditionReady)
 }
 
-// failedAt is readyAt's counterpart: Ready is false, and not merely unknown.
-func (s *Status) failedAt(generation int64) bool {
+// FailedAt is ReadyAt's counterpart: Ready is false, and not merely unknown.
+func (s *Status) FailedAt(generation int64) bool {
 	return s.ObservedGeneration == generation && s.IsFalse(ConditionReady)
 }
 
@@ -64,22 +64,22 @@ func (s *Status) put(c Condition) {
 	*old = c
 }
 
-// dependents are the conditions of one kind that Ready follows, the one to
+// Dependents are the conditions of one kind that Ready follows, the one to
 // be reported first in front.
-type dependents []ConditionType
+type Dependents []ConditionType
 
-// initialize makes every condition exist, unknown until something is known.
-func (d dependents) initialize(s *Status) {
-	for _, t := range append(dependents{ConditionReady}, d...) {
+// Initialize makes every condition exist, unknown until something is known.
+func (d Dependents) Initialize(s *Status) {
+	for _, t := range append(Dependents{ConditionReady}, d...) {
 		if s.Condition(t) == nil {
 			s.put(Condition{Type: t, Status: corev1.ConditionUnknown})
 		}
 	}
 }
 
-// mark writes a condition that Ready depends on, and then Ready.
-func (d dependents) mark(s *Status, t ConditionType, status corev1.ConditionStatus, reason, message string) {
-	d.initialize(s)
+// Mark writes a condition that Ready depends on, and then Ready.
+func (d Dependents) Mark(s *Status, t ConditionType, status corev1.ConditionStatus, reason, message string) {
+	d.Initialize(s)
 	s.put(Condition{Type: t, Status: status, Reason: reason, Message: message})
 	if t != ConditionReady {
 		s.put(d.ready(s))
@@ -88,7 +88,7 @@ func (d dependents) mark(s *Status, t ConditionType, status corev1.ConditionStat
 
 // ready is Ready as its dependents have it: false if one is false, else
 // unknown if one is unknown, in the words of the first such one.
-func (d dependents) ready(s *Status) Condition {
+func (d Dependents) ready(s *Status) Condition {
 	for _, status := range []corev1.ConditionStatus{corev1.ConditionFalse, corev1.ConditionUnknown} {
 		for _, t := range d {
 			if c := s.Condition(t); c.Status == status {
@@ -100,10 +100,10 @@ func (d dependents) ready(s *Status) Condition {
 }
 
 // propagate copies another object's Ready into a condition of this one.
-func (d dependents) propagate(s *Status, t ConditionType, from *Status) {
+func (d Dependents) propagate(s *Status, t ConditionType, from *Status) {
 	c := from.Condition(ConditionReady)
 	if c == nil {
 		c = &Condition{Status: corev1.ConditionUnknown}
 	}
-	d.mark(s, t, c.Status, c.Reason, c.Message)
+	d.Mark(s, t, c.Status, c.Reason, c.Message)
 }

@@ -13,17 +13,17 @@ const (
 )
 
 // A Configuration has Ready and nothing under it.
-var configurationConditions = dependents{}
+var configurationConditions = Dependents{}
 
 // IsReady says whether the latest created revision is the latest ready one.
-func (c *Configuration) IsReady() bool { return c.Status.readyAt(c.Generation) }
+func (c *Configuration) IsReady() bool { return c.Status.ReadyAt(c.Generation) }
 
 // IsFailed says whether the latest created revision has failed.
-func (c *Configuration) IsFailed() bool { return c.Status.failedAt(c.Generation) }
+func (c *Configuration) IsFailed() bool { return c.Status.FailedAt(c.Generation) }
 
 // InitializeConditions makes every condition exist.
 func (s *ConfigurationStatus) InitializeConditions() {
-	configurationConditions.initialize(&s.Status)
+	configurationConditions.Initialize(&s.Status)
 }
 
 // SetLatestCreatedRevisionName names the newest revision. The Configuration
@@ -67,5 +67,5 @@ func (s *ConfigurationStatus) MarkLatestReadyDeleted() {
 }
 
 func (s *ConfigurationStatus) mark(status corev1.ConditionStatus, reason, message string) {
-	configurationConditions.mark(&s.Status, ConditionReady, status, reason, message)
+	configurationConditions.Mark(&s.Status, ConditionReady, status, reason, message)
 }

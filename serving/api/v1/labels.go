@@ -1,6 +1,6 @@
 package v1
 
-// GroupName is the API group of all four kinds.
+// GroupName is the API group of all kinds, of v1beta1's too.
 const GroupName = "serving.knative.dev"
 
 // Namespace is where the serving stack itself runs.

@@ -27,7 +27,7 @@ const (
 	ReasonTimedOut                 = "TimedOut"
 )
 
-var revisionConditions = dependents{RevisionContainerHealthy, RevisionResourcesAvailable}
+var revisionConditions = Dependents{RevisionContainerHealthy, RevisionResourcesAvailable}
 
 // ReasonExitCode is the reason of a container that ended with a code.
 func ReasonExitCode(code int32) string { return fmt.Sprintf("ExitCode%d", code) }
@@ -43,14 +43,14 @@ func MessageImageUnavailable(image, why string) string {
 }
 
 // IsReady says whether the revision, as it is now, has become ready.
-func (r *Revision) IsReady() bool { return r.Status.readyAt(r.Generation) }
+func (r *Revision) IsReady() bool { return r.Status.ReadyAt(r.Generation) }
 
 // IsFailed says whether the revision, as it is now, has failed.
-func (r *Revision) IsFailed() bool { return r.Status.failedAt(r.Generation) }
+func (r *Revision) IsFailed() bool { return r.Status.FailedAt(r.Generation) }
 
 // InitializeConditions makes every condition exist.
 func (s *RevisionStatus) InitializeConditions() {
-	revisionConditions.initialize(&s.Status)
+	revisionConditions.Initialize(&s.Status)
 	if s.Condition(RevisionActive) == nil {
 		s.markActive(corev1.ConditionUnknown, "", "")
 	}
@@ -58,32 +58,32 @@ func (s *RevisionStatus) InitializeConditions() {
 
 // MarkResourcesAvailableTrue says that the revision has what it runs on.
 func (s *RevisionStatus) MarkResourcesAvailableTrue() {
-	revisionConditions.mark(&s.Status, RevisionResourcesAvailable, corev1.ConditionTrue, "", "")
+	revisionConditions.Mark(&s.Status, RevisionResourcesAvailable, corev1.ConditionTrue, "", "")
 }
 
 // MarkResourcesAvailableUnknown says what is still awaited.
 func (s *RevisionStatus) MarkResourcesAvailableUnknown(reason, message string) {
-	revisionConditions.mark(&s.Status, RevisionResourcesAvailable, corev1.ConditionUnknown, reason, message)
+	revisionConditions.Mark(&s.Status, RevisionResourcesAvailable, corev1.ConditionUnknown, reason, message)
 }
 
 // MarkResourcesAvailableFalse says what could not be had.
 func (s *RevisionStatus) MarkResourcesAvailableFalse(reason, message string) {
-	revisionConditions.mark(&s.Status, RevisionResourcesAvailable, corev1.ConditionFalse, reason, message)
+	revisionConditions.Mark(&s.Status, RevisionResourcesAvailable, corev1.ConditionFalse, reason, message)
 }
 
 // MarkContainerHealthyTrue says that a pod has answered.
 func (s *RevisionStatus) MarkContainerHealthyTrue() {
-	revisionConditions.mark(&s.Status, RevisionContainerHealthy, corev1.ConditionTrue, "", "")
+	revisionConditions.Mark(&s.Status, RevisionContainerHealthy, corev1.ConditionTrue, "", "")
 }
 
 // MarkContainerHealthyUnknown says what is still awaited.
 func (s *RevisionStatus) MarkContainerHealthyUnknown(reason, message string) {
-	revisionConditions.mark(&s.Status, RevisionContainerHealthy, corev1.ConditionUnknown, reason, message)
+	revisionConditions.Mark(&s.Status, RevisionContainerHealthy, corev1.ConditionUnknown, reason, message)
 }
 
 // MarkContainerHealthyFalse says why the container does not run.
 func (s *RevisionStatus) MarkContainerHealthyFalse(reason, message string) {
-	revisionConditions.mark(&s.Status, RevisionContainerHealthy, corev1.ConditionFalse, reason, message)
+	revisionConditions.Mark(&s.Status, RevisionContainerHealthy, corev1.ConditionFalse, reason, message)
 }
 
 // MarkActiveTrue says that the revision has the pods it wants.

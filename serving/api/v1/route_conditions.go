@@ -22,20 +22,20 @@ const (
 	ReasonTLSNotEnabled        = "TLSNotEnabled"
 )
 
-var routeConditions = dependents{RouteAllTrafficAssigned, RouteIngressReady, RouteCertificateProvisioned}
+var routeConditions = Dependents{RouteAllTrafficAssigned, RouteIngressReady, RouteCertificateProvisioned}
 
 // IsReady says whether every host of the route answers as its spec wants.
-func (r *Route) IsReady() bool { return r.Status.readyAt(r.Generation) }
+func (r *Route) IsReady() bool { return r.Status.ReadyAt(r.Generation) }
 
 // IsFailed says whether the route, as it is now, cannot be had.
-func (r *Route) IsFailed() bool { return r.Status.failedAt(r.Generation) }
+func (r *Route) IsFailed() bool { return r.Status.FailedAt(r.Generation) }
 
 // InitializeConditions makes every condition exist.
-func (s *RouteStatus) InitializeConditions() { routeConditions.initialize(&s.Status) }
+func (s *RouteStatus) InitializeConditions() { routeConditions.Initialize(&s.Status) }
 
 // MarkTrafficAssigned says that every target has its revision.
 func (s *RouteStatus) MarkTrafficAssigned() {
-	routeConditions.mark(&s.Status, RouteAllTrafficAssigned, corev1.ConditionTrue, "", "")
+	routeConditions.Mark(&s.Status, RouteAllTrafficAssigned, corev1.ConditionTrue, "", "")
 }
 
 // MarkConfigurationNotReady says that a target waits for a first revision.
@@ -96,14 +96,14 @@ func (s *RouteStatus) MarkServiceNotOwned(name string) {
 
 // MarkTLSNotEnabled says that no certificate is wanted.
 func (s *RouteStatus) MarkTLSNotEnabled() {
-	routeConditions.mark(&s.Status, RouteCertificateProvisioned, corev1.ConditionTrue,
+	routeConditions.Mark(&s.Status, RouteCertificateProvisioned, corev1.ConditionTrue,
 		ReasonTLSNotEnabled, "external-domain-tls is not enabled")
 }
 
 func (s *RouteStatus) markTraffic(status corev1.ConditionStatus, reason, message string) {
-	routeConditions.mark(&s.Status, RouteAllTrafficAssigned, status, reason, message)
+	routeConditions.Mark(&s.Status, RouteAllTrafficAssigned, status, reason, message)
 }
 
 func (s *RouteStatus) markIngress(status corev1.ConditionStatus, reason, message string) {
-	routeConditions.mark(&s.Status, RouteIngressReady, status, reason, message)
+	routeConditions.Mark(&s.Status, RouteIngressReady, status, reason, message)
 }

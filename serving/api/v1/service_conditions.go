@@ -18,48 +18,48 @@ const (
 	ReasonTrafficNotMigrated = "TrafficNotMigrated"
 )
 
-var serviceConditions = dependents{ServiceConfigurationsReady, ServiceRoutesReady}
+var serviceConditions = Dependents{ServiceConfigurationsReady, ServiceRoutesReady}
 
 // IsReady says whether the service, as it is now, answers.
-func (s *Service) IsReady() bool { return s.Status.readyAt(s.Generation) }
+func (s *Service) IsReady() bool { return s.Status.ReadyAt(s.Generation) }
 
 // IsFailed says whether the service, as it is now, has failed.
-func (s *Service) IsFailed() bool { return s.Status.failedAt(s.Generation) }
+func (s *Service) IsFailed() bool { return s.Status.FailedAt(s.Generation) }
 
 // InitializeConditions makes every condition exist.
-func (s *ServiceStatus) InitializeConditions() { serviceConditions.initialize(&s.Status) }
+func (s *ServiceStatus) InitializeConditions() { serviceConditions.Initialize(&s.Status) }
 
 // MarkConfigurationNotReconciled says that the Configuration's status speaks
 // of an older generation.
 func (s *ServiceStatus) MarkConfigurationNotReconciled() {
-	serviceConditions.mark(&s.Status, ServiceConfigurationsReady, corev1.ConditionUnknown, ReasonOutOfDate,
+	serviceConditions.Mark(&s.Status, ServiceConfigurationsReady, corev1.ConditionUnknown, ReasonOutOfDate,
 		"The Configuration is still working to reflect the latest desired specification.")
 }
 
 // MarkConfigurationNotOwned says that somebody else's Configuration is in
 // the way.
 func (s *ServiceStatus) MarkConfigurationNotOwned(name string) {
-	serviceConditions.mark(&s.Status, ServiceConfigurationsReady, corev1.ConditionFalse, ReasonNotOwned,
+	serviceConditions.Mark(&s.Status, ServiceConfigurationsReady, corev1.ConditionFalse, ReasonNotOwned,
 		fmt.Sprintf("There is an existing Configuration %q that we do not own.", name))
 }
 
 // MarkRouteNotReconciled says that the Route's status speaks of an older
 // generation.
 func (s *ServiceStatus) MarkRouteNotReconciled() {
-	serviceConditions.mark(&s.Status, ServiceRoutesReady, corev1.ConditionUnknown, ReasonOutOfDate,
+	serviceConditions.Mark(&s.Status, ServiceRoutesReady, corev1.ConditionUnknown, ReasonOutOfDate,
 		"The Route is still working to reflect the latest desired specification.")
 }
 
 // MarkRouteNotOwned says that somebody else's Route is in the way.
 func (s *ServiceStatus) MarkRouteNotOwned(name string) {
-	serviceConditions.mark(&s.Status, ServiceRoutesReady, corev1.ConditionFalse, ReasonNotOwned,
+	serviceConditions.Mark(&s.Status, ServiceRoutesReady, corev1.ConditionFalse, ReasonNotOwned,
 		fmt.Sprintf("There is an existing Route %q that we do not own.", name))
 }
 
 // MarkRouteNotYetReady says that the Route is ready, though not yet with the
 // latest ready revision.
 func (s *ServiceStatus) MarkRouteNotYetReady() {
-	serviceConditions.mark(&s.Status, ServiceRoutesReady, corev1.ConditionUnknown, ReasonTrafficNotMigrated,
+	serviceConditions.Mark(&s.Status, ServiceRoutesReady, corev1.ConditionUnknown, ReasonTrafficNotMigrated,
 		"Traffic is not yet migrated to the latest revision.")
 }
 
@@ -72,5 +72,12 @@ func (s *ServiceStatus) PropagateConfigurationStatus(c *ConfigurationStatus) {
 // PropagateRouteStatus mirrors what the Route says of itself.
 func (s *ServiceStatus) PropagateRouteStatus(r *RouteStatus) {
 	r.RouteStatusFields.DeepCopyInto(&s.RouteStatusFields)
+	delete(s.Annotations, HostsAnnotation)
+	if hosts, ok := r.Annotations[HostsAnnotation]; ok {
+		if s.Annotations == nil {
+			s.Annotations = map[string]string{}
+		}
+		s.Annotations[HostsAnnotation] = hosts
+	}
 	serviceConditions.propagate(&s.Status, ServiceRoutesReady, &r.Status)
 }
