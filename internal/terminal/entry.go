@@ -96,7 +96,10 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 		said.text = "building"
 	case event.BuildDone:
 		service.built = e.Duration
-		said.text, said.aside = "built in "+duration(e.Duration), e.Message
+		said.text = "built in " + duration(e.Duration)
+		if e.Message != "" {
+			said.text += ": " + e.Message
+		}
 	case event.BuildFailed:
 		said.mark = failed
 		said.text = "does not compile" + service.serving()
