@@ -27,17 +27,28 @@ func TestCRDsAreAccepted(t *testing.T) {
 	}
 }
 
+// refused are the Services that Decode refuses, and those that it leaves to the
+// server.
+func refused(t *testing.T) []txtar.File {
+	t.Helper()
+	var files []txtar.File
+	for _, name := range []string{"refused", "limits"} {
+		archive, err := txtar.ParseFile("../serving/api/v1/testdata/" + name + ".txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, archive.Files...)
+	}
+	return files
+}
+
 // TestServerRefuses shows what the schemas and the admission policy say of
-// every mistake that Decode refuses.
+// every mistake that Decode refuses, and of what it leaves to them.
 func TestServerRefuses(t *testing.T) {
 	service := kinds(t)["Service"]
-	bad, err := txtar.ParseFile("../serving/api/v1/testdata/refused.txtar")
-	if err != nil {
-		t.Fatal(err)
-	}
 	policy := policy(t)
 	var all strings.Builder
-	for _, f := range bad.Files {
+	for _, f := range refused(t) {
 		obj, said := service.create(t, f.Data)
 		said = append(said, judge(t, policy, obj)...)
 		if len(said) == 0 {

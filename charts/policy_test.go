@@ -98,11 +98,11 @@ func TestPolicy(t *testing.T) {
 			serving.knative.dev/progress-deadline: 2m}}}}}`, ""},
 		{"a revision's own annotations", `{kind: Revision, metadata: {annotations: {autoscaling.knative.dev/min-scale: "1"}}, spec: {}}`, ""},
 		{"a revision's wrong annotation", `{kind: Revision, metadata: {annotations: {autoscaling.knative.dev/window: 1s}}, spec: {}}`,
-			"metadata.annotations: window must be"},
+			`metadata.annotations[autoscaling.knative.dev/window]: "1s": must be a duration of whole seconds from 6s to 1h`},
 		{"a route's annotation", `{kind: Route, metadata: {annotations: {autoscaling.knative.dev/window: 1m}}, spec: {}}`,
 			"metadata.annotations: autoscaling annotations belong under spec.template.metadata.annotations"},
 		{"an older spelling", `{kind: Configuration, metadata: {name: a}, spec: {template: {metadata: {annotations: {autoscaling.knative.dev/minScale: "3", autoscaling.knative.dev/max-scale: "2"}}}}}`,
-			"min-scale must be at most max-scale"},
+			"spec.template.metadata.annotations[autoscaling.knative.dev/min-scale]: 3: must be at most max-scale, 2"},
 	} {
 		var obj map[string]any
 		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(c.object, "\t", " ")), &obj); err != nil {
@@ -112,6 +112,37 @@ func TestPolicy(t *testing.T) {
 		got := strings.Join(judge(t, p, obj), "\n")
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestPolicyNamesTheWrongAnnotation: each annotation that is wrong is named as it is
+// spelled, with its value and what it must be; the right ones beside it are not.
+func TestPolicyNamesTheWrongAnnotation(t *testing.T) {
+	p := policy(t)
+	right := map[string]string{"min-scale": "1", "max-scale": "2", "window": "10s"}
+	for name, must := range map[string]string{
+		"min-scale": "a whole number from 0", "maxScale": "a whole number from 0", "initial-scale": "a whole number from 0",
+		"activation-scale": "a whole number from 2", "target": "a number, at least 0.01",
+		"target-utilization-percentage": "a number from 1 to 100", "panicWindowPercentage": "a number from 1 to 100",
+		"panic-threshold-percentage": "a number from 110 to 1000", "targetBurstCapacity": "-1 for no limit",
+		"window": "a duration of whole seconds from 6s to 1h", "scale-down-delay": "a duration of whole seconds from 0s to 1h",
+		"scaleToZeroPodRetentionPeriod": "a duration of whole seconds from 0s to 1h",
+		"metric-aggregation-algorithm":  "one of linear, weighted-exponential",
+		"class":                         "kpa.autoscaling.knative.dev", "metric": "one of concurrency, rps",
+	} {
+		annotations := map[string]any{}
+		for key, value := range right {
+			annotations[servingv1.AutoscalingPrefix+key] = value
+		}
+		annotations[servingv1.AutoscalingPrefix+name] = "x"
+		got := judge(t, p, map[string]any{
+			"apiVersion": servingv1.GroupVersion.String(), "kind": "Service", "metadata": map[string]any{"name": "a"},
+			"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": annotations}}},
+		})
+		want := "spec.template.metadata.annotations[" + servingv1.AutoscalingPrefix + name + `]: "x": must be ` + must
+		if len(got) != 1 || !strings.HasPrefix(got[0], want) || strings.Contains(got[0], "; ") {
+			t.Errorf("got %q, want %q alone", got, want)
 		}
 	}
 }

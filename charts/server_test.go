@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/txtar"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -37,11 +36,7 @@ func TestServer(t *testing.T) {
 	installPolicy(t, b.Client(), namespace)
 
 	t.Run("refuses every mistake", func(t *testing.T) {
-		bad, err := txtar.ParseFile("../serving/api/v1/testdata/refused.txtar")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range bad.Files {
+		for _, f := range refused(t) {
 			if err := create(f.Data); err == nil {
 				t.Errorf("%s is accepted", f.Name)
 			}

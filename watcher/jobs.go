@@ -265,6 +265,7 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Live:
 		f.ended = true
 		e.Kind, e.URL, e.Files, e.Message = event.RevisionLive, l.cfg.Gateway, f.work.files, r.Pinned
+		e.Browser, e.Unfound = r.Browser, r.Unfound
 		e.Phases = f.split(r)
 		for _, p := range e.Phases {
 			e.Duration += p.Duration

@@ -58,6 +58,8 @@ type Event struct {
 	Image    string        `json:"image,omitempty"`
 	URL      string        `json:"url,omitempty"`
 	Host     string        `json:"host,omitempty"`
+	Browser  string        `json:"browser,omitempty"` // the host by which a browser on this machine finds the service
+	Unfound  string        `json:"unfound,omitempty"` // why none does
 	Log      []string      `json:"log,omitempty"`
 	Duration time.Duration `json:"duration,omitempty"` // in nanoseconds
 	Phases   []Phase       `json:"phases,omitempty"`

@@ -189,9 +189,11 @@ func (s *service) cut() {
 func describe(ksvc *servingv1.Service, box Box) service {
 	s := service{
 		Namespace: ksvc.Namespace, Name: ksvc.Name, Ready: string(corev1.ConditionUnknown), Pinned: true,
-		URL:  fmt.Sprintf("http://%s:%d", servingv1.PublicHost("", ksvc.Name, ksvc.Namespace, "localhost"), box.HTTPPort),
 		Host: servingv1.ServiceHost(ksvc, "", box.Domain), Latest: ksvc.Status.LatestReadyRevisionName,
 		Traffic: []target{}, Revisions: []revision{},
+	}
+	if host, _ := servingv1.BrowserHost(ksvc); host != "" {
+		s.URL = fmt.Sprintf("http://%s:%d", host, box.HTTPPort)
 	}
 	for _, t := range ksvc.Spec.Traffic {
 		one := target{Revision: t.RevisionName, Tag: t.Tag}

@@ -177,7 +177,7 @@ func (s *story) tellLive(said entry, service *serviceStory, e event.Event) entry
 			said.text = "built " + duration(service.built) + ", " + said.text
 		}
 		said.took = e.Duration
-		said.results = s.address(e.Host)
+		said.results = s.address(e)
 	} else {
 		said.name = ""
 		said.text = e.Revision + " live in " + duration(e.Duration)
@@ -192,18 +192,21 @@ func (s *story) tellLive(said entry, service *serviceStory, e event.Event) entry
 }
 
 // address says how to ask for a service: through the gateway by its host, and
-// by the name in localhost that each service has too and that browsers take
-// to this machine without any set-up.
-func (s *story) address(host string) []string {
+// by the name that browsers take to this machine without any set-up, or why it
+// has none.
+func (s *story) address(e event.Event) []string {
 	gateway, err := url.Parse(s.gateway)
-	labels := strings.SplitN(host, ".", 3) // service, namespace, domain
-	if err != nil || s.gateway == "" || len(labels) < 3 {
+	if err != nil || s.gateway == "" || e.Host == "" {
 		return nil
 	}
-	return []string{
-		fmt.Sprintf("curl -H 'Host: %s' %s", host, s.gateway),
-		fmt.Sprintf("or open http://%s.%s.localhost:%s", labels[0], labels[1], gateway.Port()),
+	said := []string{fmt.Sprintf("curl -H 'Host: %s' %s", e.Host, s.gateway)}
+	switch {
+	case e.Browser != "":
+		said = append(said, fmt.Sprintf("or open http://%s:%s", e.Browser, gateway.Port()))
+	case e.Unfound != "":
+		said = append(said, "no browser finds it: "+e.Unfound)
 	}
+	return said
 }
 
 // serving says which revision is not touched by a failure.

@@ -194,3 +194,17 @@ func TestDuration(t *testing.T) {
 		}
 	}
 }
+
+// TestUnfound: a service that no browser finds has the reason in the place of an
+// address that nothing answers at.
+func TestUnfound(t *testing.T) {
+	var out, progress bytes.Buffer
+	reader := NewPlain(&out, &progress)
+	reader.Show(event.Event{Kind: event.BoxReady, URL: "http://127.0.0.1:8080"})
+	reader.Show(event.Event{Kind: event.RevisionLive, Service: "hello", Revision: "hello-00001", Host: "hello.fixed.test", Unfound: "none of its hosts is one"})
+	reader.Close()
+	want := "curl -H 'Host: hello.fixed.test' http://127.0.0.1:8080\nno browser finds it: none of its hosts is one\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

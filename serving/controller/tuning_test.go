@@ -182,6 +182,18 @@ func TestConfigMaps(t *testing.T) {
 	until(r, &servingv1.RouteList{}, "the hosts in the status", func(route *servingv1.Route) bool {
 		return strings.Contains(strings.Join(servingv1.RouteHosts(route, "", route.Status.URL), " "), "hello-"+r.namespace+".localhost")
 	})
+	browser := func(what, want string) {
+		t.Helper()
+		until(r, &servingv1.ServiceList{}, what, func(s *servingv1.Service) bool {
+			host, _ := servingv1.BrowserHost(s)
+			return host == want
+		})
+	}
+	browser("the host for browsers, by the template", "hello-"+r.namespace+".localhost")
+	r.change(network, "domain-template", "{{.Name}}.{{.Namespace}}.fixed.test")
+	browser("no host for browsers", "")
+	r.change(network, "domain-template", "{{.Name}}-{{.Namespace}}.{{.Domain}}")
+	browser("the host for browsers again", "hello-"+r.namespace+".localhost")
 
 	r.change(network, "domain-template", "{{.Nobody}}")
 	if got := r.refused(network); !strings.Contains(got, "config-network") || !strings.Contains(got, "domain-template: ") {

@@ -141,6 +141,12 @@ func (s *stage) ready(rev *servingv1.Revision) {
 
 func (s *stage) crash(rev *servingv1.Revision) {
 	s.Helper()
+	s.pod(rev, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}})
+}
+
+// pod makes a pod of a revision, with its user container in a state.
+func (s *stage) pod(rev *servingv1.Revision, state corev1.ContainerState) *corev1.Pod {
+	s.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: s.namespace, Name: rev.Name + "-deployment-abcde",
@@ -149,11 +155,19 @@ func (s *stage) crash(rev *servingv1.Revision) {
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: servingv1.UserContainer, Image: "x"}}},
 	}
 	s.must(s.client.Create(s.Context(), pod))
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
-		Name:  servingv1.UserContainer,
-		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}},
-	}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: servingv1.UserContainer, State: state}}
 	s.must(s.client.Status().Update(s.Context(), pod))
+	return pod
+}
+
+// warn makes an event about a pod.
+func (s *stage) warn(pod *corev1.Pod, reason, message string) {
+	s.Helper()
+	s.must(s.client.Create(s.Context(), &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: pod.Namespace, GenerateName: pod.Name},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
+		Type:           corev1.EventTypeWarning, Reason: reason, Message: message,
+	}))
 }
 
 func (s *stage) must(err error) {
@@ -215,6 +229,56 @@ func TestARevisionOnItsWay(t *testing.T) {
 	}
 	if want := "hello." + s.namespace + ".example.com activator"; s.asked != want {
 		t.Errorf("the gateway was asked for %q, want %q", s.asked, want)
+	}
+}
+
+// What only an event says is quoted: a volume that cannot be had, and where a
+// container listens instead of on $PORT, which is told once, and again with the
+// last word only where it was not.
+func TestWhatEventsSayIsQuoted(t *testing.T) {
+	s := newStage(t)
+	rollout := s.apply(s.manifest(), "localhost:5001/hello@sha256:"+strings.Repeat("a", 64))
+	reports := make(chan deploy.Report, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.deployer.Wait(ctx, rollout, func(r deploy.Report) { reports <- r }) }()
+	rev := s.revise("hello-00001")
+	pod := s.pod(rev, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}})
+	until := func(reason string) {
+		t.Helper()
+		for {
+			select {
+			case r := <-reports:
+				if r.Reason == reason {
+					return
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("never told: %s", reason)
+			}
+		}
+	}
+	s.warn(pod, "FailedMount", `configmap "nope" not found`)
+	until(`container user-container is waiting: ContainerCreating: configmap "nope" not found`)
+
+	pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	s.must(s.client.Status().Update(s.Context(), pod))
+	until("it does not listen on port 8080, which $PORT names")
+	const instead = "container user-container does not listen on port 8080; it listens on 3000 instead"
+	s.warn(pod, "NotListening", instead)
+	until(instead)
+
+	rev.Status.InitializeConditions()
+	rev.Status.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "No pod has answered.")
+	s.must(s.client.Status().Update(s.Context(), rev))
+	until("No pod has answered.")
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait = %v", err)
+	}
+	for len(reports) > 0 {
+		if r := <-reports; strings.Contains(r.Reason, instead) {
+			t.Errorf("told once more: %+v", r)
+		}
 	}
 }
 

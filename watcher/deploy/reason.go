@@ -103,11 +103,14 @@ func delay(now state, r *Rollout) string {
 	}
 	for _, c := range append(containers(pod), queueContainer(pod)...) {
 		if w := c.State.Waiting; w != nil {
-			return fmt.Sprintf("container %s is waiting: %s", c.Name, join(w.Reason, w.Message))
+			return fmt.Sprintf("container %s is waiting: %s", c.Name, join(w.Reason, cmp.Or(w.Message, now.warned[failedMount])))
 		}
 	}
 	if len(containers(pod)) == 0 {
 		return "its containers are being created"
+	}
+	if said := now.warned[notListening]; said != "" {
+		return said
 	}
 	if probe := probing(pod); probe != "" {
 		return probe

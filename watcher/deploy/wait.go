@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,6 +45,8 @@ type Report struct {
 	Stage    Stage
 	Revision string
 	Host     string // under which the gateway knows it
+	Browser  string // when live: the host by which a browser finds it, "" where Unfound says why none does
+	Unfound  string
 	Reason   string
 	Final    bool     // when failed: it is not tried again
 	Pinned   string   // when live: where the traffic goes instead, if it does not go here
@@ -128,6 +131,7 @@ type state struct {
 	service  *servingv1.Service
 	revision *servingv1.Revision
 	pods     []corev1.Pod
+	warned   map[string]string // of the first pod: what events of a reason say; read only where it takes long
 }
 
 // host is the one of the Service's status, since what the box's ConfigMaps and the
@@ -186,6 +190,9 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 		r.Reason = "its progress deadline has passed"
 	} else {
 		r.Log = w.log(ctx)
+	}
+	if said := w.warned(ctx)[notListening]; final && said != "" && said != w.slowSaid {
+		r.Reason = strings.TrimSuffix(r.Reason, ".") + ": " + said
 	}
 	w.failed, w.final, w.reason = true, final, reason
 	w.say(r)
@@ -254,6 +261,9 @@ func (w *waiting) goLive(at time.Time) {
 		w.pod = at // the gateway's word came before the cache's
 	}
 	live := Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)}
+	if w.now.service != nil {
+		live.Browser, live.Unfound = servingv1.BrowserHost(w.now.service)
+	}
 	if !w.follows {
 		live.Pinned = elsewhere(w.now.service.Spec.Traffic)
 	}
@@ -262,7 +272,9 @@ func (w *waiting) goLive(at time.Time) {
 
 // sluggish tells why it takes so long, once for each reason.
 func (w *waiting) sluggish(ctx context.Context) {
-	reason := delay(w.now, w.Rollout)
+	now := w.now
+	now.warned = w.warned(ctx)
+	reason := delay(now, w.Rollout)
 	if w.failed || reason == w.slowSaid {
 		return
 	}

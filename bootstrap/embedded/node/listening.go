@@ -18,8 +18,9 @@ import (
 )
 
 // listenGrace is how long a container has until it listens where it was told
-// to. A slower one may have good reasons, so it is no more than an event.
-const listenGrace = 5 * time.Second
+// to. A slower one may have good reasons, so it is no more than an event; which is
+// there when `devbox up` says, after five, why a revision does not answer.
+const listenGrace = 3 * time.Second
 
 // listensOn is the port that c was told to listen on, 0 if it was not.
 func listensOn(c *corev1.Container) int32 {

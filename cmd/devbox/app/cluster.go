@@ -65,10 +65,13 @@ func (c *cluster) services(ctx context.Context, name string) ([]servingv1.Servic
 	return named, nil
 }
 
-// url is a service's address for a browser on this machine, which takes every
-// name below localhost for itself.
-func (c *cluster) url(service *servingv1.Service) string {
-	return fmt.Sprintf("http://%s:%d", servingv1.PublicHost("", service.Name, service.Namespace, "localhost"), c.box.HTTPPort)
+// url is a service's address for a browser on this machine, or why it has none.
+func (c *cluster) url(service *servingv1.Service) (address, why string) {
+	host, why := servingv1.BrowserHost(service)
+	if host == "" {
+		return "", why
+	}
+	return fmt.Sprintf("http://%s:%d", host, c.box.HTTPPort), ""
 }
 
 // host is the service's host, by its status.

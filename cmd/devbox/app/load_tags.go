@@ -155,10 +155,12 @@ func (t *tags) hosts(ctx context.Context) ([]string, error) {
 	probe := &http.Client{Transport: transport, Timeout: time.Second}
 	var hosts []string
 	for i, tag := range t.names {
-		host := servingv1.PublicHost(tag, t.service.Name, t.service.Namespace, t.c.box.Domain)
+		var host string
 		var last error
 		err := wait.PollUntilContextCancel(ctx, lookEvery/4, true, func(ctx context.Context) (bool, error) {
-			last = t.c.leads(ctx, probe, host, t.revisions[i])
+			if host, last = t.host(ctx, tag); last == nil {
+				last = t.c.leads(ctx, probe, host, t.revisions[i])
+			}
 			return last == nil, nil
 		})
 		if err != nil {
@@ -167,6 +169,15 @@ func (t *tags) hosts(ctx context.Context) ([]string, error) {
 		hosts = append(hosts, host)
 	}
 	return hosts, nil
+}
+
+// host is that of a tag, by the Service's status as it is now.
+func (t *tags) host(ctx context.Context, tag string) (string, error) {
+	var service servingv1.Service
+	if err := t.c.client.Get(ctx, client.ObjectKeyFromObject(t.service), &service); err != nil {
+		return "", err
+	}
+	return servingv1.ServiceHost(&service, tag, t.c.box.Domain), nil
 }
 
 // The activator answers a probe of itself with the revision that a host leads

@@ -52,12 +52,12 @@ type partStatus struct {
 type serviceStatus struct {
 	Name      string `json:"name"`
 	Namespace string `json:"namespace"`
-	URL       string `json:"url"`
+	URL       string `json:"url"` // for a browser on this machine, "" where there is none
 	Host      string `json:"host"`
 	Revision  string `json:"revision"` // the latest ready one
 	Created   string `json:"created"`  // the latest, ready or not
-	Replicas  int32  `json:"replicas"` // pods of Revision that answer
-	Desired   int32  `json:"desired"`  // pods of Revision that the autoscaler wants
+	Replicas  int32  `json:"replicas"` // pods of Revision that answer; of Created, where none has been ready yet
+	Desired   int32  `json:"desired"`  // pods of it that the autoscaler wants
 	Ready     string `json:"ready"`    // True, False or Unknown
 	Reason    string `json:"reason,omitempty"`
 	Message   string `json:"message,omitempty"`
@@ -201,8 +201,9 @@ func deploymentStatus(step string, d *appsv1.Deployment) partStatus {
 
 // serviceStatus is the Service's own status with the pods of its revision.
 func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service) (serviceStatus, error) {
+	url, _ := c.url(service)
 	s := serviceStatus{
-		Name: service.Name, Namespace: service.Namespace, URL: c.url(service), Host: c.host(service),
+		Name: service.Name, Namespace: service.Namespace, URL: url, Host: c.host(service),
 		Revision: service.Status.LatestReadyRevisionName, Created: service.Status.LatestCreatedRevisionName,
 		Ready: string(corev1.ConditionUnknown),
 	}
@@ -211,13 +212,14 @@ func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service)
 			s.Ready, s.Reason, s.Message = string(condition.Status), condition.Reason, condition.Message
 		}
 	}
-	if s.Revision == "" {
+	name := cmp.Or(s.Revision, s.Created)
+	if name == "" {
 		return s, nil
 	}
 	var revision servingv1.Revision
-	key := client.ObjectKey{Namespace: service.Namespace, Name: s.Revision}
+	key := client.ObjectKey{Namespace: service.Namespace, Name: name}
 	if err := c.client.Get(ctx, key, &revision); client.IgnoreNotFound(err) != nil {
-		return s, fmt.Errorf("asking for revision %s: %w", s.Revision, err)
+		return s, fmt.Errorf("asking for revision %s: %w", name, err)
 	}
 	if n := revision.Status.ActualReplicas; n != nil {
 		s.Replicas = *n
@@ -247,7 +249,7 @@ func (s *status) print(out io.Writer) error {
 	}
 	fmt.Fprintf(table, "\nSERVICE\tURL\tREVISION\tPODS\tREADY\tREASON\n")
 	for _, service := range s.Services {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, service.URL,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, cmp.Or(service.URL, service.Host),
 			cmp.Or(service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
 	}
 	if len(s.Objects) > 0 {

@@ -8,6 +8,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/kind-in-a-box/devbox/bootstrap"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 func TestPartsOfABox(t *testing.T) {
@@ -40,6 +45,24 @@ func TestPartsOfABox(t *testing.T) {
 		if test.got != test.want {
 			t.Errorf("got %+v, want %+v", test.got, test.want)
 		}
+	}
+}
+
+// TestPodsOfWhatWasNeverReady: the pods of a service's first revision count also
+// before one of them answers.
+func TestPodsOfWhatWasNeverReady(t *testing.T) {
+	kinds := runtime.NewScheme()
+	if err := servingv1.AddToScheme(kinds); err != nil {
+		t.Fatal(err)
+	}
+	hello := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}
+	hello.Status.LatestCreatedRevisionName = "hello-00001"
+	revision := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello-00001"}}
+	revision.Status.ActualReplicas, revision.Status.DesiredReplicas = new(int32(0)), new(int32(1))
+	c := &cluster{box: &bootstrap.Box{Domain: "example.com"}, client: fake.NewClientBuilder().WithScheme(kinds).WithObjects(hello, revision).Build()}
+	got, err := c.serviceStatus(t.Context(), hello)
+	if err != nil || got.Replicas != 0 || got.Desired != 1 || got.Revision != "" {
+		t.Errorf("got %+v, %v; want 0 of 1 pods, and no revision that is ready", got, err)
 	}
 }
 

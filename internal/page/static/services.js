@@ -127,8 +127,9 @@ class Card {
 
   update(service) {
     this.service = service;
-    this.link.href = service.url;
-    text(this.link, service.url.replace('http://', ''));
+    if (service.url) this.link.href = service.url;
+    else this.link.removeAttribute('href'); // no browser finds it
+    text(this.link, service.url.replace('http://', '') || service.host);
     this.dot.className = `dot ${service.ready}`;
     text(this.words, service.words);
     this.pinned.hidden = !service.pinned || !service.traffic.length;

@@ -34,6 +34,21 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// TestDecodeLeavesLimitsToTheServer: what a box's ConfigMaps may allow is not
+// refused by what devbox was compiled with. charts.TestServerRefuses holds that the
+// server refuses it, where they say nothing.
+func TestDecodeLeavesLimitsToTheServer(t *testing.T) {
+	limits, err := txtar.ParseFile("testdata/limits.txtar")
+	if err != nil || len(limits.Files) == 0 {
+		t.Fatal("no files found", err)
+	}
+	for _, f := range limits.Files {
+		if _, err := servingv1.Decode(f.Name, f.Data); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestDecodeAccepts(t *testing.T) {
 	files, err := filepath.Glob("../../../examples/*/service.yaml")
 	if err != nil || len(files) == 0 {

@@ -55,8 +55,10 @@ func (d Defaults) As(r *RevisionSpec) Defaults {
 }
 
 // SetDefaults fills in every absent field that has a meaning.
-func (s *Service) SetDefaults() {
-	s.Spec.Template.Spec.SetDefaults()
+func (s *Service) SetDefaults() { s.setDefaultsOf(KnativeDefaults()) }
+
+func (s *Service) setDefaultsOf(d Defaults) {
+	s.Spec.Template.Spec.SetDefaultsOf(d)
 	if len(s.Spec.Traffic) == 0 {
 		s.Spec.Traffic = []TrafficTarget{{Percent: new(int64(100))}}
 	}

@@ -79,3 +79,37 @@ func TestLongNames(t *testing.T) {
 		t.Errorf("the generation is lost in %s", got)
 	}
 }
+
+// TestBrowserHost: the host is one that the Route has, by what its status says of
+// ConfigMaps and visibility, or there is none and the reason is said.
+func TestBrowserHost(t *testing.T) {
+	fresh := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}
+	with := func(url, hosts string) *servingv1.Service {
+		s := fresh.DeepCopy()
+		s.Status.URL = url
+		if hosts != "" {
+			s.Status.Annotations = map[string]string{servingv1.HostsAnnotation: `{"":[` + hosts + `]}`}
+		}
+		return s
+	}
+	labelled := fresh.DeepCopy()
+	labelled.Labels = map[string]string{servingv1.VisibilityLabel: servingv1.VisibilityClusterLocal}
+	for _, c := range []struct {
+		name      string
+		service   *servingv1.Service
+		want, why string
+	}{
+		{"no status yet", fresh, "hello.default.localhost", ""},
+		{"another domain", with("http://hello.default.my.test", ""), "hello.default.localhost", ""},
+		{"another template", with("http://hello-default.my.test", `"hello.default.svc","hello-default.localhost","hello-default.my.test"`), "hello-default.localhost", ""},
+		{"a template with a fixed end", with("http://hello.my.test", `"hello.default.svc","hello.my.test"`), "", "domain-template"},
+		{"a template with a middle", with("http://hello.example.com.dev", `"hello.default.svc","hello.localhost.dev","hello.example.com.dev"`), "", "domain-template"},
+		{"labelled as the cluster's", labelled, "", "cluster only"},
+		{"the cluster's by its domain", with("http://hello.default.svc.cluster.local", `"hello.default.svc.cluster.local"`), "", "cluster only"},
+	} {
+		got, why := servingv1.BrowserHost(c.service)
+		if got != c.want || !strings.Contains(why, c.why) || (why == "") != (c.why == "") {
+			t.Errorf("%s: got %q, %q; want %q, %q", c.name, got, why, c.want, c.why)
+		}
+	}
+}

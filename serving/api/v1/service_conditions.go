@@ -72,5 +72,12 @@ func (s *ServiceStatus) PropagateConfigurationStatus(c *ConfigurationStatus) {
 // PropagateRouteStatus mirrors what the Route says of itself.
 func (s *ServiceStatus) PropagateRouteStatus(r *RouteStatus) {
 	r.RouteStatusFields.DeepCopyInto(&s.RouteStatusFields)
+	delete(s.Annotations, HostsAnnotation)
+	if hosts, ok := r.Annotations[HostsAnnotation]; ok {
+		if s.Annotations == nil {
+			s.Annotations = map[string]string{}
+		}
+		s.Annotations[HostsAnnotation] = hosts
+	}
 	serviceConditions.propagate(&s.Status, ServiceRoutesReady, &r.Status)
 }

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -12,12 +13,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// undecided are defaults by which an object is judged where no box's ConfigMaps are
+// at hand: a field that is absent bounds no other.
+func undecided() Defaults {
+	d := KnativeDefaults()
+	d.TimeoutSeconds = math.MaxInt64
+	return d
+}
+
 // Validate says what is wrong with the object, field by field, counting an
 // absent field as its default. It says what the API server says, and a little
-// more where a schema cannot.
+// more where a schema cannot; but not what a box's ConfigMaps decide, such as how
+// long a timeout may be, which is the server's alone to say.
 func (s *Service) Validate() field.ErrorList {
 	s = s.DeepCopy()
-	s.SetDefaults()
+	s.setDefaultsOf(undecided())
 	spec, template := field.NewPath("spec"), field.NewPath("spec", "template")
 	errs := validateMeta(&s.ObjectMeta)
 	errs = append(errs, s.Spec.Template.validate(&s.ObjectMeta, template)...)
@@ -32,7 +42,7 @@ func (s *Service) Validate() field.ErrorList {
 // its default.
 func (c *Configuration) Validate() field.ErrorList {
 	c = c.DeepCopy()
-	c.SetDefaults()
+	c.Spec.Template.Spec.SetDefaultsOf(undecided())
 	return append(validateMeta(&c.ObjectMeta),
 		c.Spec.Template.validate(&c.ObjectMeta, field.NewPath("spec", "template"))...)
 }
@@ -41,7 +51,7 @@ func (c *Configuration) Validate() field.ErrorList {
 // its default.
 func (r *Revision) Validate() field.ErrorList {
 	r = r.DeepCopy()
-	r.SetDefaults()
+	r.Spec.SetDefaultsOf(undecided())
 	errs := validateName(&r.ObjectMeta)
 	errs = append(errs, validateRevisionAnnotations(r.Annotations, field.NewPath("metadata", "annotations"))...)
 	return append(errs, r.Spec.validate(field.NewPath("spec"))...)

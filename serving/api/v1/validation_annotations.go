@@ -125,21 +125,16 @@ func validateAutoscaling(annotations map[string]string, path *field.Path) field.
 	return append(errs, validateScales(annotations, path)...)
 }
 
-// validateScales asks that the bounds do not cross, and that a revision starts
-// with a pod: one that has none has not shown that it can. A maximum of 0 is
-// none.
+// validateScales asks that the bounds do not cross. A maximum of 0 is none.
 func validateScales(annotations map[string]string, path *field.Path) field.ErrorList {
 	var low, high int
 	for key, value := range annotations {
-		n, err := strconv.Atoi(value) // a value that is no number has its error already
-		switch autoscalingName(key) {
-		case "initial-scale":
-			if err == nil && n == 0 {
-				return field.ErrorList{field.Invalid(path.Key(key), value, "must be at least 1 unless config-autoscaler has allow-zero-initial-scale")}
-			}
-		case "min-scale":
+		n, err := strconv.Atoi(value)
+		switch name := autoscalingName(key); {
+		case err != nil: // it has its error already
+		case name == "min-scale":
 			low = n
-		case "max-scale":
+		case name == "max-scale":
 			high = n
 		}
 	}

@@ -1,15 +1,32 @@
 package v1
 
 import (
+	"fmt"
+	"math"
+
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func (r *RevisionSpec) validate(path *field.Path) field.ErrorList {
-	errs := outside(path.Child("containerConcurrency"), *r.ContainerConcurrency, 0, MaxContainerConcurrency)
-	errs = append(errs, outside(path.Child("timeoutSeconds"), *r.TimeoutSeconds, 1, MaxTimeoutSeconds)...)
-	errs = append(errs, outside(path.Child("responseStartTimeoutSeconds"), *r.ResponseStartTimeoutSeconds, 0, *r.TimeoutSeconds)...)
-	errs = append(errs, outside(path.Child("idleTimeoutSeconds"), *r.IdleTimeoutSeconds, 0, *r.TimeoutSeconds)...)
+	var errs field.ErrorList
+	for _, f := range []struct {
+		name  string
+		value int64
+		most  int64
+	}{
+		{"containerConcurrency", *r.ContainerConcurrency, math.MaxInt64},
+		{"timeoutSeconds", *r.TimeoutSeconds, math.MaxInt64},
+		{"responseStartTimeoutSeconds", *r.ResponseStartTimeoutSeconds, *r.TimeoutSeconds},
+		{"idleTimeoutSeconds", *r.IdleTimeoutSeconds, *r.TimeoutSeconds},
+	} {
+		switch {
+		case f.value < 0:
+			errs = append(errs, field.Invalid(path.Child(f.name), f.value, "must be at least 0"))
+		case f.value > max(f.most, 0):
+			errs = append(errs, field.Invalid(path.Child(f.name), f.value, fmt.Sprintf("must be at most timeoutSeconds, %d", f.most)))
+		}
+	}
 	return append(errs, r.PodSpec.validate(path)...)
 }
 
