@@ -257,9 +257,9 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 			return
 		}
 		f.ended = true
-		e.Kind, e.Error = event.RevisionFailed, r.Reason
+		e.Kind, e.Error, e.Hint = event.RevisionFailed, r.Reason, r.Hint
 		if l.cfg.Once && !r.Final { // what it needs may be there in a moment
-			e.Hint = "it is started again, and waited for until its time is up; Ctrl-C does not wait"
+			e.Hint = cmp.Or(r.Hint, "it is started again, and waited for until its time is up; Ctrl-C does not wait")
 			break
 		}
 		t.settle(&FailedError{Service: t.Name, Revision: r.Revision, Reason: r.Reason})

@@ -52,6 +52,7 @@ type Report struct {
 	Browser  string // when live: the host by which a browser finds it, "" where Unfound says why none does
 	Unfound  string
 	Reason   string
+	Hint     string   // when failed: what to do about it
 	Final    bool     // when failed: it is not tried again
 	Pinned   string   // when live: where the traffic goes instead, if it does not go here
 	Log      []string // the container's last lines
@@ -196,6 +197,7 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 		r.Reason = "its progress deadline has passed"
 	} else {
 		r.Log = w.log(ctx)
+		r.Hint = portHint(append([]string{reason}, r.Log...))
 	}
 	if said := w.warned(ctx)[notListening]; final && said != "" && said != w.slowSaid {
 		r.Reason = strings.TrimSuffix(r.Reason, ".") + ": " + said
