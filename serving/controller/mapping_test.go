@@ -24,6 +24,18 @@ func (w *world) mapping(namespace, host, kind, name string) *servingv1beta1.Doma
 	return dm
 }
 
+// remove deletes a Service, and its Route where the server's garbage collector
+// has not been first.
+func (w *world) remove(name string) {
+	w.Helper()
+	for _, gone := range []client.Object{get(w, &servingv1.Service{}, name), get(w, &servingv1.Route{}, name)} {
+		if err := w.Delete(w.Context(), gone); client.IgnoreNotFound(err) != nil {
+			w.Fatal(err)
+		}
+	}
+	w.settle()
+}
+
 // mapped are the conditions of a DomainMapping.
 func (w *world) mapped(dm *servingv1beta1.DomainMapping) (claimed, resolved, way, ready string) {
 	w.Helper()
@@ -69,12 +81,7 @@ func TestMapping(t *testing.T) {
 	w.settle()
 	w.expectMapped("by its route", dm, "True", "True", "True", "True")
 
-	for _, gone := range []client.Object{get(w, &servingv1.Service{}, "hello"), get(w, &servingv1.Route{}, "hello")} { // no collector here
-		if err := w.Delete(w.Context(), gone); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.settle()
+	w.remove("hello")
 	w.expectMapped("the service has gone", dm, "True", "False ResolveFailed", "Unknown IngressNotConfigured", "False ResolveFailed")
 }
 
@@ -139,11 +146,6 @@ func TestMappingOntoARoutesHost(t *testing.T) {
 	if asked := w.mappings.ofRoute(t.Context(), get(w, &servingv1.Route{}, "next")); len(asked) != 1 || asked[0].Name != next.Name {
 		t.Errorf("when the route changes, %v are looked at", asked)
 	}
-	for _, gone := range []client.Object{get(w, &servingv1.Service{}, "next"), get(w, &servingv1.Route{}, "next")} {
-		if err := w.Delete(t.Context(), gone); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.settle()
+	w.remove("next")
 	w.expectMapped("nobody's again", next, "True", "True", "True", "True")
 }
