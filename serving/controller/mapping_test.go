@@ -129,6 +129,28 @@ func TestMappingsCollide(t *testing.T) {
 	w.expectMapped("the second, alone", second, "True", "True", "True", "True")
 }
 
+// TestFirstOf: who has a host keeps it, though the server's clock knows seconds
+// only; among others the oldest comes first, and then the alphabet.
+func TestFirstOf(t *testing.T) {
+	made := func(namespace string, second int64, has bool) servingv1beta1.DomainMapping {
+		dm := servingv1beta1.DomainMapping{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, CreationTimestamp: metav1.Unix(second, 0)}}
+		if has {
+			dm.Status.MarkClaimed()
+		}
+		return dm
+	}
+	for want, all := range map[string][]servingv1beta1.DomainMapping{
+		"has":    {made("a", 1, false), made("has", 1, true), made("b", 0, false)},
+		"oldest": {made("a", 2, false), made("oldest", 1, false)},
+		"one":    {made("two", 1, false), made("one", 1, false)},
+		"both-1": {made("both-2", 2, true), made("both-1", 1, true)},
+	} {
+		if got := firstOf(all).Namespace; got != want {
+			t.Errorf("of %v the first is %s, want %s", all, got, want)
+		}
+	}
+}
+
 // TestMappingOntoARoutesHost: a route keeps its hosts, and gets them back.
 func TestMappingOntoARoutesHost(t *testing.T) {
 	t.Parallel()
