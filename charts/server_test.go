@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/test/bed"
 )
@@ -109,6 +110,10 @@ func mappings(t *testing.T, create func([]byte) error, namespace string) {
 		{"name: " + strings.Repeat("a", 64) + ".example.com", "ref: {" + ref + "}", "metadata.name: is the host"},
 		{"name: hello.default.svc.cluster.local", "ref: {" + ref + "}", "those names are the box's own"},
 		{"name: hello.default.svc", "ref: {" + ref + "}", "those names are the box's own"},
+		{"name: devbox.localhost", "ref: {" + ref + "}", "those names are the box's own"},
+		{"name: " + string(images.Prometheus) + ".localhost", "ref: {" + ref + "}", "those names are the box's own"},
+		{"name: " + string(images.Zipkin) + ".localhost", "ref: {" + ref + "}", "those names are the box's own"},
+		{"name: " + string(images.Grafana) + ".localhost", "ref: {" + ref + "}", "those names are the box's own"},
 		{"name: host.devbox.internal", "ref: {" + ref + "}", "those names are the box's own"},
 		{"generateName: some.example.com", "ref: {" + ref + "}", "metadata.generateName: must not be set"},
 		{"name: elsewhere.example.com", "ref: {" + ref + ", namespace: elsewhere}", "spec.ref.namespace: must be absent, or " + namespace},

@@ -207,11 +207,11 @@ func matched(ctx context.Context, pattern string) (targets []Target, leftOut []s
 	}
 	described = append(described, more...)
 	for _, dir := range found.Apart {
-		leftOut = append(leftOut, short(dir)+" is left out: it is a module that go.work does not use (go work use "+short(dir)+")")
+		leftOut = append(leftOut, short(dir)+" is left out: it is a module that go.work does not use; if it is to be served, `go work use "+short(dir)+"` adds it")
 	}
 	for _, p := range nested {
 		if !isDescribed(p) {
-			leftOut = append(leftOut, fmt.Sprintf("%s is left out: it is in a module of its own and has no %s (devbox init %s)", short(p.Dir), manifestName, short(p.Dir)))
+			leftOut = append(leftOut, fmt.Sprintf("%[1]s is left out: its go.mod makes it a module of its own, and without a %[2]s it is not known to be a service; if it is one, name it in the command, or write it a %[2]s with `devbox init %[1]s`", short(p.Dir), manifestName))
 		}
 	}
 	switch {

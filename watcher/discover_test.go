@@ -140,7 +140,7 @@ func TestDiscover(t *testing.T) {
 				"c/go.mod": "module ex.com/c\n", "c/main.go": program, "c/service.yaml": fmt.Sprintf(describe, "c", "default"),
 				"node_modules/d/go.mod": "module ex.com/d\n", "node_modules/d/main.go": program,
 			},
-			want: "a in default: ex.com/a; b in default: ex.com/b/cmd; c is left out: it is a module that go.work does not use (go work use c)",
+			want: "a in default: ex.com/a; b in default: ex.com/b/cmd; c is left out: it is a module that go.work does not use; if it is to be served, `go work use c` adds it",
 		},
 		"a workspace, of which its root is a module": {
 			files: map[string]string{
@@ -165,7 +165,7 @@ func TestDiscover(t *testing.T) {
 		},
 		"a nested module without a manifest": {
 			files: map[string]string{"cmd/main.go": program, "services/c/go.mod": "module ex.com/c\n", "services/c/main.go": program},
-			want:  "cmd in default: example.com/project/cmd; services/c is left out: it is in a module of its own and has no service.yaml (devbox init services/c)",
+			want:  "cmd in default: example.com/project/cmd; services/c is left out: its go.mod makes it a module of its own, and without a service.yaml it is not known to be a service; if it is one, name it in the command, or write it a service.yaml with `devbox init services/c`",
 		},
 		"modules in a folder of none": {
 			files: map[string]string{

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -268,9 +269,9 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 			return
 		}
 		f.ended = true
-		e.Kind, e.Error = event.RevisionFailed, r.Reason
+		e.Kind, e.Error, e.Hint = event.RevisionFailed, r.Reason, r.Hint
 		if l.cfg.Once && !r.Final { // what it needs may be there in a moment
-			e.Hint = "it is started again, and waited for until its time is up; Ctrl-C does not wait"
+			e.Hint = cmp.Or(r.Hint, "it is started again, and waited for until its time is up; Ctrl-C does not wait")
 			break
 		}
 		t.settle(&FailedError{Service: t.Name, Revision: r.Revision, Reason: r.Reason})
@@ -322,7 +323,23 @@ func (l *loop) followed(t *target, f *follow, err error) {
 		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: err.Error()})
 		return
 	}
+	if errors.Is(err, deploy.ErrDeleted) {
+		l.deleted(t, f)
+		return
+	}
 	err = &BoxError{err}
 	t.settle(err)
 	l.warn(t, err, "")
+}
+
+// deleted tells that somebody has deleted a target's Service, and what makes it
+// anew.
+func (l *loop) deleted(t *target, f *follow) {
+	t.follow = nil
+	t.settle(&FailedError{Service: t.Name, Revision: f.revision, Reason: deploy.ErrDeleted.Error()})
+	l.events.Emit(event.Event{
+		Kind: event.ServiceDeleted, Service: t.Name, Revision: f.revision,
+		Message: deploy.ErrDeleted.Error() + ": nothing answers for it",
+		Hint:    cmp.Or(l.ofASave("the next save makes it again"), "the same command makes it again"),
+	})
 }

@@ -191,6 +191,43 @@ func TestAnEditOfABody(t *testing.T) {
 	}
 }
 
+// TestADeletedServiceIsMadeAgain: what kubectl deletes while it is followed, before
+// and after it is live, is said once, and the next save makes it again.
+func TestADeletedServiceIsMadeAgain(t *testing.T) {
+	p := newPlace(t)
+	main := filepath.Join(project(t, map[string]string{"hello/main.go": says("one")}), "hello", "main.go")
+	s, mark := p.begin(false, "hello"), 0
+	s.wait(&mark, event.RevisionLive)
+	s.wait(&mark, event.Watching)
+	remove := func() {
+		t.Helper()
+		hello := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}
+		if err := s.box.Client.Delete(t.Context(), hello); err != nil {
+			t.Fatal(err)
+		}
+		e := s.wait(&mark, event.ServiceDeleted)
+		if !strings.Contains(e.Message, "somebody has deleted") || !strings.Contains(e.Hint, "the next save makes it again") {
+			t.Errorf("told %+v", e)
+		}
+		for _, children := range []client.Object{&servingv1.Revision{}, &corev1.Pod{}} { // which garbage collection does
+			if err := s.box.Client.DeleteAllOf(t.Context(), children, client.InNamespace(s.namespace), client.GracePeriodSeconds(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.box.Switch(s.namespace, "hello", "", "")
+	}
+	remove()
+	save(t, main, strings.Replace(says("two"), "func main() {", "func main() {\n\tdefer os.Exit(1)", 1))
+	s.wait(&mark, event.RevisionFailed)
+	remove() // what waits for a revision to come up after all
+	save(t, main, says("three"))
+	s.wait(&mark, event.RevisionLive)
+	s.answers("hello", "three")
+	if n := s.count(event.ServiceDeleted); n != 2 {
+		t.Errorf("told %d times, want twice%s", n, s.told())
+	}
+}
+
 // TestADay is a day at work on one service.
 func TestADay(t *testing.T) {
 	p := newPlace(t)

@@ -224,7 +224,7 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 	e := event.Event{Service: t.Name, Object: now.object.Title(), Log: r.Log}
 	kinds := map[deploy.Stage]event.Kind{deploy.Slow: event.ObjectSlow, deploy.Failed: event.ObjectFailed, deploy.Live: event.ObjectReady}
 	if p.Host() != "" {
-		e = event.Event{Service: now.object.GetName(), Revision: r.Revision, Host: r.Host, Log: r.Log}
+		e = event.Event{Service: now.object.GetName(), Revision: r.Revision, Host: r.Host, Browser: r.Browser, Unfound: r.Unfound, Log: r.Log}
 		kinds = map[deploy.Stage]event.Kind{
 			deploy.Created: event.RevisionNew, deploy.Slow: event.RevisionSlow, deploy.Failed: event.RevisionFailed, deploy.Live: event.RevisionLive,
 		}

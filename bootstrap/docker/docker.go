@@ -43,8 +43,15 @@ func (e *Error) Error() string {
 	if said == "" {
 		said = e.Err.Error()
 	}
+	lines := strings.Split(said, "\n")
+	if left := len(lines) - lastLines; left > 0 { // progress, for the most part
+		said = fmt.Sprintf("%s\n(its last %d lines; %d before them are left out)", strings.Join(lines[left:], "\n"), lastLines, left)
+	}
 	return fmt.Sprintf("docker %s: %s", e.Args[0], said)
 }
+
+// lastLines is how much of what a command said is in an error's words.
+const lastLines = 10
 
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -52,6 +53,14 @@ func TestInfo(t *testing.T) {
 	want := Info{ServerVersion: "20.10.24", CgroupVersion: "1", NCPU: 2, MemTotal: 123, DockerRootDir: "/var/lib/docker"}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestErrorsCarryTheLastLines(t *testing.T) {
+	install(t, `for i in $(seq 1 50); do echo "line $i" >&2; done; exit 1`)
+	got := Run(context.Background(), nil, nil, "load").Error()
+	if !strings.HasPrefix(got, "docker load: line 41\n") || !strings.Contains(got, "line 50\n") || !strings.HasSuffix(got, "40 before them are left out)") {
+		t.Errorf("got %s", got)
 	}
 }
 

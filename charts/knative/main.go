@@ -119,7 +119,7 @@ func fields(b *strings.Builder, crd *apiextensionsv1.CustomResourceDefinition) {
 // mapping are the fields of a DomainMapping that do not do all that they do
 // elsewhere, by their verdicts.
 var mapping = map[string]struct{ verdict, how string }{
-	"metadata.name":       {"works differently", "must not be one of the box's own: `.svc`, `.cluster.local`, `.devbox.internal`"},
+	"metadata.name":       {"works differently", "must not be one of the box's own: `.svc`, `.cluster.local`, `.devbox.internal`, and `devbox`, `grafana`, `prometheus` and `zipkin` in `.localhost`"},
 	"spec.ref.apiVersion": {"works differently", "`serving.knative.dev/v1` alone: Kubernetes' own Services are refused"},
 	"spec.ref.kind":       {"works differently", "`Service` and `Route`; others are refused"},
 	"spec.ref.namespace":  {"works", "the DomainMapping's own, or absent"},

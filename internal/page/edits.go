@@ -80,6 +80,10 @@ func (s *edits) take(e event.Event) bool {
 	case event.RevisionSlow:
 		one := s.of(e)
 		one.Error, one.Log, one.Hint = e.Message, e.Log, e.Hint
+	case event.ServiceDeleted:
+		if one := s.of(e); one.open() {
+			s.end(e, failed)
+		}
 	case event.BuildFailed:
 		s.end(e, broken)
 	case event.RevisionFailed, event.ObjectFailed:

@@ -114,6 +114,9 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 		said.mark = failed
 		said.text = e.Revision + " failed" + service.serving()
 		said.details = evidence(e.Error, e)
+	case event.ServiceDeleted:
+		service.live, service.built = "", 0
+		said.mark, said.text, said.details = warned, e.Message, advice(e.Hint)
 	case event.RevisionLive:
 		return s.tellLive(said, service, e), true
 	default:

@@ -195,6 +195,26 @@ func TestDuration(t *testing.T) {
 	}
 }
 
+// TestDeleted: what somebody deleted goes on serving in no sentence that follows,
+// and is told with its address when it is made again.
+func TestDeleted(t *testing.T) {
+	var out, progress bytes.Buffer
+	reader := NewPlain(&out, &progress)
+	reader.Show(event.Event{Kind: event.BoxReady, URL: "http://127.0.0.1:8080"})
+	live := event.Event{Kind: event.RevisionLive, Service: "hello", Revision: "hello-00002", Host: "hello.default.example.com"}
+	reader.Show(live)
+	reader.Show(event.Event{Kind: event.ServiceDeleted, Service: "hello", Message: "somebody has deleted the Service", Hint: "the next save makes it again"})
+	reader.Show(event.Event{Kind: event.BuildFailed, Service: "hello", Error: "main.go:1:1: no"})
+	reader.Show(live)
+	reader.Close()
+	if got := progress.String(); strings.Contains(got, "goes on serving") || !strings.Contains(got, "somebody has deleted the Service\nhint: the next save makes it again") {
+		t.Errorf("got %s", got)
+	}
+	if n := strings.Count(out.String(), "curl"); n != 2 {
+		t.Errorf("the address is told %d times, want 2: %s", n, &out)
+	}
+}
+
 // TestUnfound: a service that no browser finds has the reason in the place of an
 // address that nothing answers at.
 func TestUnfound(t *testing.T) {

@@ -129,5 +129,6 @@ func (e *entrances) withdraw(ctx context.Context, from entrance) error {
 	if err := e.client.Delete(ctx, gone); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting the ingress: %w", err)
 	}
+	e.gateway.open.Remove(from.of.GetUID())
 	return nil
 }

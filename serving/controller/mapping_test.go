@@ -24,6 +24,18 @@ func (w *world) mapping(namespace, host, kind, name string) *servingv1beta1.Doma
 	return dm
 }
 
+// remove deletes a Service, and its Route where the server's garbage collector
+// has not been first.
+func (w *world) remove(name string) {
+	w.Helper()
+	for _, gone := range []client.Object{get(w, &servingv1.Service{}, name), get(w, &servingv1.Route{}, name)} {
+		if err := w.Delete(w.Context(), gone); client.IgnoreNotFound(err) != nil {
+			w.Fatal(err)
+		}
+	}
+	w.settle()
+}
+
 // mapped are the conditions of a DomainMapping.
 func (w *world) mapped(dm *servingv1beta1.DomainMapping) (claimed, resolved, way, ready string) {
 	w.Helper()
@@ -69,12 +81,7 @@ func TestMapping(t *testing.T) {
 	w.settle()
 	w.expectMapped("by its route", dm, "True", "True", "True", "True")
 
-	for _, gone := range []client.Object{get(w, &servingv1.Service{}, "hello"), get(w, &servingv1.Route{}, "hello")} { // no collector here
-		if err := w.Delete(w.Context(), gone); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.settle()
+	w.remove("hello")
 	w.expectMapped("the service has gone", dm, "True", "False ResolveFailed", "Unknown IngressNotConfigured", "False ResolveFailed")
 }
 
@@ -122,6 +129,28 @@ func TestMappingsCollide(t *testing.T) {
 	w.expectMapped("the second, alone", second, "True", "True", "True", "True")
 }
 
+// TestFirstOf: who has a host keeps it, though the server's clock knows seconds
+// only; among others the oldest comes first, and then the alphabet.
+func TestFirstOf(t *testing.T) {
+	made := func(namespace string, second int64, has bool) servingv1beta1.DomainMapping {
+		dm := servingv1beta1.DomainMapping{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, CreationTimestamp: metav1.Unix(second, 0)}}
+		if has {
+			dm.Status.MarkClaimed()
+		}
+		return dm
+	}
+	for want, all := range map[string][]servingv1beta1.DomainMapping{
+		"has":    {made("a", 1, false), made("has", 1, true), made("b", 0, false)},
+		"oldest": {made("a", 2, false), made("oldest", 1, false)},
+		"one":    {made("two", 1, false), made("one", 1, false)},
+		"both-1": {made("both-2", 2, true), made("both-1", 1, true)},
+	} {
+		if got := firstOf(all).Namespace; got != want {
+			t.Errorf("of %v the first is %s, want %s", all, got, want)
+		}
+	}
+}
+
 // TestMappingOntoARoutesHost: a route keeps its hosts, and gets them back.
 func TestMappingOntoARoutesHost(t *testing.T) {
 	t.Parallel()
@@ -139,11 +168,6 @@ func TestMappingOntoARoutesHost(t *testing.T) {
 	if asked := w.mappings.ofRoute(t.Context(), get(w, &servingv1.Route{}, "next")); len(asked) != 1 || asked[0].Name != next.Name {
 		t.Errorf("when the route changes, %v are looked at", asked)
 	}
-	for _, gone := range []client.Object{get(w, &servingv1.Service{}, "next"), get(w, &servingv1.Route{}, "next")} {
-		if err := w.Delete(t.Context(), gone); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.settle()
+	w.remove("next")
 	w.expectMapped("nobody's again", next, "True", "True", "True", "True")
 }

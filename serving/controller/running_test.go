@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 	"github.com/kind-in-a-box/devbox/serving/ingress"
 	"github.com/kind-in-a-box/devbox/serving/stream"
 	"github.com/kind-in-a-box/devbox/test/bed"
@@ -245,6 +246,73 @@ func TestRunning(t *testing.T) {
 	})
 	if _, err := ingressHosts(r); !apierrors.IsNotFound(err) {
 		t.Errorf("the gateway still serves a cluster-local route: %v", err)
+	}
+}
+
+// mapped waits for a condition of the DomainMapping of a host to be as wanted.
+func (r *running) mapped(host string, t servingv1.ConditionType, status corev1.ConditionStatus, reason string) *servingv1beta1.DomainMapping {
+	r.Helper()
+	what := fmt.Sprintf("%s/%s with %s %s %s", r.namespace, host, t, status, reason)
+	return until(r, &servingv1beta1.DomainMappingList{}, what, func(dm *servingv1beta1.DomainMapping) bool {
+		c := dm.Status.Condition(t)
+		return dm.Name == host && c != nil && c.Status == status && c.Reason == reason
+	})
+}
+
+// TestRunningMappings: the gateway is told of a mapping's host while the mapping
+// has it, and what a mapping waits for brings it back.
+func TestRunningMappings(t *testing.T) {
+	stub := &gatewayStub{hosts: map[string]bool{}}
+	server := httptest.NewServer(stub)
+	defer server.Close()
+	r := run(t, server.URL)
+	other := *r
+	other.namespace = bed.Start(t).Namespace(t)
+	host := "shop." + r.namespace + ".test"
+	maps := func(r *running) *servingv1beta1.DomainMapping {
+		dm := &servingv1beta1.DomainMapping{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: host}}
+		dm.Spec.Ref = servingv1beta1.Reference{APIVersion: servingv1.GroupVersion.String(), Kind: "Service", Name: "hello"}
+		if err := r.Create(r.ctx, dm); err != nil {
+			t.Fatal(err)
+		}
+		return dm
+	}
+	told := func(r *running, dm *servingv1beta1.DomainMapping) bool {
+		obj := ingress.Mapped(dm)
+		err := r.Get(r.ctx, client.ObjectKeyFromObject(obj), obj)
+		if client.IgnoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+
+	first := maps(r)
+	r.mapped(host, servingv1beta1.ReferenceResolved, corev1.ConditionFalse, servingv1beta1.ReasonResolveFailed)
+	if told(r, first) {
+		t.Error("the gateway is told of a host behind which there is nothing")
+	}
+	r.hello()
+	r.answers(r.pod("hello-00001"))
+	r.mapped(host, servingv1beta1.IngressReady, corev1.ConditionUnknown, "Uninitialized")
+	stub.know(host)
+	r.mapped(host, servingv1.ConditionReady, corev1.ConditionTrue, "")
+	if !told(r, first) {
+		t.Error("the gateway is not told of the host")
+	}
+
+	other.hello()
+	other.answers(other.pod("hello-00001"))
+	second := maps(&other)
+	other.mapped(host, servingv1beta1.DomainClaimed, corev1.ConditionFalse, servingv1beta1.ReasonDomainAlreadyClaimed)
+	if told(&other, second) {
+		t.Error("the gateway is told of a host by who has not got it")
+	}
+	if err := r.Delete(r.ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	other.mapped(host, servingv1.ConditionReady, corev1.ConditionTrue, "")
+	if !told(&other, second) {
+		t.Error("the gateway is not told of the host by who has it now")
 	}
 }
 

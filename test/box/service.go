@@ -2,6 +2,7 @@ package box
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	controllerlog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 	"github.com/kind-in-a-box/devbox/test/load"
 )
 
@@ -40,7 +42,7 @@ func (b *Box) Serving() client.Client {
 	b.t.Helper()
 	controllerlog.SetLogger(logr.Discard()) // it asks for one, and has nothing to say
 	kinds := runtime.NewScheme()
-	if err := servingv1.AddToScheme(kinds); err != nil {
+	if err := errors.Join(servingv1.AddToScheme(kinds), servingv1beta1.AddToScheme(kinds)); err != nil {
 		b.t.Fatal(err)
 	}
 	api, err := client.New(b.REST(), client.Options{Scheme: kinds})

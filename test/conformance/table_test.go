@@ -20,7 +20,7 @@ type behaviour struct {
 }
 
 // behaviours are all of them, in the order of the page.
-var behaviours = slices.Concat(conditions, revisions, limits, routing, contract, scaling, metadata)
+var behaviours = slices.Concat(conditions, revisions, limits, routing, mapping, contract, scaling, metadata)
 
 const page = "../../docs/conformance.md"
 

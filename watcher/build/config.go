@@ -56,7 +56,24 @@ func load(dir string) (*config, error) {
 	if len(cfg.DefaultLdflags) == 0 {
 		cfg.DefaultLdflags = []string{"-s", "-w"}
 	}
+	cfg.DefaultLdflags = anonymous(cfg.DefaultLdflags)
+	for importPath, bc := range cfg.BuildConfigs {
+		if len(bc.Ldflags) > 0 { // which replace the default
+			bc.Ldflags = anonymous(bc.Ldflags)
+			cfg.BuildConfigs[importPath] = bc
+		}
+	}
 	return cfg, nil
+}
+
+// anonymous are linker's flags that leave the build ID out of a program, unless
+// they speak of it: it tells how something was made, and the same source is to
+// give the same image in whatever way.
+func anonymous(ldflags []string) []string {
+	if slices.ContainsFunc(ldflags, func(flag string) bool { return strings.Contains(flag, "-buildid") }) {
+		return ldflags
+	}
+	return append(slices.Clone(ldflags), "-buildid=")
 }
 
 // ConfigFile is the .ko.yaml that Build goes by for a folder, or would if it

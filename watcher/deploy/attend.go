@@ -21,7 +21,7 @@ func (w *waiting) attend(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if now.service == nil || now.revision == nil || now.service.Status.LatestCreatedRevisionName != w.revision {
+		if now.revision == nil || now.service.Status.LatestCreatedRevisionName != w.revision {
 			return nil
 		}
 		w.now = now

@@ -63,7 +63,7 @@ func (f *following) look(ctx context.Context) (done bool, err error) {
 	now.SetGroupVersionKind(f.placed.Object.GroupVersionKind())
 	switch err := f.client.Get(ctx, client.ObjectKeyFromObject(f.placed.Object), now); {
 	case apierrors.IsNotFound(err):
-		const reason = "somebody has deleted it"
+		const reason = "somebody has deleted it" // as ErrDeleted says of a Service
 		f.tell(Report{Stage: Failed, Reason: reason})
 		return false, &NotRolledOutError{Reason: reason}
 	case passing(err):

@@ -28,6 +28,10 @@ const (
 // revision is its newest now.
 var ErrSuperseded = errors.New("somebody else changed the Service")
 
+// ErrDeleted says that the Service is not there any more, which is nobody's doing
+// here: an Apply makes it anew.
+var ErrDeleted = errors.New("somebody has deleted the Service")
+
 // Stage is what Wait tells of.
 type Stage string
 
@@ -48,6 +52,7 @@ type Report struct {
 	Browser  string // when live: the host by which a browser finds it, "" where Unfound says why none does
 	Unfound  string
 	Reason   string
+	Hint     string   // when failed: what to do about it
 	Final    bool     // when failed: it is not tried again
 	Pinned   string   // when live: where the traffic goes instead, if it does not go here
 	Log      []string // the container's last lines
@@ -57,14 +62,15 @@ type Report struct {
 }
 
 // Wait tells of the revision that an Apply makes until it is live, and
-// returns then, or when ctx ends. A failure does not end it, because a
+// returns then, or when ctx ends; or with ErrSuperseded or ErrDeleted. A failure does not end it, because a
 // container that crashed is started again and may come up after all.
 func (d *Deployer) Wait(ctx context.Context, r *Rollout, tell func(Report)) error {
 	return (&waiting{Deployer: d, Rollout: r, tell: tell}).untilLive(ctx)
 }
 
 // Attend is Wait, and goes on to tell of the revision while it is live and the
-// Service's newest: when it has failed, and when it is well again.
+// Service's newest: when it has failed, and when it is well again. It ends with
+// ErrDeleted when the Service goes.
 func (d *Deployer) Attend(ctx context.Context, r *Rollout, tell func(Report)) error {
 	w := &waiting{Deployer: d, Rollout: r, tell: tell}
 	if err := w.untilLive(ctx); err != nil {
@@ -116,6 +122,7 @@ type waiting struct {
 	*Rollout
 	tell func(Report)
 
+	seen     bool // the Service was there
 	revision string
 	pod      time.Time // when its pod answered
 	failed   bool
@@ -190,6 +197,7 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 		r.Reason = "its progress deadline has passed"
 	} else {
 		r.Log = w.log(ctx)
+		r.Hint = portHint(append([]string{reason}, r.Log...))
 	}
 	if said := w.warned(ctx)[notListening]; final && said != "" && said != w.slowSaid {
 		r.Reason = strings.TrimSuffix(r.Reason, ".") + ": " + said
@@ -204,12 +212,16 @@ func (w *waiting) observe(ctx context.Context) (state, error) {
 	var now state
 	var s servingv1.Service
 	switch err := w.cache.Get(ctx, client.ObjectKeyFromObject(w.service), &s); {
+	case apierrors.IsNotFound(err) && w.seen:
+		return now, ErrDeleted
 	case apierrors.IsNotFound(err):
 		return now, nil // the cache has not heard of it yet
 	case err != nil:
 		return now, fmt.Errorf("reading the Service %s: %w", w.service.Name, err)
+	case s.DeletionTimestamp != nil:
+		return now, ErrDeleted
 	}
-	now.service = &s
+	w.seen, now.service = true, &s
 	name := s.Status.LatestCreatedRevisionName
 	if w.revision != "" {
 		name = w.revision

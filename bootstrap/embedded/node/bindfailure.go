@@ -2,8 +2,6 @@ package node
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,22 +9,14 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// portInUse finds the port in what programs say that could not open it: Go's,
-// and most others', word it like the kernel.
-var portInUse = regexp.MustCompile(`(?i):(\d{1,5})\b[^\n]*address already in use|address already in use[^\n]*:(\d{1,5})\b`)
-
 // explainBind says after the words of a container that has ended who has the
 // port that it could not open, and what to do. Other words stay as they are.
 func (c *container) explainBind(words string) string {
-	found := portInUse.FindStringSubmatch(words)
-	if found == nil {
+	port, ok := servingv1.PortInUse(words)
+	if !ok {
 		return words
 	}
-	port, err := strconv.ParseUint(found[1]+found[2], 10, 16)
-	if err != nil {
-		return words
-	}
-	return strings.TrimRight(words, "\n") + "\n" + c.portHolder(int32(port))
+	return strings.TrimRight(words, "\n") + "\n" + c.portHolder(port)
 }
 
 // portHolder is a sentence about who has a port that c could not open.

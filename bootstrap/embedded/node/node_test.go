@@ -12,6 +12,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
 func TestNodeIsRegistered(t *testing.T) {
@@ -23,6 +25,9 @@ func TestNodeIsRegistered(t *testing.T) {
 	if node.Labels[corev1.LabelHostname] != w.node || node.Status.Capacity.Cpu().Value() != int64(runtime.NumCPU()) ||
 		node.Status.Capacity.Memory().IsZero() || node.Status.NodeInfo.KernelVersion == "" {
 		t.Errorf("got %+v", node)
+	}
+	if got := node.Annotations[servingv1.PodNetworkAnnotation]; got != servingv1.PodNetworkMachine {
+		t.Errorf("the pods' network is said to be %q", got)
 	}
 	if c := node.Status.Conditions[0]; c.Type != corev1.NodeReady || c.Status != corev1.ConditionTrue {
 		t.Errorf("got %+v, want it ready", c)

@@ -141,6 +141,10 @@ func TestNotListeningInANetworkOfItsOwn(t *testing.T) {
 	if got := w.event(pod, reasonNotListening); !strings.Contains(got, "port 8080") || !strings.HasSuffix(got, "it listens on 3000 instead") {
 		t.Errorf("the event says %q", got)
 	}
+	node, err := w.client.CoreV1().Nodes().Get(t.Context(), w.node, metav1.GetOptions{})
+	if err != nil || node.Annotations[servingv1.PodNetworkAnnotation] != servingv1.PodNetworkOwn {
+		t.Errorf("the pods' network is said to be %q, %v", node.Annotations[servingv1.PodNetworkAnnotation], err)
+	}
 }
 
 // TestPortForward on the machine's network, where ports are moved.

@@ -12,6 +12,7 @@ import (
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
@@ -21,7 +22,8 @@ const heartbeat = time.Minute
 
 // register makes the Node and says that it is ready.
 func (n *node) register(ctx context.Context, port int) error {
-	object := applycorev1.Node(n.name).WithLabels(n.labels())
+	object := applycorev1.Node(n.name).WithLabels(n.labels()).
+		WithAnnotations(map[string]string{servingv1.PodNetworkAnnotation: n.podNetwork()})
 	options := metav1.ApplyOptions{FieldManager: component, Force: true}
 	if _, err := n.client.CoreV1().Nodes().Apply(ctx, object, options); err != nil {
 		return fmt.Errorf("registering node %s: %w", n.name, err)
@@ -41,6 +43,13 @@ func (n *node) keepRegistered(ctx context.Context, port int) {
 			n.log.Warn("keeping the node registered; it is tried again", "error", err)
 		}
 	}
+}
+
+func (n *node) podNetwork() string {
+	if n.network == nil {
+		return servingv1.PodNetworkMachine
+	}
+	return servingv1.PodNetworkOwn
 }
 
 func (n *node) labels() map[string]string {

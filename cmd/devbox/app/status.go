@@ -33,6 +33,7 @@ type boxStatus struct {
 	Mesh       bool     `json:"mesh"` // services' pods are in Istio's mesh
 	Gateway    string   `json:"gateway"`
 	Registry   string   `json:"registry"`
+	PodNetwork string   `json:"podNetwork"` // of pods: own, as on every cluster, or the machine's: "machine"
 	Domain     string   `json:"domain"`
 	Kubeconfig string   `json:"kubeconfig"`
 	Log        string   `json:"log,omitempty"`   // of the embedded engine's process
@@ -92,7 +93,7 @@ func (c *cluster) status(ctx context.Context) (*status, error) {
 		Registry: c.box.Registry(), Kubeconfig: c.box.Kubeconfig, Log: c.box.Log(), Lacks: c.box.Lacks(),
 	}}
 	var err error
-	if s.Parts, err = c.parts(ctx); err != nil {
+	if s.Parts, s.Box.PodNetwork, err = c.parts(ctx); err != nil {
 		return nil, err
 	}
 	services, err := c.services(ctx, "")
@@ -118,16 +119,26 @@ var steps = []struct{ step, namespace string }{
 	{bootstrap.Observability, bootstrap.WatchNamespace},
 }
 
-// parts looks at what each step of `devbox up` leaves behind.
-func (c *cluster) parts(ctx context.Context) ([]partStatus, error) {
+// parts looks at what each step of `devbox up` leaves behind, and whose network
+// pods have.
+func (c *cluster) parts(ctx context.Context) (parts []partStatus, podNetwork string, err error) {
 	var nodes corev1.NodeList
 	if err := c.client.List(ctx, &nodes); err != nil {
-		return nil, fmt.Errorf("asking the box: %w", err)
+		return nil, "", fmt.Errorf("asking the box: %w", err)
 	}
-	parts := []partStatus{}
+	parts, podNetwork = []partStatus{}, servingv1.PodNetworkOwn
 	for _, node := range nodes.Items {
 		parts = append(parts, nodeStatus(&node))
+		podNetwork = cmp.Or(node.Annotations[servingv1.PodNetworkAnnotation], podNetwork)
 	}
+	more, err := c.installed(ctx)
+	return append(parts, more...), podNetwork, err
+}
+
+// installed are the Deployments of each step, and on the embedded engine the pods
+// that watch the box.
+func (c *cluster) installed(ctx context.Context) ([]partStatus, error) {
+	var parts []partStatus
 	for _, s := range steps {
 		var deployments appsv1.DeploymentList
 		err := c.client.List(ctx, &deployments, client.InNamespace(s.namespace))
@@ -179,6 +190,9 @@ func nodeStatus(node *corev1.Node) partStatus {
 		if condition.Type == corev1.NodeReady {
 			part.Ready = condition.Status == corev1.ConditionTrue
 			part.Message = "Kubernetes " + node.Status.NodeInfo.KubeletVersion
+			if said := node.Annotations[servingv1.PodNetworkAnnotation]; said != "" {
+				part.Message += ", pod network: " + said
+			}
 			if !part.Ready {
 				part.Message = condition.Message
 			}

@@ -35,10 +35,13 @@ func TestPartsOfABox(t *testing.T) {
 			Status:     appsv1.DeploymentStatus{ReadyReplicas: ready},
 		}
 	}
+	embedded := node(corev1.ConditionTrue, "")
+	embedded.Annotations = map[string]string{servingv1.PodNetworkAnnotation: servingv1.PodNetworkMachine}
 	for _, test := range []struct{ got, want partStatus }{
 		{nodeStatus(node(corev1.ConditionTrue, "")), partStatus{Step: "cluster", Name: "devbox-control-plane", Ready: true, Message: "Kubernetes v1.37.2"}},
 		{nodeStatus(node(corev1.ConditionUnknown, "no news")), partStatus{Step: "cluster", Name: "devbox-control-plane", Message: "no news"}},
 		{nodeStatus(&corev1.Node{}), partStatus{Step: "cluster"}},
+		{nodeStatus(embedded), partStatus{Step: "cluster", Name: "devbox-control-plane", Ready: true, Message: "Kubernetes v1.37.2, pod network: machine"}},
 		{deploymentStatus("istio", deployment(nil, 1)), partStatus{Step: "istio", Name: "istiod", Ready: true, Message: "1 of 1 pods ready"}},
 		{deploymentStatus("istio", deployment(new(int32(2)), 1)), partStatus{Step: "istio", Name: "istiod", Message: "1 of 2 pods ready"}},
 	} {

@@ -21,8 +21,8 @@ type Known struct {
 func KnownMetadata() []Known {
 	const template, all, pods = "template", "Service, Configuration, Route", "Revision, written by the platform"
 	return []Known{
-		{Name: CreatorAnnotation, On: all, How: "written from the request's user, whatever one writes oneself"},
-		{Name: LastModifierAnnotation, On: all, How: "written from the user of the request that changed the spec"},
+		{Name: CreatorAnnotation, On: all + ", DomainMapping", How: "written from the request's user, whatever one writes oneself"},
+		{Name: LastModifierAnnotation, On: all + ", DomainMapping", How: "written from the user of the request that changed the spec"},
 		{Name: ProgressDeadlineAnnotation, On: template},
 		{Name: NoGCAnnotation, On: template},
 		{Name: RolloutDurationAnnotation, On: all, How: "must be 0s: traffic moves to a new revision at once", Refused: true},

@@ -125,7 +125,7 @@ type ContainerPort struct {
 	Name string `json:"name,omitempty"`
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=65535
-	// +kubebuilder:validation:XValidation:rule="!(self in [8008, 8012, 8013, 8022, 8112, 9090, 9091])",message="is a port of the platform's own: take another"
+	// +kubebuilder:validation:XValidation:rule="!(self in [8008, 8012, 8013, 8022, 8112, 9090, 9091])",message="is a port of queue-proxy's, which is in every pod (8012, 8013, 8022, 9090, 9091), or reserved (8008, 8112): take another"
 	ContainerPort int32 `json:"containerPort,omitempty"`
 	// +kubebuilder:validation:Enum=TCP;""
 	Protocol corev1.Protocol `json:"protocol,omitempty"`

@@ -1,6 +1,10 @@
 package v1
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+)
 
 // Ports of a revision's pod and of the activator, by Knative's numbers.
 const (
@@ -26,6 +30,14 @@ const (
 // spec says, with the pod's address: [ChosenPorts] as JSON.
 const PortsAnnotation = "devbox.dev/ports"
 
+// PodNetworkAnnotation is written by the embedded engine's node on itself: whether
+// its pods have a network of their own, or the machine's.
+const (
+	PodNetworkAnnotation = "devbox.dev/pod-network"
+	PodNetworkOwn        = "own"
+	PodNetworkMachine    = "machine"
+)
+
 // FormatPorts is the annotation's value.
 func FormatPorts(ports map[string]int32) string {
 	text, err := json.Marshal(ports)
@@ -47,4 +59,20 @@ func ChosenPorts(annotations map[string]string) map[string]int32 {
 		return nil
 	}
 	return ports
+}
+
+// portInUse finds the port in what programs say that could not open it: Go's,
+// and most others', word it like the kernel. What stands nearer to the words is
+// the port; what stands before it may be the time.
+var portInUse = regexp.MustCompile(`(?i)[^\n]*address already in use[^\n]*:(\d{1,5})\b|[^\n]*:(\d{1,5})\b[^\n]*address already in use`)
+
+// PortInUse is the port that a program says, in its last words, that it could not
+// open since somebody has it.
+func PortInUse(words string) (port int32, ok bool) {
+	found := portInUse.FindStringSubmatch(words)
+	if found == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(found[1]+found[2], 10, 16)
+	return int32(n), err == nil
 }

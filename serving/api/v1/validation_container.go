@@ -70,7 +70,8 @@ func (c *Container) validatePorts(at *field.Path) field.ErrorList {
 		port := at.Index(i)
 		errs = append(errs, invalid(port.Child("containerPort"), p.ContainerPort, validation.IsValidPortNum(int(p.ContainerPort)))...)
 		if slices.Contains(reservedPorts, p.ContainerPort) {
-			errs = append(errs, field.Forbidden(port.Child("containerPort"), "is a port of the platform's own: take another"))
+			errs = append(errs, field.Forbidden(port.Child("containerPort"),
+				"is a port of queue-proxy's, which is in every pod (8012, 8013, 8022, 9090, 9091), or reserved (8008, 8112): take another"))
 		}
 		errs = append(errs, oneOrNone(port.Child("name"), p.Name, PortNameHTTP1, PortNameH2C)...)
 		errs = append(errs, oneOrNone(port.Child("protocol"), p.Protocol, corev1.ProtocolTCP)...)

@@ -13,7 +13,7 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$') && !isIP(self.metadata.name)",message="metadata.name: is the host, and must be a name of at least two labels, such as hello.example.com"
-// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](svc|cluster[.]local|devbox[.]internal)$')",message="metadata.name: must not end in .svc, .cluster.local or .devbox.internal: those names are the box's own"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](svc|cluster[.]local|devbox[.]internal)$|^(devbox|grafana|prometheus|zipkin)[.]localhost$')",message="metadata.name: must not end in .svc, .cluster.local or .devbox.internal, nor be devbox, grafana, prometheus or zipkin in .localhost: those names are the box's own"
 // +kubebuilder:validation:XValidation:rule="!has(self.metadata.generateName) || size(self.metadata.generateName) == 0",message="metadata.generateName: must not be set: the name is the host"
 // +kubebuilder:resource:path=domainmappings,shortName=dm,categories=knative;serving,scope=Namespaced
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`

@@ -14,7 +14,7 @@
 //
 // The calls are the go command's own, word for word, so they are right for any
 // flags and any version of it; what of them is not understood gives no recipe.
-// A program made so is the go command's but for the build ID, which is ours.
+// A program made so is the go command's, to the byte.
 //
 // Nothing is remembered from edit to edit but what a Store keeps by all that it
 // was made of: a program is a function of what the files hold.
@@ -75,8 +75,7 @@ var unknowable = []string{"-modfile", "-overlay", "-toolexec", "-pkgdir"}
 
 // Take asks the go command for a program that it has built, in a folder to
 // work in. It tries what it has learnt: there is a recipe only if that gives
-// the program to the byte, but for the build ID. The program is kept, for an
-// edit that is taken back.
+// the program to the byte. The program is kept, for an edit that is taken back.
 func Take(ctx context.Context, b Build, store *Store, tmp string, program []byte) (*Recipe, error) {
 	b.Env = append(slices.Clone(b.Env), "GOTMPDIR="+store.dir) // a go command that is killed leaves its work folder
 	r := &Recipe{store: store, dir: b.Dir, main: b.ImportPath, archives: map[string]string{}}
@@ -151,15 +150,7 @@ func (r *Recipe) try(ctx context.Context, path, tmp string, program []byte) erro
 	if err != nil {
 		return err
 	}
-	one, err := anonymous(made)
-	if err != nil {
-		return err
-	}
-	two, err := anonymous(program)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(one, two) {
+	if !bytes.Equal(made, program) {
 		return errors.New("compiled and linked without the go command it is another program")
 	}
 	return nil
@@ -302,7 +293,10 @@ func (r *Recipe) check() error {
 			return fmt.Errorf("the go command has no archive of %s", path)
 		}
 	}
-	known := link.with(map[string]string{"-o": "", "-importcfg": "", "-buildid=": ""})
+	if link.last("-buildid=") != "" {
+		return errors.New("the program has a build ID, which tells how it was made")
+	}
+	known := link.with(map[string]string{"-o": "", "-importcfg": ""})
 	for _, arg := range known[:len(known)-1] { // the last is the main package
 		if strings.Contains(arg, "$WORK") {
 			return fmt.Errorf("the linker is given %s", arg)
@@ -437,11 +431,7 @@ func (r *Recipe) linkTo(ctx context.Context, path, tmp string, ours map[string]s
 	if err := os.WriteFile(config, []byte(link.configWith(r.archive(ours))), 0o600); err != nil {
 		return err
 	}
-	// Its length is the go command's, and its form: what was done, and what came
-	// of it, of the main package and of the program.
-	sum := strings.TrimPrefix(r.linkKey(ours), "program-")[:20]
-	id := strings.Join([]string{sum, sum, sum, sum}, "/")
-	args := link.with(map[string]string{"-o": path, "-importcfg": config, "-buildid=": id})
+	args := link.with(map[string]string{"-o": path, "-importcfg": config})
 	args[len(args)-1] = r.archive(ours)(r.main)
 	if err := r.run(ctx, link, args); err != nil {
 		return fmt.Errorf("linking %s: %w", r.main, err)

@@ -138,6 +138,17 @@ func (a *action) value(flag string) string {
 	return ""
 }
 
+// last is what follows the last "-flag=" of the arguments, which counts.
+func (a *action) last(flag string) string {
+	value := ""
+	for _, arg := range a.args {
+		if v, ok := strings.CutPrefix(arg, flag); ok {
+			value = v
+		}
+	}
+	return value
+}
+
 // imports are the import paths of an action's importcfg.
 func (a *action) imports() []string {
 	var imports []string
