@@ -78,6 +78,9 @@ func (m *memory) close() {
 	_ = os.RemoveAll(m.dir) // a later Builder removes what stays
 }
 
+// firstTime is why there can be nothing to go by, which need not be told.
+const firstTime = "it is built for the first time"
+
 // of is what is known of a program, or why it is not to be made by what is.
 func (m *memory) of(t target, how string) (*known, string) {
 	m.mu.Lock()
@@ -88,7 +91,7 @@ func (m *memory) of(t target, how string) (*known, string) {
 		m.learning[t].cancel() // it would learn of files that may be others now
 		return nil, "what the one before it was made of is not known yet"
 	case k == nil:
-		return nil, "it is built for the first time"
+		return nil, firstTime
 	case k.why != nil:
 		return nil, k.why.Error()
 	case k.how != how:

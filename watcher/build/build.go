@@ -100,6 +100,9 @@ func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, 
 		return nil, err
 	}
 	b.memory.learn(ctx, t, cfg.command(importPath), how, l)
+	if why == firstTime {
+		return img, nil
+	}
 	return image{img, "by the go command: " + why}, nil
 }
 
