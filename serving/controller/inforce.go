@@ -28,6 +28,8 @@ var judged = []string{config.Autoscaler, config.Defaults, config.Features}
 
 // inForce is what the box's ConfigMaps say, each as it was last right.
 type inForce struct {
+	domain string // the box's own
+
 	mu       sync.RWMutex
 	names    config.Names
 	defaults servingv1.Defaults
@@ -44,7 +46,7 @@ func newInForce(domain string) *inForce {
 		panic(err) // constants
 	}
 	return &inForce{
-		names: config.DefaultNames(domain), defaults: servingv1.KnativeDefaults(), pods: pods, gc: gc, said: map[string]map[string]string{},
+		domain: domain, names: config.DefaultNames(domain), defaults: servingv1.KnativeDefaults(), pods: pods, gc: gc, said: map[string]map[string]string{},
 	}
 }
 
@@ -56,7 +58,7 @@ func (f *inForce) take(name string, data map[string]string) error {
 	switch name {
 	case config.Domain:
 		var d config.Domains
-		d, err = config.ParseDomains(data)
+		d, err = config.ParseDomains(data, f.domain)
 		set = func() { f.names.Domains = d }
 	case config.Network:
 		var n config.Networking
