@@ -79,7 +79,7 @@ func (r *road) pick(headers http.Header) *revision {
 }
 
 func (r *road) chosen(headers http.Header) *revision {
-	if tag := headers[proxy.RouteTag]; len(r.byTag) > 0 && len(tag) > 0 {
+	if tag := headers[proxy.RouteTag]; len(r.byTag) > 0 && len(tag) == 1 { // Envoy takes several for one with commas
 		return r.byTag[tag[0]]
 	}
 	return nil
@@ -92,6 +92,7 @@ func (r *road) mark(headers http.Header) {
 	case !r.marked:
 	case r.tag != "":
 		headers[proxy.RouteTag] = []string{r.tag}
+		delete(headers, proxy.DefaultRoute)
 	case r.chosen(headers) == nil:
 		headers[proxy.DefaultRoute] = yes
 	default:
@@ -141,6 +142,7 @@ func (r *roads) apply(ctx context.Context, t *table) {
 		}
 		for tag, key := range to.byTag {
 			made.byTag[tag] = all[key]
+			routed[all[key]] = true // though the tag's own host may be another route's
 		}
 		live[host] = made
 	}
