@@ -79,7 +79,10 @@ func (r *road) pick(headers http.Header) *revision {
 }
 
 func (r *road) chosen(headers http.Header) *revision {
-	if tag := headers[proxy.RouteTag]; len(r.byTag) > 0 && len(tag) == 1 { // Envoy takes several for one with commas
+	if r.byTag == nil {
+		return nil
+	}
+	if tag := headers[proxy.RouteTag]; len(tag) == 1 { // Envoy takes several for one with commas
 		return r.byTag[tag[0]]
 	}
 	return nil
@@ -132,7 +135,10 @@ func (r *roads) apply(ctx context.Context, t *table) {
 	live := make(map[string]*road, len(t.hosts))
 	routed := make(map[*revision]bool)
 	for host, to := range t.hosts {
-		made := &road{lanes: make([]lane, 0, len(to.split)), marked: t.tagHeader, tag: to.tag, byTag: make(map[string]*revision, len(to.byTag))}
+		made := &road{lanes: make([]lane, 0, len(to.split)), marked: t.tagHeader, tag: to.tag}
+		if len(to.byTag) > 0 {
+			made.byTag = make(map[string]*revision, len(to.byTag))
+		}
 		upTo := 0
 		for _, s := range to.split {
 			rev := all[s.revision]

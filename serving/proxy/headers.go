@@ -20,11 +20,11 @@ const (
 	// OriginalHost and NetworkHash are Knative's and mean nothing here; they
 	// are kept from user containers because Knative keeps them.
 	OriginalHost = "K-Original-Host"
+	NetworkHash  = "K-Network-Hash"
 	// RouteTag and DefaultRoute, where the box lets a header choose a tag: which one
 	// a request is for, and that it is for none.
 	RouteTag     = "Knative-Serving-Tag"
 	DefaultRoute = "Knative-Serving-Default-Route"
-	NetworkHash  = "K-Network-Hash"
 )
 
 // Headers of our own.
