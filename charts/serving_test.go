@@ -16,9 +16,11 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/lint/support"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kind-in-a-box/devbox/charts"
 	"github.com/kind-in-a-box/devbox/serving/autoscaler"
+	"github.com/kind-in-a-box/devbox/serving/config"
 	"github.com/kind-in-a-box/devbox/serving/queue"
 )
 
@@ -54,42 +56,53 @@ func TestServingRefusesValues(t *testing.T) {
 	}
 }
 
-// TestAutoscalerDefaults: the ConfigMap says what the autoscaler does without
-// one.
-func TestAutoscalerDefaults(t *testing.T) {
+// example is what the chart says in a ConfigMap for people to read, and nothing
+// else is in one: what is there besides is theirs, and outlasts the chart.
+func example(t *testing.T, name string) map[string]string {
+	t.Helper()
+	said := serving(t).Values["config"].(map[string]any)[name].(map[string]any)
 	data := map[string]string{}
-	for key, value := range serving(t).Values["autoscaler"].(map[string]any) {
-		data[key] = value.(string)
+	if err := yaml.Unmarshal([]byte(said["_example"].(string)), &data); err != nil {
+		t.Fatalf("config-%s: %v", name, err)
 	}
-	got, err := autoscaler.ParseConfig(data)
-	if err != nil {
-		t.Fatal(err)
+	if len(said) != 1 {
+		t.Errorf("config-%s has keys beside _example: %v", name, said)
 	}
-	if want := autoscaler.DefaultConfig(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
+	return data
 }
 
-// TestObservabilityDefaults: the same of the request log, also of what is
-// written when all that is said is that something is.
-func TestObservabilityDefaults(t *testing.T) {
-	data := map[string]string{}
-	for key, value := range serving(t).Values["observability"].(map[string]any) {
-		data[key] = value.(string)
+// TestExamples: an example says what holds without it.
+func TestExamples(t *testing.T) {
+	for name, parse := range map[string]func(map[string]string) (any, error){
+		"autoscaler": func(d map[string]string) (any, error) { return autoscaler.ParseConfig(d) },
+		"defaults":   func(d map[string]string) (any, error) { return config.ParseDefaults(d) },
+		"gc":         func(d map[string]string) (any, error) { return config.ParseGC(d) },
+		"deployment": func(d map[string]string) (any, error) { return config.ParseDeployment(d) },
+		"features":   func(d map[string]string) (any, error) { return nil, config.ParseFeatures(d) },
+		"network": func(d map[string]string) (any, error) {
+			n, err := config.ParseNetwork(d)
+			return []string{n.Domain.Root.String(), n.Tag.Root.String()}, err
+		},
+		// Also of what is written when all that is said is that something is.
+		"observability": func(d map[string]string) (any, error) {
+			d["logging.enable-request-log"] = "true"
+			return queue.ParseRequestLog(d)
+		},
+	} {
+		got, err := parse(example(t, name))
+		if err != nil {
+			t.Errorf("config-%s: %v", name, err)
+		}
+		want, err := parse(map[string]string{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("config-%s: the example says %+v, and without it is %+v", name, got, want)
+		}
 	}
-	for _, enabled := range []string{data["logging.enable-request-log"], "true"} {
-		data["logging.enable-request-log"] = enabled
-		got, err := queue.ParseRequestLog(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := queue.ParseRequestLog(map[string]string{"logging.enable-request-log": enabled})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != want {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
+	if _, err := config.ParseDomains(example(t, "domain"), "example.com"); err != nil {
+		t.Errorf("config-domain: %v", err)
 	}
 }
 

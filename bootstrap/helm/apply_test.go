@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kind-in-a-box/devbox/test/bed"
@@ -113,6 +114,23 @@ func TestApply(t *testing.T) {
 	c.apply("again", "bye", false)
 	c.remove("two")
 	c.apply("an object was removed", "bye", true)
+}
+
+// TestApplyKeepsWhatPeopleAdd to an object of the chart's.
+func TestApplyKeepsWhatPeopleAdd(t *testing.T) {
+	c := start(t)
+	c.apply("new", "hello", true)
+	theirs := []byte(`{"data":{"more":"mine"}}`)
+	if _, err := c.clients.CoreV1().ConfigMaps(c.namespace).Patch(t.Context(), "one", types.MergePatchType, theirs, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.helm.Apply(t.Context(), c.release("bye")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.clients.CoreV1().ConfigMaps(c.namespace).Get(t.Context(), "one", metav1.GetOptions{})
+	if want := map[string]string{"greeting": "bye", "more": "mine"}; err != nil || !maps.Equal(m.Data, want) {
+		t.Errorf("it holds %v, %v; want %v", m.Data, err, want)
+	}
 }
 
 func TestApplyRepairsWhatWasCutOff(t *testing.T) {

@@ -209,7 +209,7 @@ func annotations(b *strings.Builder) {
 func keys(b *strings.Builder, name string) {
 	section(b, name, "key", "")
 	if config.Keys[name] == nil {
-		row(b, "<domain>", "works", "")
+		row(b, "<domain>", "works", "without a selector it takes the place of the box's own domain")
 		return
 	}
 	for _, k := range config.Keys[name] {

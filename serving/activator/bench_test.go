@@ -130,7 +130,7 @@ func BenchmarkTake(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			road, _ := box.activator.roads.find(host)
-			rev := road.pick()
+			rev := road.pick(nil)
 			now := time.Now()
 			rev.count.Begin(now)
 			p, err := rev.take(b.Context(), rider(now))

@@ -112,7 +112,7 @@ func (f *forwarder) counted(next http.Handler) http.Handler {
 		if r.ContentLength != 0 {
 			t.body = proxy.NewBody(r)
 		}
-		t.enter(road.pick(), t.arrived)
+		t.enter(road, t.arrived)
 		defer t.leave()
 		if err := t.board(r.Context(), f.roads); err != nil {
 			f.fail(w, r, t, err)
@@ -136,7 +136,9 @@ func rewrite(r *httputil.ProxyRequest) {
 	delete(h, proxy.Timing)
 	proxy.BeginForwarded(r.In, h)
 	h[proxy.ProxyRequest] = byActivator
-	tripOf(r.In).journey.inject(h)
+	t := tripOf(r.In)
+	t.road.mark(h)
+	t.journey.inject(h)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -129,12 +129,12 @@ func TestSeriesGoWithTheirRevision(t *testing.T) {
 	for n := range 10_000 {
 		name := fmt.Sprintf("hello-%05d", n)
 		roads.apply(context.Background(), &table{
-			hosts:     map[string][]share{host: {{types.NamespacedName{Namespace: "default", Name: name}, 100}}},
+			hosts:     map[string]destination{host: {split: []share{{types.NamespacedName{Namespace: "default", Name: name}, 100}}}},
 			revisions: map[types.NamespacedName]revisionSpec{{Namespace: "default", Name: name}: {service: "hello"}},
 		})
 		road, _ := roads.find(host)
 		for code := 100; code < 600; code++ {
-			road.pick().responses.Observe(code, time.Millisecond)
+			road.pick(nil).responses.Observe(code, time.Millisecond)
 		}
 		for _, rev := range roads.all() {
 			roads.reportOne(rev, time.Now(), busy)
@@ -153,7 +153,7 @@ func TestSeriesGoWithTheirRevision(t *testing.T) {
 // costs, each of which has had answers, held requests and cold starts.
 func BenchmarkExposition(b *testing.B) {
 	box := newBox(b)
-	t := &table{hosts: map[string][]share{}, revisions: map[types.NamespacedName]revisionSpec{}}
+	t := &table{hosts: map[string]destination{}, revisions: map[types.NamespacedName]revisionSpec{}}
 	for n := range 100 {
 		t.revisions[types.NamespacedName{Namespace: "default", Name: fmt.Sprintf("hello-%05d", n)}] = revisionSpec{service: "hello"}
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
 // roads is the live side of the table: where requests look, and what keeps
@@ -17,7 +20,7 @@ type roads struct {
 	room  *room                       // for requests that wait, of all revisions together
 	probe func(context.Context, *pod) // a prober; runs until its context ends
 
-	live    atomic.Pointer[map[string]road]
+	live    atomic.Pointer[map[string]*road]
 	otel    atomic.Bool // numbers have upstream's newer names too
 	probers sync.WaitGroup
 
@@ -26,7 +29,12 @@ type roads struct {
 }
 
 // road is how a host's traffic is split.
-type road []lane
+type road struct {
+	lanes  []lane
+	marked bool                 // requests say which way they came
+	tag    string               // whose host it is; empty for a route's own
+	byTag  map[string]*revision // whom a request's header may choose
+}
 
 // lane is a revision and the share of its road up to and with it.
 type lane struct {
@@ -37,12 +45,12 @@ type lane struct {
 
 func newRoads(tell teller, room *room, probe func(context.Context, *pod)) *roads {
 	r := &roads{tell: tell, room: room, probe: probe, revisions: make(map[types.NamespacedName]*revision)}
-	r.live.Store(&map[string]road{})
+	r.live.Store(&map[string]*road{})
 	return r
 }
 
 // find returns the road of a Host header's value.
-func (r *roads) find(host string) (road, bool) {
+func (r *roads) find(host string) (*road, bool) {
 	live := *r.live.Load()
 	if found, ok := live[host]; ok {
 		return found, true
@@ -51,24 +59,57 @@ func (r *roads) find(host string) (road, bool) {
 	return found, ok
 }
 
-// pick chooses a revision by the road's percentages.
-func (r road) pick() *revision {
-	if len(r) == 1 {
-		return r[0].revision
+// pick chooses a revision: the one whose tag a request's headers name, where
+// they count, or one by the road's percentages.
+func (r *road) pick(headers http.Header) *revision {
+	if chosen := r.chosen(headers); chosen != nil {
+		return chosen
 	}
-	n := rand.IntN(r[len(r)-1].upTo)
-	for _, l := range r {
+	last := r.lanes[len(r.lanes)-1]
+	if len(r.lanes) == 1 {
+		return last.revision
+	}
+	n := rand.IntN(last.upTo)
+	for _, l := range r.lanes {
 		if n < l.upTo {
 			return l.revision
 		}
 	}
-	return r[len(r)-1].revision
+	return last.revision
 }
 
+func (r *road) chosen(headers http.Header) *revision {
+	if r.byTag == nil {
+		return nil
+	}
+	if tag := headers[proxy.RouteTag]; len(tag) == 1 { // Envoy takes several for one with commas
+		return r.byTag[tag[0]]
+	}
+	return nil
+}
+
+// mark says in a request's headers which way it comes, as Knative's ingress
+// does: by a tag's host, by a tag's header, which says so itself, or by neither.
+func (r *road) mark(headers http.Header) {
+	switch {
+	case !r.marked:
+	case r.tag != "":
+		headers[proxy.RouteTag] = []string{r.tag}
+		delete(headers, proxy.DefaultRoute)
+	case r.chosen(headers) == nil:
+		headers[proxy.DefaultRoute] = yes
+	default:
+		delete(headers, proxy.DefaultRoute)
+	}
+}
+
+// yes is a header's value, which nobody changes.
+var yes = []string{"true"}
+
 // largest is the revision with the largest share.
-func (r road) largest() *revision {
-	most := r[0]
-	for _, l := range r[1:] {
+func (r *road) largest() *revision {
+	most := r.lanes[0]
+	for _, l := range r.lanes[1:] {
 		if l.percent > most.percent {
 			most = l
 		}
@@ -91,16 +132,23 @@ func (r *roads) apply(ctx context.Context, t *table) {
 			r.startProber(ctx, p)
 		}
 	}
-	live := make(map[string]road, len(t.hosts))
+	live := make(map[string]*road, len(t.hosts))
 	routed := make(map[*revision]bool)
-	for host, split := range t.hosts {
-		made := make(road, 0, len(split))
+	for host, to := range t.hosts {
+		made := &road{lanes: make([]lane, 0, len(to.split)), marked: t.tagHeader, tag: to.tag}
+		if len(to.byTag) > 0 {
+			made.byTag = make(map[string]*revision, len(to.byTag))
+		}
 		upTo := 0
-		for _, s := range split {
+		for _, s := range to.split {
 			rev := all[s.revision]
 			routed[rev] = true
 			upTo += s.percent
-			made = append(made, lane{revision: rev, percent: s.percent, upTo: upTo})
+			made.lanes = append(made.lanes, lane{revision: rev, percent: s.percent, upTo: upTo})
+		}
+		for tag, key := range to.byTag {
+			made.byTag[tag] = all[key]
+			routed[all[key]] = true // though the tag's own host may be another route's
 		}
 		live[host] = made
 	}

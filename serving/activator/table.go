@@ -14,6 +14,7 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
 	"github.com/kind-in-a-box/devbox/serving/mesh"
+	"github.com/kind-in-a-box/devbox/serving/settings"
 )
 
 // defaultTimeout is Knative's for a revision that names none.
@@ -32,9 +33,19 @@ type objects struct {
 // table says where each host's requests go and which pods there are. It is
 // plain data, made of the objects alone.
 type table struct {
-	hosts     map[string][]share
+	hosts     map[string]destination
+	tagHeader bool // a header may choose a tag
 	revisions map[types.NamespacedName]revisionSpec
 	sidecars  bool // there are pods that have one of Istio's
+}
+
+// destination is where the requests of a host go.
+type destination struct {
+	split []share
+	tag   string // whose host it is; empty for a route's own
+	// byTag is where they go that name a tag in a header; nil where no header
+	// counts, and for a tag's host, which has chosen.
+	byTag map[string]types.NamespacedName
 }
 
 // share is a revision's part of a host's traffic.
@@ -70,7 +81,8 @@ type podSpec struct {
 // a pod, or a route that names it: the three arrive in any order.
 func build(o objects) *table {
 	t := &table{
-		hosts:     make(map[string][]share),
+		hosts:     make(map[string]destination),
+		tagHeader: settings.ByTagHeader(inForce(o.configs)),
 		revisions: make(map[types.NamespacedName]revisionSpec),
 	}
 	for i := range o.revisions {
@@ -95,6 +107,16 @@ func build(o objects) *table {
 		t.addMapping(&o.mappings[i])
 	}
 	return t
+}
+
+// inForce is what the controller has taken of the box's ConfigMaps.
+func inForce(configs []corev1.ConfigMap) map[string]string {
+	for i := range configs {
+		if configs[i].Name == settings.InForceConfig {
+			return configs[i].Data
+		}
+	}
+	return nil
 }
 
 func specOf(r *servingv1.Revision) revisionSpec {
@@ -192,7 +214,14 @@ func isReady(p *corev1.Pod) bool {
 // addRoute gives the route's own hosts to the targets with a percentage.
 func (t *table) addRoute(r *servingv1.Route) {
 	var split []share
+	var byTag map[string]types.NamespacedName
+	if t.tagHeader {
+		byTag = map[string]types.NamespacedName{}
+	}
 	for _, target := range r.Status.Traffic {
+		if t.tagHeader && target.Tag != "" && target.RevisionName != "" {
+			byTag[target.Tag] = types.NamespacedName{Namespace: r.Namespace, Name: target.RevisionName}
+		}
 		if target.Percent == nil || *target.Percent <= 0 || target.RevisionName == "" {
 			continue
 		}
@@ -201,7 +230,7 @@ func (t *table) addRoute(r *servingv1.Route) {
 			percent:  int(*target.Percent),
 		})
 	}
-	t.add(servingv1.RouteHosts(r, "", r.Status.URL), split)
+	t.add(servingv1.RouteHosts(r, "", r.Status.URL), destination{split: split, byTag: byTag})
 }
 
 // addTags gives each tag's hosts to the tag's revision.
@@ -210,31 +239,31 @@ func (t *table) addTags(r *servingv1.Route) {
 		if target.Tag == "" || target.RevisionName == "" {
 			continue
 		}
-		t.add(servingv1.RouteHosts(r, target.Tag, target.URL), []share{{
+		t.add(servingv1.RouteHosts(r, target.Tag, target.URL), destination{tag: target.Tag, split: []share{{
 			revision: types.NamespacedName{Namespace: r.Namespace, Name: target.RevisionName},
 			percent:  100,
-		}})
+		}}})
 	}
 }
 
 // addMapping gives the host of a mapping what the route has to which it leads.
 // A host that is a route's own stays with it.
 func (t *table) addMapping(m *servingv1beta1.DomainMapping) {
-	split, ok := t.hosts[servingv1.ClusterHosts("", m.Spec.Ref.Name, m.Namespace)[0]]
+	its, ok := t.hosts[servingv1.ClusterHosts("", m.Spec.Ref.Name, m.Namespace)[0]]
 	if _, taken := t.hosts[m.Name]; ok && !taken && m.HasHost() && m.Status.IsTrue(servingv1beta1.ReferenceResolved) {
-		t.hosts[m.Name] = split
+		t.hosts[m.Name] = its
 	}
 }
 
-func (t *table) add(hosts []string, split []share) {
-	if len(split) == 0 {
+func (t *table) add(hosts []string, to destination) {
+	if len(to.split) == 0 {
 		return
 	}
-	for _, s := range split {
+	for _, s := range to.split {
 		t.revisions[s.revision] = t.known(s.revision)
 	}
 	for _, host := range hosts {
-		t.hosts[host] = split
+		t.hosts[host] = to
 	}
 }
 

@@ -3,6 +3,8 @@ package activator
 import (
 	"fmt"
 	"maps"
+	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	servingv1beta1 "github.com/kind-in-a-box/devbox/serving/api/v1beta1"
+	"github.com/kind-in-a-box/devbox/serving/proxy"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -68,8 +71,11 @@ func (t *table) text() string {
 	var b strings.Builder
 	for _, host := range slices.Sorted(maps.Keys(t.hosts)) {
 		fmt.Fprintf(&b, "%s ->", host)
-		for _, s := range t.hosts[host] {
+		for _, s := range t.hosts[host].split {
 			fmt.Fprintf(&b, " %s %d%%", s.revision.Name, s.percent)
+		}
+		for _, tag := range slices.Sorted(maps.Keys(t.hosts[host].byTag)) {
+			fmt.Fprintf(&b, ", by %s %s", tag, t.hosts[host].byTag[tag].Name)
 		}
 		fmt.Fprintln(&b)
 	}
@@ -122,6 +128,26 @@ next-hello.default.svc -> hello-00002 100%
 next-hello.default.svc.cluster.local -> hello-00002 100%
 default/hello-00001 limit=5 timeout=5m0s h2c=false
 default/hello-00002 limit=0 timeout=10s h2c=true
+`,
+		},
+		"a header that chooses a tag": {
+			objects: objects{
+				routes: []servingv1.Route{makeRoute("hello", to("hello-00001", 100), servingv1.TrafficTarget{RevisionName: "hello-00002", Tag: "next"})},
+				configs: []corev1.ConfigMap{{
+					ObjectMeta: metav1.ObjectMeta{Name: "devbox-in-force"}, Data: map[string]string{"config-features.tag-header-based-routing": "Enabled"},
+				}},
+			},
+			want: `hello.default -> hello-00001 100%, by next hello-00002
+hello.default.example.com -> hello-00001 100%, by next hello-00002
+hello.default.localhost -> hello-00001 100%, by next hello-00002
+hello.default.svc -> hello-00001 100%, by next hello-00002
+hello.default.svc.cluster.local -> hello-00001 100%, by next hello-00002
+next-hello.default -> hello-00002 100%
+next-hello.default.localhost -> hello-00002 100%
+next-hello.default.svc -> hello-00002 100%
+next-hello.default.svc.cluster.local -> hello-00002 100%
+default/hello-00001 limit=0 timeout=5m0s h2c=false
+default/hello-00002 limit=0 timeout=5m0s h2c=false
 `,
 		},
 		"mappings": {
@@ -241,18 +267,53 @@ func TestHostname(t *testing.T) {
 
 func TestRoadShares(t *testing.T) {
 	one, two := &revision{}, &revision{}
-	r := road{{revision: one, percent: 25, upTo: 25}, {revision: two, percent: 75, upTo: 100}}
+	r := &road{lanes: []lane{{revision: one, percent: 25, upTo: 25}, {revision: two, percent: 75, upTo: 100}}}
 	if r.largest() != two {
 		t.Error("the larger share is not the largest")
 	}
 	const n = 10_000
 	first := 0
 	for range n {
-		if r.pick() == one {
+		if r.pick(nil) == one {
 			first++
 		}
 	}
 	if first < n/5 || first > n*3/10 {
 		t.Errorf("a share of 25%% got %d of %d", first, n)
+	}
+}
+
+// TestRoadByHeader: a tag's header chooses, and what is no tag goes by the
+// percentages; a request says which way it came, whatever its client said.
+func TestRoadByHeader(t *testing.T) {
+	one, two := &revision{}, &revision{}
+	own := road{lanes: []lane{{one, 100, 100}}, marked: true, byTag: map[string]*revision{"next": two}}
+	tags := road{lanes: []lane{{two, 100, 100}}, marked: true, tag: "next"}
+	off := road{lanes: []lane{{one, 100, 100}}}
+	for _, c := range []struct {
+		name string
+		road road
+		sent string
+		want *revision
+		says http.Header
+	}{
+		{"no tag", own, "", one, http.Header{proxy.DefaultRoute: {"true"}}},
+		{"a tag", own, "next", two, http.Header{proxy.RouteTag: {"next"}}},
+		{"a tag that is none", own, "nope", one, http.Header{proxy.RouteTag: {"nope"}, proxy.DefaultRoute: {"true"}}},
+		{"a tag's host", tags, "", two, http.Header{proxy.RouteTag: {"next"}}},
+		{"a tag's host, another tag", tags, "nope", two, http.Header{proxy.RouteTag: {"next"}}},
+		{"switched off", off, "next", one, http.Header{proxy.RouteTag: {"next"}}},
+	} {
+		h := http.Header{}
+		if c.sent != "" {
+			h.Set("knative-serving-tag", c.sent)
+		}
+		if got := c.road.pick(h); got != c.want {
+			t.Errorf("%s: another revision", c.name)
+		}
+		c.road.mark(h)
+		if !reflect.DeepEqual(h, c.says) {
+			t.Errorf("%s: the container is told %v, want %v", c.name, h, c.says)
+		}
 	}
 }

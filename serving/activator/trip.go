@@ -15,6 +15,7 @@ type trip struct {
 	w        http.ResponseWriter
 	r        *http.Request // as it came in
 	body     *proxy.Body
+	road     *road // of its host
 	revision *revision
 	entered  time.Time // when it came to the revision
 	pod      *pod      // nil while it has none
@@ -32,9 +33,9 @@ type tripKey struct{}
 
 func tripOf(r *http.Request) *trip { return r.Context().Value(tripKey{}).(*trip) }
 
-func (t *trip) enter(r *revision, now time.Time) {
-	t.revision, t.entered = r, now
-	r.count.Begin(now)
+func (t *trip) enter(r *road, now time.Time) {
+	t.road, t.revision, t.entered = r, r.pick(t.r.Header), now
+	t.revision.count.Begin(now)
 }
 
 func (t *trip) leave() {
@@ -87,6 +88,6 @@ func (t *trip) board(ctx context.Context, roads *roads) error {
 		}
 		now := time.Now()
 		t.revision.count.End(now)
-		t.enter(road.pick(), now)
+		t.enter(road, now)
 	}
 }

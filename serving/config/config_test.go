@@ -13,7 +13,7 @@ import (
 
 func TestCheckAndParse(t *testing.T) {
 	parse := map[string]func(map[string]string) error{
-		config.Domain:     func(d map[string]string) error { _, err := config.ParseDomains(d); return err },
+		config.Domain:     func(d map[string]string) error { _, err := config.ParseDomains(d, "example.com"); return err },
 		config.Network:    func(d map[string]string) error { _, err := config.ParseNetwork(d); return err },
 		config.Defaults:   func(d map[string]string) error { _, err := config.ParseDefaults(d); return err },
 		config.Deployment: func(d map[string]string) error { _, err := config.ParseDeployment(d); return err },
@@ -85,7 +85,7 @@ func TestNames(t *testing.T) {
 	route.Name, route.Namespace, route.Labels = "hello", "default", map[string]string{"app": "shop", "tier": "web"}
 	domains, err := config.ParseDomains(map[string]string{
 		"b.test": "", "a.test": "", "shop.test": "selector: {app: shop}", "web.test": "selector: {app: shop, tier: web}", "other.test": "selector: {app: other, a: b, c: d}",
-	})
+	}, "a.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +99,11 @@ func TestNames(t *testing.T) {
 	}
 	route.Labels = nil
 	if got := names.Domain(route); got != "a.test" {
-		t.Errorf("without labels the domain is %s", got)
+		t.Errorf("without labels the domain is %s; the box's own comes after all others", got)
 	}
-	if got := (config.Domains{"shop.test": {"app": "shop"}}).Of(nil); got != servingv1.ClusterDomain {
+	delete(domains.Selectors, "a.test")
+	delete(domains.Selectors, "b.test")
+	if got := names.Domain(route); got != "a.example.com" {
 		t.Errorf("where no domain is for all the route's is %s", got)
 	}
 	if err := config.Wrong(strings.Repeat("a", 64) + ".test"); err == nil {

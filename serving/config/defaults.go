@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/serving/settings"
 )
 
 // ParseDefaults reads the data of config-defaults: what an absent field of a
@@ -84,14 +85,21 @@ func ParseDefaults(data map[string]string) (servingv1.Defaults, error) {
 	return d, errors.Join(wrong...)
 }
 
-// InitContainers is the one feature of config-features that may be either way.
+// InitContainers is a feature of config-features.
 const InitContainers = "kubernetes.podspec-init-containers"
+
+// features are those of config-features that may be either way.
+var features = []string{InitContainers, settings.TagHeader}
 
 // ParseFeatures reads the data of config-features. Its error names the key.
 func ParseFeatures(data map[string]string) error {
-	switch strings.ToLower(data[InitContainers]) {
-	case "", "enabled", "disabled", "allowed":
-		return nil
+	var wrong []error
+	for _, name := range features {
+		switch strings.ToLower(data[name]) {
+		case "", "enabled", "disabled", "allowed":
+		default:
+			wrong = append(wrong, fmt.Errorf("%s: %q must be enabled, allowed or disabled", name, data[name]))
+		}
 	}
-	return fmt.Errorf("%s: %q must be enabled, allowed or disabled", InitContainers, data[InitContainers])
+	return errors.Join(wrong...)
 }

@@ -9,17 +9,18 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
-
-	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// Domains are config-domain: the last part of public hosts, and the labels of
-// the routes that get it.
-type Domains map[string]map[string]string
+// Domains are the last parts of public hosts.
+type Domains struct {
+	Selectors map[string]map[string]string // config-domain: by domain, the labels of the routes that get it
+	Otherwise string                       // the box's own, which a route gets that no selector matches
+}
 
-// ParseDomains reads the data of config-domain. Its errors name the key.
-func ParseDomains(data map[string]string) (Domains, error) {
-	d := Domains{}
+// ParseDomains reads the data of config-domain, beside the box's own domain.
+// Its errors name the key.
+func ParseDomains(data map[string]string, otherwise string) (Domains, error) {
+	d := Domains{map[string]map[string]string{}, otherwise}
 	var wrong []error
 	for _, name := range slices.Sorted(maps.Keys(data)) {
 		if strings.HasPrefix(name, "_") {
@@ -38,7 +39,7 @@ func ParseDomains(data map[string]string) (Domains, error) {
 		if value.Type != "" && value.Type != "wildcard" {
 			wrong = append(wrong, fmt.Errorf("%s: type: %q must be wildcard", name, value.Type))
 		}
-		d[name] = value.Selector
+		d.Selectors[name] = value.Selector
 	}
 	if len(wrong) > told {
 		wrong = append(wrong[:told], fmt.Errorf("and %d more", len(wrong)-told))
@@ -47,12 +48,13 @@ func ParseDomains(data map[string]string) (Domains, error) {
 }
 
 // Of is the domain of a route with these labels: of those whose selector it
-// matches the most specific one, and of two alike the first in the alphabet.
-// Where none does, the route is of the cluster alone.
+// matches the most specific one, and of two alike the first in the alphabet. An
+// empty selector matches all, so that one line in config-domain is enough to
+// take the place of the box's own domain.
 func (d Domains) Of(labels map[string]string) string {
-	best, specific := servingv1.ClusterDomain, -1
-	for _, name := range slices.Sorted(maps.Keys(d)) {
-		if selector := d[name]; len(selector) > specific && matches(selector, labels) {
+	best, specific := d.Otherwise, -1
+	for _, name := range slices.Sorted(maps.Keys(d.Selectors)) {
+		if selector := d.Selectors[name]; len(selector) > specific && matches(selector, labels) {
 			best, specific = name, len(selector)
 		}
 	}

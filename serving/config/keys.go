@@ -1,5 +1,7 @@
 package config
 
+import "github.com/kind-in-a-box/devbox/serving/settings"
+
 // Names of Knative's ConfigMaps.
 const (
 	Autoscaler    = "config-autoscaler"
@@ -64,7 +66,7 @@ var Keys = map[string]List{
 	},
 	Features: {
 		{Name: "kubernetes.podspec-init-containers", How: "is enabled in a box unless it says otherwise"},
-		notHere("tag-header-based-routing", "each tag has a host of its own"),
+		{Name: settings.TagHeader},
 		{Name: "multi-container", Values: []string{"enabled"}, How: "several containers are always taken"},
 		{Name: "kubernetes.podspec-volumes-emptydir", Values: []string{"enabled"}, How: "emptyDir is always taken"},
 		notHere("autodetect-http2", "name the port h2c"),

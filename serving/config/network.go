@@ -74,7 +74,7 @@ func DefaultNames(domain string) Names {
 	if err != nil {
 		panic(err) // a constant
 	}
-	return Names{Domains{domain: nil}, network}
+	return Names{Domains{Otherwise: domain}, network}
 }
 
 // Label is the first label of a tag's host, and the name of its placeholder

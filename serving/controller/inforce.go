@@ -16,18 +16,16 @@ import (
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/config"
+	"github.com/kind-in-a-box/devbox/serving/settings"
 )
 
-// inForceConfig is where the controller writes what it has taken of the box's
-// ConfigMaps, for admission: a mistake in one of them must not change what is
-// refused.
-const inForceConfig = "devbox-in-force"
-
-// judged are the ConfigMaps that admission goes by.
+// judged are the ConfigMaps that admission and the activator go by.
 var judged = []string{config.Autoscaler, config.Defaults, config.Features}
 
 // inForce is what the box's ConfigMaps say, each as it was last right.
 type inForce struct {
+	domain string // the box's own
+
 	mu       sync.RWMutex
 	names    config.Names
 	defaults servingv1.Defaults
@@ -44,7 +42,7 @@ func newInForce(domain string) *inForce {
 		panic(err) // constants
 	}
 	return &inForce{
-		names: config.DefaultNames(domain), defaults: servingv1.KnativeDefaults(), pods: pods, gc: gc, said: map[string]map[string]string{},
+		domain: domain, names: config.DefaultNames(domain), defaults: servingv1.KnativeDefaults(), pods: pods, gc: gc, said: map[string]map[string]string{},
 	}
 }
 
@@ -56,7 +54,7 @@ func (f *inForce) take(name string, data map[string]string) error {
 	switch name {
 	case config.Domain:
 		var d config.Domains
-		d, err = config.ParseDomains(data)
+		d, err = config.ParseDomains(data, f.domain)
 		set = func() { f.names.Domains = d }
 	case config.Network:
 		var n config.Networking
@@ -136,7 +134,7 @@ func publish(ctx context.Context, c client.Client, cm *corev1.ConfigMap) error {
 	if !slices.Contains(judged, cm.Name) {
 		return nil
 	}
-	there, err := setting(ctx, c, inForceConfig)
+	there, err := setting(ctx, c, settings.InForceConfig)
 	if err != nil || there.UID == "" {
 		return err // an API server without the chart
 	}

@@ -61,6 +61,9 @@ func run(t *testing.T, gateway string) *running {
 		}
 	})
 	t.Cleanup(func() { cancel(); working.Wait() })
+	if !ctrl.manager.GetCache().WaitForCacheSync(ctx) {
+		t.Fatal("the controller's cache has not come up in a minute")
+	}
 	ctrl.Receive("the test", stream.Message{})
 	return &running{t, c, ctx, ctrl, b.Namespace(t)}
 }

@@ -21,6 +21,10 @@ const (
 	// are kept from user containers because Knative keeps them.
 	OriginalHost = "K-Original-Host"
 	NetworkHash  = "K-Network-Hash"
+	// RouteTag and DefaultRoute, where the box lets a header choose a tag: which one
+	// a request is for, and that it is for none.
+	RouteTag     = "Knative-Serving-Tag"
+	DefaultRoute = "Knative-Serving-Default-Route"
 )
 
 // Headers of our own.

@@ -129,6 +129,31 @@ var routing = []behaviour{
 		},
 	},
 	{
+		area: routingArea, name: "tag-header",
+		says: "with config-features' `tag-header-based-routing` the header `Knative-Serving-Tag` chooses a tag; what is no tag goes by the shares, and is marked `Knative-Serving-Default-Route`",
+		try: func(t *trial) {
+			t.create()
+			t.ready()
+			t.edit(env("A", "1"), traffic(
+				servingv1.TrafficTarget{LatestRevision: new(true), Percent: new(int64(100))},
+				servingv1.TrafficTarget{RevisionName: t.name + "-00001", Tag: "old"}))
+			t.ready()
+			t.expect("/", "200 "+t.name+"-00002", "Knative-Serving-Tag", "old")
+			t.feature("tag-header-based-routing", "enabled")
+			t.until("the header chooses", func() bool {
+				return t.answer(t.host(), "/", "Knative-Serving-Tag", "old") == "200 "+t.name+"-00001"
+			})
+			t.expect("/", "200 "+t.name+"-00002", "Knative-Serving-Tag", "nope")
+			t.expect("/", "200 "+t.name+"-00002")
+			if got := t.lines("/headers", ":")["Knative-Serving-Default-Route"]; got != "true" {
+				t.Errorf("without a tag the container is told %q", got)
+			}
+			if got := t.answer("old-"+t.host(), "/headers"); !strings.Contains(got, "Knative-Serving-Tag: old\n") {
+				t.Errorf("by the tag's host the container is told %s", got)
+			}
+		},
+	},
+	{
 		area: routingArea, name: "split",
 		says: "traffic is split by percent; shares that are not 100 together are refused",
 		try: func(t *trial) {

@@ -220,7 +220,7 @@ var revisions = []behaviour{
 				t.refused("platform", env(name, "x"))
 			}
 			for _, port := range []int32{8012, 8013, 8022, 9090, 9091} {
-				t.refused("platform", func(s *servingv1.Service) { container(s).Ports = []servingv1.ContainerPort{{ContainerPort: port}} })
+				t.refused("reserved", func(s *servingv1.Service) { container(s).Ports = []servingv1.ContainerPort{{ContainerPort: port}} })
 			}
 		},
 	},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -225,6 +227,25 @@ func (t *trial) allPods() []corev1.Pod {
 func (t *trial) zero() {
 	t.Helper()
 	t.until("it has no pod", func() bool { return len(t.allPods()) == 0 })
+}
+
+// feature switches one of config-features' on for all of the box, until the
+// trial ends.
+func (t *trial) feature(name, value string) {
+	t.Helper()
+	set := func(ctx context.Context, value string) error {
+		patch := fmt.Sprintf(`{"data":{%q:%s}}`, name, value)
+		_, err := t.kubernetes.CoreV1().ConfigMaps(servingv1.Namespace).Patch(ctx, "config-features", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		return err
+	}
+	if err := set(t.Context(), strconv.Quote(value)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := set(context.WithoutCancel(t.Context()), "null"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func (t *trial) host() string { return t.name + ".default.example.com" }

@@ -79,7 +79,7 @@ var arrows = []struct {
 	{"serving/api/v1beta1", []string{"serving/api/v1"}},
 	{"serving/settings", nil},
 	{"serving/trace", []string{"serving/settings"}},
-	{"serving/config", []string{"serving/api"}},
+	{"serving/config", []string{"serving/api", "serving/settings"}},
 	{"serving/desired", []string{"serving/api", "serving/config", "serving/trace"}},
 	{"serving/ingress", []string{"serving/api"}},
 	{"serving/pullsecrets", nil},
