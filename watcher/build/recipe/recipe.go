@@ -106,7 +106,7 @@ func Take(ctx context.Context, b Build, store *Store, tmp string, program []byte
 	if r.actions, err = parse(bytes.NewReader(script), b.Dir); err != nil {
 		return nil, err
 	}
-	r.know(packages)
+	r.know(ctx, packages)
 	if r.state, err = r.watched.look(nil); err != nil {
 		return nil, err
 	}
@@ -257,7 +257,7 @@ func editable(p listed, cache string) bool {
 
 // know says what of the watched files are bodies, and which programs are the
 // tools.
-func (r *Recipe) know(packages []listed) {
+func (r *Recipe) know(ctx context.Context, packages []listed) {
 	r.watched.bodies = map[string]bool{}
 	for _, p := range packages {
 		if a := r.actions.compile[p.ImportPath]; slices.Contains(r.watched.dirs, p.Dir) && isPlain(p, a) {
@@ -270,7 +270,7 @@ func (r *Recipe) know(packages []listed) {
 	for _, a := range r.actions.compile {
 		tools[a.tool] = true
 	}
-	if path, err := exec.LookPath(goenv.Command(context.Background()).Path); err == nil {
+	if path, err := exec.LookPath(goenv.Command(ctx).Path); err == nil {
 		tools[path] = true
 	}
 	r.watched.tools = slices.Sorted(maps.Keys(tools))
