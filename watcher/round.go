@@ -227,6 +227,7 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 		e = event.Event{Service: now.object.GetName(), Revision: r.Revision, Host: r.Host, Browser: r.Browser, Unfound: r.Unfound, Log: r.Log}
 		kinds = map[deploy.Stage]event.Kind{
 			deploy.Created: event.RevisionNew, deploy.Slow: event.RevisionSlow, deploy.Failed: event.RevisionFailed, deploy.Live: event.RevisionLive,
+			deploy.Rolling: event.Note,
 		}
 	}
 	e.Kind = kinds[r.Stage]
@@ -234,6 +235,9 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 	case deploy.Slow:
 		t.slow = true
 		e.Message = r.Reason
+	case deploy.Rolling:
+		t.slow = true
+		e.Message = r.Revision + " answers: " + r.Reason
 	case deploy.Failed:
 		if now.ended && !l.cfg.Once { // the last word is news to who waits for it
 			return
