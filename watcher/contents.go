@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"go/parser"
-	"go/token"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/kind-in-a-box/devbox/watcher/graph"
 )
 
 const (
@@ -135,39 +135,12 @@ func read(file string) (content, bool) {
 	}
 	now.sum = [sha256.Size]byte(h.Sum(nil))
 	if filepath.Ext(file) == ".go" {
-		now.shape = shapeOf(now.lines)
+		now.shape = graph.Shape(now.lines)
 	}
 	if len(now.lines) > maxKept {
 		now.lines = nil
 	}
 	return now, err == nil
-}
-
-// shapeOf sums up what a Go file imports, embeds and is constrained by. One
-// that cannot be read that far has a shape of its own.
-func shapeOf(data []byte) [sha256.Size]byte {
-	file, err := parser.ParseFile(token.NewFileSet(), "", data, parser.ImportsOnly)
-	if err != nil {
-		return sha256.Sum256(data)
-	}
-	var shape []string
-	for _, imp := range file.Imports {
-		shape = append(shape, imp.Path.Value)
-	}
-	slices.Sort(shape)
-	shape = append(shape, file.Name.Name)
-	for line := range bytes.Lines(data) {
-		// A directive may be indented, as in a block of variables.
-		line = bytes.TrimSpace(line)
-		if bytes.HasPrefix(line, []byte("//go:embed")) || bytes.HasPrefix(line, []byte("//go:build")) || bytes.HasPrefix(line, []byte("// +build")) {
-			shape = append(shape, string(line))
-		}
-	}
-	h := sha256.New()
-	for _, s := range shape {
-		h.Write([]byte(s + "\x00"))
-	}
-	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // firstDifference is the number of the first line of b that a has not.

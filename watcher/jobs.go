@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,7 +155,7 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 		}
 		if len(built) > 0 {
 			pushed := time.Now()
-			l.report(ctx, func(context.Context) { l.pushed(t, images, pushed) })
+			l.report(ctx, func(context.Context) { l.pushed(t, images, waysOf(built), pushed) })
 		}
 		select {
 		case <-beside: // a container starts with the ConfigMaps that there are
@@ -177,10 +178,21 @@ func (t Target) repository(importPath string) string {
 	return t.Name + "/" + path.Base(importPath)
 }
 
-func (l *loop) pushed(t *target, images map[string]string, at time.Time) {
+// waysOf says how images were made, where a Builder remembers it.
+func waysOf(built map[string]v1.Image) string {
+	var ways []string
+	for _, importPath := range slices.Sorted(maps.Keys(built)) {
+		if way := build.Way(built[importPath]); way != "" && !slices.Contains(ways, way) {
+			ways = append(ways, way)
+		}
+	}
+	return strings.Join(ways, "; ")
+}
+
+func (l *loop) pushed(t *target, images map[string]string, ways string, at time.Time) {
 	t.images, t.pushed = images, at
 	l.events.Emit(event.Event{
-		Kind: event.BuildDone, Service: t.Name, Image: t.image(), Duration: at.Sub(t.began),
+		Kind: event.BuildDone, Service: t.Name, Image: t.image(), Message: ways, Duration: at.Sub(t.began),
 		Phases: []event.Phase{{Name: "build", Duration: t.built.Sub(t.began)}, {Name: "push", Duration: at.Sub(t.built)}},
 	})
 }

@@ -167,6 +167,30 @@ func says(word string) string {
 	return fmt.Sprintf("package main\n\nimport \"os\"\n\nfunc main() {\n\tos.Stdout.WriteString(%q + os.Getenv(\"TARGET\"))\n}\n", word)
 }
 
+// TestAnEditOfABody is compiled and linked without the go command as soon as it
+// is known how, and the events say so.
+func TestAnEditOfABody(t *testing.T) {
+	p := newPlace(t)
+	root := project(t, map[string]string{"hello/main.go": says("0")})
+	s, mark := p.begin(false, "hello"), 0
+	if first := s.wait(&mark, event.BuildDone); first.Message != "" {
+		t.Errorf("of the first build is told %q", first.Message)
+	}
+	s.wait(&mark, event.Watching)
+	for word, late := 1, time.Now().Add(time.Minute); ; word++ {
+		save(t, filepath.Join(root, "hello", "main.go"), says(fmt.Sprint(word)))
+		built := s.wait(&mark, event.BuildDone)
+		s.wait(&mark, event.RevisionLive)
+		s.answers("hello", fmt.Sprint(word))
+		if strings.HasPrefix(built.Message, "compiled ") && strings.HasSuffix(built.Message, "/hello and linked") {
+			return
+		}
+		if !strings.HasPrefix(built.Message, "by the go command: what the one before it was made of is not known yet") || time.Now().After(late) {
+			t.Fatalf("edit %d is made %q", word, built.Message)
+		}
+	}
+}
+
 // TestADeletedServiceIsMadeAgain: what kubectl deletes while it is followed, before
 // and after it is live, is said once, and the next save makes it again.
 func TestADeletedServiceIsMadeAgain(t *testing.T) {

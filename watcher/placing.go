@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/internal/push"
+	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 	"github.com/kind-in-a-box/devbox/watcher/manifest"
 )
@@ -57,8 +58,8 @@ type placing struct {
 // What a placing tells the loop.
 type (
 	programPushed struct {
-		importPath, image string
-		err               error
+		importPath, image, way string
+		err                    error
 	}
 	allPushed    struct{ at time.Time }
 	objectPlaced struct {
@@ -116,7 +117,7 @@ func (p *placing) push(ctx context.Context) {
 		if err == nil {
 			p.images[importPath] = ref
 		}
-		p.tell(programPushed{importPath, ref, err})
+		p.tell(programPushed{importPath, ref, build.Way(image), err})
 	}
 	p.tell(allPushed{time.Now()})
 }

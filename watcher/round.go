@@ -136,7 +136,7 @@ func (l *loop) programPushed(t *target, n programPushed) {
 		return
 	}
 	t.objects.images[n.importPath] = n.image
-	l.events.Emit(event.Event{Kind: event.BuildDone, Service: t.Name, Image: n.image, Duration: time.Since(t.began)})
+	l.events.Emit(event.Event{Kind: event.BuildDone, Service: t.Name, Image: n.image, Message: n.way, Duration: time.Since(t.began)})
 }
 
 // objectPlaced follows an object that was applied.

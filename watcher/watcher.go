@@ -78,9 +78,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	builder := build.New(build.Options{WorkDir: workDir, Waits: func(sentence string) {
+	builder := build.New(build.Options{WorkDir: workDir, Again: !cfg.Once, Waits: func(sentence string) {
 		cfg.Events.Emit(event.Event{Kind: event.Note, Message: sentence})
 	}})
+	defer builder.Close()
 	l := newLoop(cfg, workDir, builder, deployer)
 
 	ctx, cancel := context.WithCancel(ctx)

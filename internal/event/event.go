@@ -28,7 +28,7 @@ const (
 	Changed        Kind = "change"          // Files changed and concern Service
 	BuildStarted   Kind = "build.started"   // a build of Service began
 	BuildFailed    Kind = "build.failed"    // Service does not compile: Error has the compiler's words
-	BuildDone      Kind = "build.done"      // Image is in the box's registry
+	BuildDone      Kind = "build.done"      // Image is in the box's registry; Message says what was compiled for it, and by whom
 	RevisionNew    Kind = "revision.new"    // Revision of Service was created
 	RevisionSlow   Kind = "revision.slow"   // Revision does not answer yet; Message says why, Log has its last lines
 	RevisionFailed Kind = "revision.failed" // Revision will not answer; Error says why, Log has its last lines

@@ -97,6 +97,9 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 	case event.BuildDone:
 		service.built = e.Duration
 		said.text = "built in " + duration(e.Duration)
+		if e.Message != "" {
+			said.text += ": " + e.Message
+		}
 	case event.BuildFailed:
 		said.mark = failed
 		said.text = "does not compile" + service.serving()

@@ -72,7 +72,7 @@ var arrows = []struct {
 	{"watcher", []string{"watcher", "internal/event", "internal/push", "serving/api"}},
 	{"watcher/notify", nil},
 	{"watcher/graph", []string{"internal/goenv"}},
-	{"watcher/build", []string{"internal/goenv"}},
+	{"watcher/build", []string{"watcher/build", "watcher/graph", "internal/goenv"}},
 	{"watcher/manifest", []string{"serving/api"}},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},

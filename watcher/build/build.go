@@ -28,6 +28,9 @@ type Options struct {
 	// Waits is told, in a sentence, of a registry that has not answered for a
 	// while. Nil where nobody wants to know.
 	Waits func(sentence string)
+	// Again says that the same programs will be built after edits: what a build
+	// need not repeat is remembered, until Close.
+	Again bool
 }
 
 // Builder builds images. It is safe for concurrent use.
@@ -35,6 +38,7 @@ type Builder struct {
 	workDir  string
 	platform v1.Platform
 	bases    bases
+	memory   *memory // nil where nothing is remembered
 }
 
 // New makes a Builder. From then on this process's environment is that of
@@ -48,10 +52,22 @@ func New(o Options) *Builder {
 		name, value, _ := strings.Cut(variable, "=")
 		_ = os.Setenv(name, value) // which fails for no name like these
 	}
-	return &Builder{
+	b := &Builder{
 		bases:    bases{waits: o.Waits},
 		workDir:  o.WorkDir,
 		platform: v1.Platform{OS: "linux", Architecture: o.Arch},
+	}
+	if o.Again {
+		b.memory, _ = newMemory() // without a folder to work in, the go command makes everything anew
+	}
+	return b
+}
+
+// Close forgets what is remembered, and removes it. No Build may run, or
+// follow.
+func (b *Builder) Close() {
+	if b.memory != nil {
+		b.memory.close()
 	}
 }
 
@@ -70,45 +86,71 @@ func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, 
 	if err != nil {
 		return nil, err
 	}
+	if b.memory == nil || data.unread {
+		_, img, err := b.byGo(ctx, cfg, data, importPath)
+		return img, err
+	}
+	t, how := target{dir, importPath}, cfg.how(importPath)
+	img, why, err := b.again(ctx, t, how, data)
+	if img != nil || err != nil {
+		return img, err
+	}
+	l, img, err := b.byGo(ctx, cfg, data, importPath)
+	if err != nil {
+		return nil, err
+	}
+	b.memory.learn(ctx, t, cfg.command(importPath), how, l)
+	if why == firstTime {
+		return img, nil
+	}
+	return image{img, "by the go command: " + why}, nil
+}
+
+// byGo has ko and the go command make an image.
+func (b *Builder) byGo(ctx context.Context, cfg *config, data kodata, importPath string) (layout, v1.Image, error) {
 	// The go command removes its work folder unless it is killed, which is
 	// how ko cancels it: so the folder is ours to remove.
 	tmp, err := makeTemp()
 	if err != nil {
-		return nil, err
+		return layout{}, nil, err
 	}
 	defer os.RemoveAll(tmp)
 	how := cfg.withEnv("GOTMPDIR=" + tmp)
 	if !data.plain {
 		if err := data.standIn(tmp, importPath); err != nil {
-			return nil, fmt.Errorf("laying out the kodata of %s: %w", importPath, err)
+			return layout{}, nil, fmt.Errorf("laying out the kodata of %s: %w", importPath, err)
 		}
 		how = how.standingIn(importPath, tmp)
 	}
 	img, err := b.ko(ctx, how, importPath)
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("building %s: %w", importPath, context.Cause(ctx))
+		return layout{}, nil, fmt.Errorf("building %s: %w", importPath, context.Cause(ctx))
 	case err != nil:
 		if wrong, ok := errors.AsType[template.ExecError](err); ok {
-			return nil, &ConfigError{relative(b.workDir, koFile(cfg.root)), wrong.Err}
+			return layout{}, nil, &ConfigError{relative(b.workDir, koFile(cfg.root)), wrong.Err}
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			return nil, newCompileError(importPath, cfg.dir(importPath), b.workDir, compilerOutput(err, exit))
+			return layout{}, nil, newCompileError(importPath, cfg.dir(importPath), b.workDir, compilerOutput(err, exit))
 		}
-		return nil, &ImageError{Target: importPath, Err: err}
+		return layout{}, nil, &ImageError{Target: importPath, Err: err}
 	}
-	if img, err = uncompress(img); err != nil {
-		return nil, &ImageError{Target: importPath, Err: fmt.Errorf("laying it out: %w", err)}
+	l, err := layoutOf(img)
+	if err == nil {
+		img, err = l.uncompressed()
 	}
-	return img, nil
+	if err != nil {
+		return layout{}, nil, &ImageError{Target: importPath, Err: fmt.Errorf("laying it out: %w", err)}
+	}
+	return l, img, nil
 }
 
 // dataOf is the kodata of a program that is built from its own folder. That of
 // a module which is only required is as its authors published it.
 func (b *Builder) dataOf(dir, importPath string) (kodata, error) {
 	if importPathOf(real(dir)) != importPath {
-		return kodata{plain: true}, nil
+		return kodata{plain: true, unread: true}, nil
 	}
 	return readData(real(dir), b.workDir)
 }

@@ -2,6 +2,7 @@ package build
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,8 @@ import (
 
 	ko "github.com/google/ko/pkg/build"
 	"github.com/google/ko/pkg/commands/options"
+
+	"github.com/kind-in-a-box/devbox/watcher/build/recipe"
 )
 
 // koDefaultBase is what ko's configuration names when the user's names no
@@ -53,7 +56,24 @@ func load(dir string) (*config, error) {
 	if len(cfg.DefaultLdflags) == 0 {
 		cfg.DefaultLdflags = []string{"-s", "-w"}
 	}
+	cfg.DefaultLdflags = anonymous(cfg.DefaultLdflags)
+	for importPath, bc := range cfg.BuildConfigs {
+		if len(bc.Ldflags) > 0 { // which replace the default
+			bc.Ldflags = anonymous(bc.Ldflags)
+			cfg.BuildConfigs[importPath] = bc
+		}
+	}
 	return cfg, nil
+}
+
+// anonymous are linker's flags that leave the build ID out of a program, unless
+// they speak of it: it tells how something was made, and the same source is to
+// give the same image in whatever way.
+func anonymous(ldflags []string) []string {
+	if slices.ContainsFunc(ldflags, func(flag string) bool { return strings.Contains(flag, "-buildid") }) {
+		return ldflags
+	}
+	return append(slices.Clone(ldflags), "-buildid=")
 }
 
 // ConfigFile is the .ko.yaml that Build goes by for a folder, or would if it
@@ -154,6 +174,31 @@ func (c *config) standingIn(importPath, module string) *config {
 // dir is where the go command runs for an import path.
 func (c *config) dir(importPath string) string {
 	return filepath.Join(c.root, c.BuildConfigs[importPath].Dir)
+}
+
+// command is how the go command is called for an import path, which is how ko
+// does it.
+func (c *config) command(importPath string) recipe.Build {
+	bc := c.BuildConfigs[importPath]
+	flags, ldflags, env := []string(bc.Flags), []string(bc.Ldflags), bc.Env
+	if len(flags) == 0 {
+		flags = c.DefaultFlags
+	}
+	if len(ldflags) == 0 {
+		ldflags = c.DefaultLdflags
+	}
+	if len(env) == 0 {
+		env = c.DefaultEnv
+	}
+	return recipe.Build{
+		Dir: c.dir(importPath), ImportPath: importPath, Env: slices.Clone(env),
+		Flags: append(slices.Clone(flags), "-ldflags="+strings.Join(ldflags, " ")),
+	}
+}
+
+// how sums up all that decides how an import path is built, but for its files.
+func (c *config) how(importPath string) string {
+	return fmt.Sprintf("%q %q %q %q", c.command(importPath), c.BuildConfigs[importPath].LinuxCapabilities, c.base(importPath).ref, os.Environ())
 }
 
 // flags are the build flags and the environment of an import path. Flags that

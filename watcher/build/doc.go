@@ -7,6 +7,15 @@
 //	                       v
 //	                     image --Push--> the layers the registry lacks
 //
+// A Builder that is to build after edits learns from each such build, in the
+// background, how the compiler and the linker were called (package recipe).
+// An edit of nothing but what is in Go files between their imports and their
+// end then goes without ko and the go command; Way says which way it was:
+//
+//	edit --recipe--> program --> ko's image before it, with this program and
+//	                             what is in kodata now
+//	  \--anything else, with the reason in words--> ko
+//
 // It differs from `ko build` in what an edit loop needs. The base image is
 // made here, so nothing is fetched. Layers are not compressed, so that nobody
 // has to decompress them. The compiler's flags leave the build cache shared

@@ -21,12 +21,20 @@ func (e *DataError) Unwrap() error { return e.Err }
 
 // kodata is the kodata folder of a main package, with its links followed.
 type kodata struct {
-	files map[string]string // by path in the image, below $KO_DATA_PATH: where it really lies
+	entries []dataEntry // in the order in which ko comes to them
 	// elsewhere are the files and folders outside of it that links lead to.
 	elsewhere []string
 	// plain says that ko, which follows no link that leads out of the folder and
 	// opens whatever is in it, makes the same of it.
 	plain bool
+	// unread says that there is more than is known here.
+	unread bool
+}
+
+// dataEntry is a file or a folder of kodata.
+type dataEntry struct {
+	name string // in the image, below $KO_DATA_PATH
+	path string // where a file really lies; empty for a folder
 }
 
 // Data are the files and folders outside a main package's kodata folder that
@@ -41,7 +49,7 @@ func Data(dir, workDir string) ([]string, error) {
 func readData(dir, workDir string) (kodata, error) {
 	root := filepath.Join(dir, "kodata")
 	w := dataWalk{
-		data:  kodata{files: map[string]string{}, plain: true},
+		data:  kodata{plain: true},
 		trees: sourceTrees(dir, workDir), show: func(path string) string { return relative(workDir, path) },
 	}
 	if _, err := os.Lstat(root); err != nil {
@@ -71,11 +79,16 @@ func (w *dataWalk) add(path, name string, folders []string) error {
 	}
 	switch {
 	case info.Mode().IsRegular():
-		w.data.files[name] = path
+		if name != "" { // a file in place of the folder is of no use to ko
+			w.data.entries = append(w.data.entries, dataEntry{name, path})
+		}
 		return nil
 	case !info.IsDir():
 		w.data.plain = false // a pipe or a socket, which nobody wants in an image
 		return nil
+	}
+	if name != "" {
+		w.data.entries = append(w.data.entries, dataEntry{name: name})
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -165,15 +178,18 @@ func (d kodata) standIn(dir, importPath string) error {
 			return err
 		}
 	}
-	for name, from := range d.files {
-		to := filepath.Join(dir, "kodata", name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-			return err
-		}
-		if err := os.Link(from, to); err == nil {
+	for _, e := range append([]dataEntry{{}}, d.entries...) { // kodata itself first
+		to := filepath.Join(dir, "kodata", e.name)
+		if e.path == "" {
+			if err := os.Mkdir(to, 0o700); err != nil {
+				return err
+			}
 			continue
 		}
-		if err := copyFile(from, to); err != nil {
+		if err := os.Link(e.path, to); err == nil {
+			continue
+		}
+		if err := copyFile(e.path, to); err != nil {
 			return err
 		}
 	}

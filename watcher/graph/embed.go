@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,32 @@ var unembedded = []string{".bzr", ".git", ".hg", ".svn"}
 func newEmbed(dir, pkg, pattern string) embed {
 	pattern, all := strings.CutPrefix(pattern, "all:")
 	return embed{dir: dir, pkg: pkg, steps: strings.Split(path.Clean(pattern), "/"), all: all}
+}
+
+// Embeddable are the files below a package that its patterns embed, or would
+// if they matched by name alone, at most limit of them: then ok is false.
+func (p Package) Embeddable(limit int) (files []string, ok bool) {
+	for _, pattern := range p.EmbedPatterns {
+		e := newEmbed(p.Dir, p.ImportPath, pattern)
+		err := filepath.WalkDir(e.root(), func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil: // what cannot be read is embedded by nobody
+				return nil
+			case d.IsDir() && !e.enters(path):
+				return fs.SkipDir
+			case d.IsDir() || !e.matches(path):
+				return nil
+			case len(files) == limit:
+				return fs.SkipAll
+			}
+			files = append(files, path)
+			return nil
+		})
+		if err != nil || len(files) == limit {
+			return nil, false
+		}
+	}
+	return files, true
 }
 
 // root is the folder in which all that it matches lies.

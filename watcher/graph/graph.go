@@ -115,7 +115,7 @@ func (g *Graph) addPackage(p Package, modules map[string]string, vendor string) 
 	}
 	g.packages[p.Dir] = p.ImportPath
 	for _, f := range slices.Concat(p.GoFiles, p.CgoFiles, p.SFiles, p.HFiles, p.SysoFiles, p.CFiles, p.CXXFiles, p.IgnoredGoFiles) {
-		if compiled(f) {
+		if Compiled(f) {
 			g.addFile(filepath.Join(p.Dir, f), Source, g.importer(p.ImportPath))
 		}
 	}
@@ -155,7 +155,7 @@ func (g *Graph) Concerns(file string) (Reason, bool) {
 		return r, true
 	}
 	dir, name := filepath.Dir(file), filepath.Base(file)
-	if pkg, ok := g.packages[dir]; ok && compiled(name) {
+	if pkg, ok := g.packages[dir]; ok && Compiled(name) {
 		return Reason{File: file, Kind: Source, Words: "new in " + g.importer(pkg)}, true
 	}
 	if g.manifests != nil && dir == g.target.Dir && g.manifests(name) {
@@ -238,8 +238,8 @@ func Affected(graphs []*Graph, files []string) []Effect {
 	return effects
 }
 
-// compiled says whether the go command may compile a file of this name.
-func compiled(name string) bool {
+// Compiled says whether the go command may compile a file of this name.
+func Compiled(name string) bool {
 	if strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "_test.go") {
 		return false
 	}
