@@ -140,7 +140,7 @@ var routing = []behaviour{
 				servingv1.TrafficTarget{RevisionName: t.name + "-00001", Tag: "old"}))
 			t.ready()
 			t.expect("/", "200 "+t.name+"-00002", "Knative-Serving-Tag", "old")
-			t.feature("tag-header-based-routing", "enabled")
+			t.configure("config-features", "tag-header-based-routing", "enabled")
 			t.until("the header chooses", func() bool {
 				return t.answer(t.host(), "/", "Knative-Serving-Tag", "old") == "200 "+t.name+"-00001"
 			})

@@ -240,13 +240,13 @@ func (t *trial) zero() {
 	t.until("it has no pod", func() bool { return len(t.allPods()) == 0 })
 }
 
-// feature switches one of config-features' on for all of the box, until the
-// trial ends.
-func (t *trial) feature(name, value string) {
+// configure sets a key of one of Knative's ConfigMaps, for all of the box, until
+// the trial ends.
+func (t *trial) configure(configMap, key, value string) {
 	t.Helper()
 	set := func(ctx context.Context, value string) error {
-		patch := fmt.Sprintf(`{"data":{%q:%s}}`, name, value)
-		_, err := t.kubernetes.CoreV1().ConfigMaps(servingv1.Namespace).Patch(ctx, "config-features", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		patch := fmt.Sprintf(`{"data":{%q:%s}}`, key, value)
+		_, err := t.kubernetes.CoreV1().ConfigMaps(servingv1.Namespace).Patch(ctx, configMap, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 		return err
 	}
 	if err := set(t.Context(), strconv.Quote(value)); err != nil {
