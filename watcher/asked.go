@@ -217,8 +217,8 @@ func (f *Follower) Take(r deploy.Report) Standing {
 	switch r.Stage {
 	case deploy.Created:
 		f.now.Revision, f.now.Reason = r.Revision, "it is being started"
-	case deploy.Slow:
-		f.now.Reason, f.now.Log = reason, r.Log
+	case deploy.Slow, deploy.Rolling:
+		f.now.State, f.now.Reason, f.now.Log = Underway, reason, r.Log
 	case deploy.Failed:
 		f.fails(r, reason)
 	case deploy.Failing:

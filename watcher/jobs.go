@@ -249,7 +249,7 @@ func (l *loop) supersede(t *target) {
 	}
 	t.follow.cancel()
 	if f := t.follow; !f.ended && f.revision != "" {
-		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: f.revision + " is superseded before it answered"})
+		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: f.revision + " is superseded before it was live"})
 	}
 	t.follow = nil
 }
@@ -270,6 +270,9 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Slow:
 		t.slow = true
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
+	case deploy.Rolling:
+		t.slow = true
+		e.Kind, e.Message = event.Note, r.Revision+" answers: "+r.Reason
 	case deploy.Failed:
 		if f.ended && !l.cfg.Once { // the last word is news to who waits for it
 			return

@@ -230,6 +230,7 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 		e = event.Event{Service: now.object.GetName(), Revision: r.Revision, Host: r.Host, Browser: r.Browser, Unfound: r.Unfound, Log: r.Log}
 		kinds = map[deploy.Stage]event.Kind{
 			deploy.Created: event.RevisionNew, deploy.Slow: event.RevisionSlow, deploy.Failed: event.RevisionFailed, deploy.Live: event.RevisionLive,
+			deploy.Rolling: event.Note,
 		}
 	}
 	e.Kind, now.revision = kinds[r.Stage], r.Revision
@@ -237,6 +238,9 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 	case deploy.Slow:
 		t.slow = true
 		e.Message = r.Reason
+	case deploy.Rolling:
+		t.slow = true
+		e.Message = r.Revision + " answers: " + r.Reason
 	case deploy.Failed:
 		now.crashing = ""
 		if p.Host() != "" && !r.Final {

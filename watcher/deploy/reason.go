@@ -111,6 +111,9 @@ func delay(now state, r *Rollout) string {
 		}
 		return "there is no revision yet"
 	}
+	if reason := rolling(now); reason != "" {
+		return reason
+	}
 	pods := standing(now.pods)
 	if len(pods) == 0 {
 		if c := now.revision.Status.Condition(servingv1.RevisionResourcesAvailable); c != nil && c.Message != "" {

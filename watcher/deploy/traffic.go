@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -79,4 +80,23 @@ func mostPinned(traffic []servingv1.TrafficTarget) string {
 		}
 	}
 	return name
+}
+
+// rolling says by whose wish traffic moves to a revision in steps, "" where it
+// does not. The words are the same for as long as it does.
+func rolling(now state) string {
+	if now.service == nil || now.revision == nil {
+		return ""
+	}
+	c := now.service.Status.Condition(servingv1.ServiceRoutesReady)
+	if c == nil || c.Reason != servingv1.ReasonRolloutInProgress || !slices.ContainsFunc(now.service.Status.Traffic, func(t servingv1.TrafficTarget) bool {
+		return t.RevisionName == now.revision.Name && t.LatestRevision != nil && *t.LatestRevision
+	}) {
+		return ""
+	}
+	over, err := servingv1.RolloutDuration(now.service.Annotations)
+	if err != nil || over == 0 {
+		return "traffic moves to it in steps, as config-network's rollout-duration has it"
+	}
+	return fmt.Sprintf("traffic moves to it in steps over %s, as %s has it", over, servingv1.RolloutDurationAnnotation)
 }

@@ -37,6 +37,7 @@ type Stage string
 
 const (
 	Created Stage = "created" // there is a revision
+	Rolling Stage = "rolling" // it answers for a part of the traffic, which grows: Reason says by whose wish
 	Slow    Stage = "slow"    // it does not answer yet: Reason says why
 	Failed  Stage = "failed"  // it does not answer, if nothing changes: Reason says why
 	Live    Stage = "live"    // it answers
@@ -107,7 +108,7 @@ func (w *waiting) untilLive(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-bell:
 		case <-probe:
-			if w.follows && d.answering(ctx, w.host()) == w.revision {
+			if w.follows && rolling(w.now) == "" && d.answering(ctx, w.host()) == w.revision {
 				w.goLive(time.Now())
 				return nil
 			}
@@ -188,6 +189,10 @@ func (w *waiting) look(ctx context.Context) error {
 			w.since = time.Now()
 		}
 		w.fail(ctx, reason, final(now, time.Since(w.since)))
+	}
+	if reason := rolling(now); reason != "" && reason != w.slowSaid {
+		w.slowSaid = reason
+		w.say(Report{Stage: Rolling, Revision: w.revision, Reason: reason})
 	}
 	return nil
 }

@@ -129,6 +129,13 @@ func (d *devbox) traffic(ctx context.Context, command, name string, change func(
 	return nil
 }
 
+// rollsOut says whether the traffic of a service moves in steps, which takes its
+// time.
+func rollsOut(s *servingv1.Service) bool {
+	c := s.Status.Condition(servingv1.ServiceRoutesReady)
+	return c != nil && c.Reason == servingv1.ReasonRolloutInProgress
+}
+
 // moved waits until the gateway leads a service's traffic where the Service says.
 func (c *cluster) moved(ctx context.Context, s *servingv1.Service) (*traffic, error) {
 	ctx, cancel := context.WithTimeout(ctx, reached)
@@ -143,7 +150,7 @@ func (c *cluster) moved(ctx context.Context, s *servingv1.Service) (*traffic, er
 			return false, nil
 		}
 		last = c.leads(ctx, probe, c.host(&now), deploy.Wanted(&now))
-		return last == nil, nil
+		return last == nil || rollsOut(&now), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the traffic of %s to move: %w", s.Name, cmp.Or(last, err))

@@ -25,7 +25,7 @@ func KnownMetadata() []Known {
 		{Name: LastModifierAnnotation, On: all + ", DomainMapping", How: "written from the user of the request that changed the spec"},
 		{Name: ProgressDeadlineAnnotation, On: template},
 		{Name: NoGCAnnotation, On: template},
-		{Name: RolloutDurationAnnotation, On: all, How: "must be 0s: traffic moves to a new revision at once", Refused: true},
+		{Name: RolloutDurationAnnotation, On: "Service, Route", How: "a tag's own host leads to the latest revision at once"},
 		{Name: VisibilityLabel, On: "Service, Route, a placeholder Service of Kubernetes'"},
 		{Name: "networking.knative.dev/ingress-class", On: all, How: "but for istio.ingress.networking.knative.dev: a box has no other gateway", Refused: true},
 		{Name: "networking.knative.dev/http-protocol", On: all, How: "but for enabled: a box serves HTTP", Refused: true},

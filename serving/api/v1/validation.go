@@ -29,7 +29,8 @@ func (s *Service) Validate() field.ErrorList {
 	s = s.DeepCopy()
 	s.setDefaultsOf(undecided())
 	spec, template := field.NewPath("spec"), field.NewPath("spec", "template")
-	errs := validateMeta(&s.ObjectMeta)
+	annotations := field.NewPath("metadata", "annotations")
+	errs := append(validateMeta(&s.ObjectMeta), validateRolloutDuration(s.Annotations, annotations)...)
 	errs = append(errs, s.Spec.Template.validate(&s.ObjectMeta, template)...)
 	errs = append(errs, s.Spec.validateTraffic(spec.Child("traffic"), false)...)
 	for i, t := range s.Spec.Traffic {
@@ -43,8 +44,8 @@ func (s *Service) Validate() field.ErrorList {
 func (c *Configuration) Validate() field.ErrorList {
 	c = c.DeepCopy()
 	c.Spec.Template.Spec.SetDefaultsOf(undecided())
-	return append(validateMeta(&c.ObjectMeta),
-		c.Spec.Template.validate(&c.ObjectMeta, field.NewPath("spec", "template"))...)
+	errs := append(validateMeta(&c.ObjectMeta), forbidRolloutDuration(c.Annotations, field.NewPath("metadata", "annotations"))...)
+	return append(errs, c.Spec.Template.validate(&c.ObjectMeta, field.NewPath("spec", "template"))...)
 }
 
 // Validate says what is wrong with the object, counting an absent field as
@@ -63,7 +64,8 @@ func (r *Route) Validate() field.ErrorList {
 	r = r.DeepCopy()
 	r.SetDefaults()
 	traffic := field.NewPath("spec", "traffic")
-	errs := append(validateMeta(&r.ObjectMeta), r.Spec.validateTraffic(traffic, true)...)
+	errs := append(validateMeta(&r.ObjectMeta), validateRolloutDuration(r.Annotations, field.NewPath("metadata", "annotations"))...)
+	errs = append(errs, r.Spec.validateTraffic(traffic, true)...)
 	for i, t := range r.Spec.Traffic {
 		errs = append(errs, validateHostLabel(t.Tag, r.Name, traffic.Index(i).Child("tag"))...)
 	}
@@ -88,10 +90,7 @@ func validateMeta(m *metav1.ObjectMeta) field.ErrorList {
 	errs := validateName(m)
 	path := field.NewPath("metadata", "annotations")
 	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
-		value := m.Annotations[key]
 		switch {
-		case key == RolloutDurationAnnotation && value != "" && value != "0" && value != "0s":
-			errs = append(errs, field.Invalid(path.Key(key), value, "must be 0s: traffic moves to a new revision at once"))
 		case strings.HasPrefix(key, AutoscalingPrefix):
 			errs = append(errs, field.Forbidden(path.Key(key), "autoscaling annotations belong under spec.template.metadata.annotations"))
 		case strings.HasPrefix(key, QueuePrefix), strings.HasPrefix(key, FeaturesPrefix):

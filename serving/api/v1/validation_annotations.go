@@ -61,6 +61,7 @@ var settled = []string{
 func validateRevisionAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
 	errs := validateAutoscaling(annotations, path)
 	errs = append(errs, validateQueue(annotations, path)...)
+	errs = append(errs, forbidRolloutDuration(annotations, path)...)
 	return append(errs, validateSettled(annotations, path)...)
 }
 
