@@ -172,10 +172,8 @@ func TestPolicyReadsRolloutDurations(t *testing.T) {
 		}
 	}
 	const nowhere = "metadata.annotations[serving.knative.dev/rollout-duration]: belongs under metadata.annotations of a Service or a Route"
-	for _, kind := range []string{"Configuration", "Revision"} {
-		if got := judge(t, p, object(kind, "rollout-duration", "60s")); len(got) != 1 || got[0] != nowhere {
-			t.Errorf("on a %s: %q", kind, got)
-		}
+	if got := judge(t, p, object("Configuration", "rollout-duration", "60s")); len(got) != 1 || got[0] != nowhere {
+		t.Errorf("on a Configuration: %q", got)
 	}
 	ofAService := object("Configuration", "rollout-duration", "60s")
 	ofAService["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{"apiVersion": servingv1.GroupVersion.String(), "kind": "Service", "name": "a", "uid": "u"}}

@@ -26,6 +26,7 @@ func KnownMetadata() []Known {
 		{Name: ProgressDeadlineAnnotation, On: template},
 		{Name: NoGCAnnotation, On: template},
 		{Name: RolloutDurationAnnotation, On: "Service, Route", How: "a tag's own host leads to the latest revision at once"},
+		{Name: GroupName + "/<any other annotation>", On: all + ", template", How: "by name", Refused: true},
 		{Name: VisibilityLabel, On: "Service, Route, a placeholder Service of Kubernetes'"},
 		{Name: "networking.knative.dev/ingress-class", On: all, How: "but for istio.ingress.networking.knative.dev: a box has no other gateway", Refused: true},
 		{Name: "networking.knative.dev/http-protocol", On: all, How: "but for enabled: a box serves HTTP", Refused: true},

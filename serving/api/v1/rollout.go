@@ -45,14 +45,3 @@ func validateRolloutDuration(annotations map[string]string, path *field.Path) fi
 	}
 	return errs
 }
-
-// forbidRolloutDuration refuses the annotation where it would do nothing.
-func forbidRolloutDuration(annotations map[string]string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, key := range rolloutSpellings {
-		if _, ok := annotations[key]; ok {
-			errs = append(errs, field.Forbidden(path.Key(key), "belongs under metadata.annotations of a Service or a Route"))
-		}
-	}
-	return errs
-}
