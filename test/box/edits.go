@@ -19,8 +19,12 @@ type Broken struct{ Name, Code string }
 var (
 	DoesNotCompile = Broken{"does not compile", "undefinedName()"}
 	Crashes        = Broken{"crashes", `panic("crashed on purpose")`}
-	IsDeaf         = Broken{"is deaf", "select {}"}
+	IsDeaf         = Broken{"is deaf", hang}
 )
+
+// hang waits for what nobody writes. (Go ends a program that has nothing at all to
+// wait for.)
+const hang = "r, w, _ := os.Pipe()\n\t_, _ = r.Read(make([]byte, 1))\n\tw.Close()"
 
 // told says whether an event is the word that such a save is no good.
 func (b Broken) told(e event.Event) bool {
@@ -69,11 +73,7 @@ func (e *Editor) Save(t testing.TB, n int) *Edited {
 	host := e.Service + ".default.example.com"
 	traffic := e.Caller(host, "/").Start(e.Rate)
 	done := &Edited{Saves: n}
-	type live struct {
-		at   time.Time
-		edit int
-	}
-	var lives []live
+	var lives []liveEdit
 	for i := 1; i <= n; i++ {
 		mark := e.Session.Mark()
 		if i%e.Every == 0 {
@@ -94,12 +94,25 @@ func (e *Editor) Save(t testing.TB, n int) *Edited {
 			t.Errorf("after devbox wait, save %d is answered with %d %q, %v", i, status, body, err)
 		}
 		told := e.Session.WaitAfter(mark, "the save to be live", patience, func(e event.Event) bool { return e.Kind == event.RevisionLive })
-		lives = append(lives, live{told.Time, i})
+		lives = append(lives, liveEdit{told.Time, i})
 	}
 	done.Requests = traffic.Stop()
-	done.Failed = done.Requests.Failed()
+	done.Failed, done.Stale = done.Requests.Failed(), stale(done.Requests, lives)
+	return done
+}
+
+// liveEdit is when a save was told to be live.
+type liveEdit struct {
+	at   time.Time
+	edit int
+}
+
+// stale says which answers are older than the last save that was live before they
+// were asked for. Both are in the order of their times.
+func stale(requests load.Results, lives []liveEdit) []string {
+	var all []string
 	newest := 0
-	for _, r := range done.Requests {
+	for _, r := range requests {
 		for newest < len(lives) && lives[newest].at.Before(r.At) {
 			newest++
 		}
@@ -107,10 +120,10 @@ func (e *Editor) Save(t testing.TB, n int) *Edited {
 			continue
 		}
 		if got, want := editOf(r.Body), lives[newest-1].edit; got < want {
-			done.Stale = append(done.Stale, fmt.Sprintf("%s, asked %s after save %d was live, answers %q", r.At.Format("05.000"), r.At.Sub(lives[newest-1].at), want, r.Body))
+			all = append(all, fmt.Sprintf("%s, asked %s after save %d was live, answers %q", r.At.Format("05.000"), r.At.Sub(lives[newest-1].at), want, r.Body))
 		}
 	}
-	return done
+	return all
 }
 
 // saveBroken saves what is no good, waits until that is told, and takes it back:

@@ -40,6 +40,7 @@ func TestBox(t *testing.T) {
 		{"a crashing revision takes no traffic and shows its log", d.crashingEdit},
 		{"a revision that never listens takes no traffic", d.deafEdit},
 		{"a manifest edit makes a revision without a build", d.manifestEdit},
+		{"a revision whose probe fails takes no traffic", d.failingProbe},
 		{"ten saves, one of them broken: no request fails, and no answer is older than what is live", d.tenSaves},
 		{"a roll back stays until it is released, whatever is saved", d.rollBack},
 		{"a pod has its ports to itself, and finds others by name", d.ownNetwork},
@@ -157,16 +158,14 @@ func (d *day) crashingEdit(t *testing.T) {
 }
 
 func (d *day) deafEdit(t *testing.T) {
-	mark := d.up.Mark()
-	box.Edit(t, d.main, "\n\t// mended again", "\n\tprintln(\"deaf on purpose\")\n\tselect {}")
-	e := d.up.WaitAfter(mark, "word that nothing listens", soon, func(e event.Event) bool {
-		return e.Kind == event.RevisionSlow || e.Kind == event.RevisionFailed
-	})
-	if e.Message+e.Error == "" {
-		t.Error("the screen does not say what the revision waits for")
+	mark, hang := d.up.Mark(), "\n\t"+box.IsDeaf.Code
+	box.Edit(t, d.main, "\n\t// mended again", hang)
+	e := d.up.WaitAfter(mark, "word that nothing listens", soon, func(e event.Event) bool { return e.Kind == event.RevisionSlow })
+	if !strings.Contains(e.Message, "does not listen on port") {
+		t.Errorf("the screen says %q; want that it does not listen", e.Message)
 	}
 	d.expect(t, d.answer)
-	d.save(t, "\n\tprintln(\"deaf on purpose\")\n\tselect {}", "\n\t// mended for good")
+	d.save(t, hang, "\n\t// mended for good")
 	d.expect(t, d.answer)
 }
 
@@ -174,6 +173,22 @@ func (d *day) manifestEdit(t *testing.T) {
 	mark := d.up.Mark()
 	box.Edit(t, filepath.Join(d.dir, "service.yaml"), "  template:\n", "  template:\n    metadata:\n      annotations:\n        autoscaling.knative.dev/window: 6s\n")
 	d.up.WaitAfter(mark, "the new revision", soon, live)
+	d.expect(t, d.answer)
+}
+
+// failingProbe asks a program that speaks HTTP/1.1 alone for gRPC.
+func (d *day) failingProbe(t *testing.T) {
+	const probe = "          readinessProbe: {grpc: {}}\n"
+	mark, manifest := d.up.Mark(), filepath.Join(d.dir, "service.yaml")
+	box.Edit(t, manifest, "          env:\n", probe+"          env:\n")
+	e := d.up.WaitAfter(mark, "word that the probe fails", soon, func(e event.Event) bool { return e.Kind == event.RevisionSlow })
+	if !strings.Contains(e.Message, "readiness probe") {
+		t.Errorf("the screen says %q; want that it does not pass its readiness probe", e.Message)
+	}
+	d.expect(t, d.answer)
+	mark = d.up.Mark()
+	box.Edit(t, manifest, probe, "")
+	d.up.WaitAfter(mark, "the revision without the probe", soon, live)
 	d.expect(t, d.answer)
 }
 
