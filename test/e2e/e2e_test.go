@@ -40,6 +40,8 @@ func TestBox(t *testing.T) {
 		{"a crashing revision takes no traffic and shows its log", d.crashingEdit},
 		{"a revision that never listens takes no traffic", d.deafEdit},
 		{"a manifest edit makes a revision without a build", d.manifestEdit},
+		{"ten saves, one of them broken: no request fails, and no answer is older than what is live", d.tenSaves},
+		{"a roll back stays until it is released, whatever is saved", d.rollBack},
 		{"a pod has its ports to itself, and finds others by name", d.ownNetwork},
 		{"to zero pods and back on a request", d.zeroAndBack},
 		{"a trace of a cold start shows every step", d.trace},
@@ -175,6 +177,48 @@ func (d *day) manifestEdit(t *testing.T) {
 	d.expect(t, d.answer)
 }
 
+// tenSaves is a small run of what `make bench` does two hundred times; each of
+// them is waited for with `devbox wait`.
+func (d *day) tenSaves(t *testing.T) {
+	const saves = 10
+	e := &box.Editor{
+		Box: d.Box, Session: d.up, Service: "hello", Main: d.main, Word: "Hej",
+		Kinds: []box.Broken{box.Crashes}, Every: saves, Rate: 100,
+	}
+	done := e.Save(t, saves)
+	if len(done.Failed) > 0 || len(done.Stale) > 0 {
+		t.Errorf("of %d requests %d failed, and %d answers are stale:\n%s%s",
+			len(done.Requests), len(done.Failed), len(done.Stale), done.Failed.List(), strings.Join(done.Stale, "\n"))
+	}
+	d.answer = e.Word + " World!"
+	d.expect(t, d.answer)
+	d.save(t, `"`+e.Word+" ", `"Hej `)
+}
+
+func (d *day) rollBack(t *testing.T) {
+	d.expect(t, "Hej World!")
+	if out, code := d.Run("rollback", "hello"); code != 0 {
+		t.Fatalf("devbox rollback: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer) // of the story before
+	held := d.save(t, `"Hej `, `"Hold `)
+	if !strings.Contains(held.Message, "which is held") || !strings.Contains(held.Hint, "hold --release hello") {
+		t.Errorf("a save of a held service is told as %q, %q", held.Message, held.Hint)
+	}
+	out, code := d.Run("wait", "hello")
+	if code != 6 || !strings.Contains(out, "which is held") {
+		t.Errorf("devbox wait of a held service: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer)
+	if out, code := d.Run("hold", "--release", "hello"); code != 0 {
+		t.Fatalf("devbox hold --release: exit %d\n%s", code, out)
+	}
+	d.expect(t, "Hold World!")
+	d.save(t, `"Hold `, `"Hej `)
+	d.answer = "Hej World!"
+	d.expect(t, d.answer)
+}
+
 // ownNetwork edits a program with a second listener, on a fixed port, twice: the
 // old pod and the new one have it at the same time. Then the port that the
 // manifest says is one that the program does not ask for.
@@ -255,6 +299,9 @@ func (d *day) trace(t *testing.T) {
 func (d *day) interrupt(t *testing.T) {
 	if code := d.up.Interrupt(); code != 0 && code != 130 {
 		t.Errorf("Ctrl-C: exit %d", code)
+	}
+	if out, code := d.Run("wait", "hello"); code != 0 {
+		t.Errorf("devbox wait with no session to ask: exit %d\n%s", code, out)
 	}
 	d.expect(t, d.answer)
 }

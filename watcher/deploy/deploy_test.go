@@ -455,6 +455,27 @@ func TestTheLastWord(t *testing.T) {
 	_ = end() // the cancellation
 }
 
+// TestAnImageThatComesLate: a registry that fails once is asked again, and what
+// it said is told at once.
+func TestAnImageThatComesLate(t *testing.T) {
+	s := newStage(t)
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"))
+	rev := s.revise("hello-00001")
+	next(deploy.Created)
+	rev.Status.InitializeConditions()
+	rev.Status.MarkContainerHealthyFalse(servingv1.ReasonContainerMissing, "connection refused")
+	s.must(s.client.Status().Update(t.Context(), rev))
+	if r := next(deploy.Failed); r.Final || r.Reason != "connection refused" {
+		t.Errorf("told %+v; want the registry's words, and not as the last", r)
+	}
+	s.ready(rev)
+	s.route("hello-00001")
+	next(deploy.Live)
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+}
+
 // TestANamespaceThatIsNotThere is made.
 func TestANamespaceThatIsNotThere(t *testing.T) {
 	s := newStage(t)

@@ -42,6 +42,17 @@ func followsLatest(traffic []servingv1.TrafficTarget) bool {
 	return latest > pinned
 }
 
+// pinned says of a Service whose latest revision does not get most of the
+// traffic where that goes, and what lets it go where somebody holds it.
+func (d *Deployer) pinned(s *servingv1.Service) (words, hint string) {
+	words = elsewhere(s.Spec.Traffic)
+	if Held(s) {
+		words = strings.Replace(words, "traffic:", "traffic, which is held:", 1)
+		hint = "`" + d.command("hold --release "+s.Name) + "` gives the traffic to the latest revision"
+	}
+	return words, hint
+}
+
 // elsewhere says where the traffic of a Service goes, if most of it does not go
 // to its latest revision.
 func elsewhere(traffic []servingv1.TrafficTarget) string {
@@ -57,6 +68,18 @@ func elsewhere(traffic []servingv1.TrafficTarget) string {
 		}
 	}
 	return fmt.Sprintf("it gets %d%% of the traffic: spec.traffic gives %s", latest, strings.Join(shares, ", "))
+}
+
+// mostPinned is the revision to which traffic gives more than to any other, of
+// those that it names.
+func mostPinned(traffic []servingv1.TrafficTarget) string {
+	name, most := "", int64(0)
+	for _, t := range traffic {
+		if share := percent(t); t.RevisionName != "" && share > most {
+			name, most = t.RevisionName, share
+		}
+	}
+	return name
 }
 
 // rolling says by whose wish traffic moves to a revision in steps, "" where it
