@@ -14,9 +14,9 @@ import (
 // controller that starts goes on with them.
 const rolloutAnnotation = "devbox.dev/rollout"
 
-// firstStep is how long the first percent is looked at alone. Knative measures
-// how long its gateway took to move it, a second at least; a box's activator
-// takes milliseconds.
+// firstStep is what the first percent takes of the duration, and the shortest
+// pause. Knative measures how long its gateway took to move it, and counts a
+// second at least; a box's activator takes milliseconds.
 const firstStep = time.Second
 
 // rollout is how the traffic of one target stands that follows a Configuration,

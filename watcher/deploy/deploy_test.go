@@ -410,6 +410,30 @@ func TestARollout(t *testing.T) {
 	}
 }
 
+// TestWhatSomebodyElseChangedIsTakenBack: kubectl has changed the containers, and
+// so has made a revision with our annotation. The next apply takes that back, and
+// is not taken for that revision while the status is of before.
+func TestWhatSomebodyElseChangedIsTakenBack(t *testing.T) {
+	s := newStage(t)
+	s.apply(s.manifest(), "example.com/hello:v1")
+	s.revise("hello-00001")
+	change := client.RawPatch(types.JSONPatchType, []byte(`[{"op":"add","path":"/spec/template/spec/containers/0/env","value":[{"name":"A","value":"1"}]}]`))
+	s.must(s.client.Patch(t.Context(), &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}, change))
+	s.ready(s.revise("hello-00002"))
+	s.route("hello-00002")
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"))
+	next(deploy.Slow) // it has looked
+	s.ready(s.revise("hello-00003"))
+	if r := next(deploy.Created); r.Revision != "hello-00003" {
+		t.Errorf("created %s", r.Revision)
+	}
+	s.route("hello-00003")
+	next(deploy.Live)
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+}
+
 // TestTheLastWord: a crash may pass, until the revision's time is up.
 func TestTheLastWord(t *testing.T) {
 	s := newStage(t)

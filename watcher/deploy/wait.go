@@ -248,9 +248,9 @@ func (w *waiting) observe(ctx context.Context) (state, error) {
 		return now, ErrDeleted
 	}
 	w.seen, now.service = true, &s
-	name := s.Status.LatestCreatedRevisionName
-	if w.revision != "" {
-		name = w.revision
+	name := w.revision
+	if name == "" && upToDate(&s, w.service.Generation) {
+		name = s.Status.LatestCreatedRevisionName
 	}
 	if name == "" {
 		return now, nil
@@ -273,6 +273,14 @@ func (w *waiting) observe(ctx context.Context) (state, error) {
 	}
 	now.pods = pods.Items
 	return now, nil
+}
+
+// upToDate says whether a Service's status is about a generation: what it was
+// before may have had a revision of the same annotation, which somebody has
+// changed in between.
+func upToDate(s *servingv1.Service, generation int64) bool {
+	c := s.Status.Condition(servingv1.ServiceConfigurationsReady)
+	return s.Status.ObservedGeneration >= generation && (c == nil || c.Reason != servingv1.ReasonOutOfDate)
 }
 
 // answering asks the gateway which revision answers for a host; empty if none.
