@@ -62,6 +62,9 @@ type Config struct {
 	Engine   string // of the box, as its words name it
 	Once     bool   // return when every target is live or has failed, and watch nothing
 	Events   event.Sink
+	Command  func(words string) string // how a person calls a command of devbox's on this box; may be nil
+
+	Questions <-chan *Question // from whoever wants to know; may be nil
 }
 
 // Run builds and deploys the targets, and again whenever a file that concerns
@@ -74,7 +77,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain})
+	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain, Command: cfg.Command})
 	if err != nil {
 		return err
 	}
@@ -103,8 +106,9 @@ func Run(ctx context.Context, cfg Config) error {
 
 // RefusedError says that the API server refuses what a service.yaml says.
 type RefusedError struct {
-	File string // as the screen shows it
-	Err  error
+	File   string // as the screen shows it
+	Err    error
+	Before bool // there is such a Service all the same, from before
 }
 
 func (e *RefusedError) Error() string { return e.File + ": " + e.Err.Error() }

@@ -134,6 +134,7 @@ func rewrite(r *httputil.ProxyRequest) {
 	h := r.Out.Header
 	proxy.StripInternal(h)
 	delete(h, proxy.Timing)
+	delete(h, proxy.AskRevision)
 	proxy.BeginForwarded(r.In, h)
 	h[proxy.ProxyRequest] = byActivator
 	t := tripOf(r.In)
@@ -226,7 +227,8 @@ func refused(ctx context.Context, p *pod, resp *http.Response, err error) bool {
 }
 
 // received looks at a response before it is passed on. When the client asked,
-// it adds where the time went, and what the activator saw of the request.
+// it adds whose it is, where the time went, and what the activator saw of the
+// request.
 func (f *forwarder) received(resp *http.Response) error {
 	delete(resp.Header, proxy.Refused)
 	t := tripOf(resp.Request)
@@ -235,6 +237,9 @@ func (f *forwarder) received(resp *http.Response) error {
 		t.revision.colds.observe(t, time.Now())
 	}
 	t.journey.answered(time.Now())
+	if t.r.Header[proxy.AskRevision] != nil {
+		resp.Header[proxy.Revision] = t.revision.name
+	}
 	if t.r.Header[proxy.Timing] != nil {
 		resp.Header.Add("Server-Timing", t.timing(time.Now()))
 	}

@@ -12,7 +12,8 @@ const (
 	// NetworkProbe asks the component it names to answer by itself.
 	NetworkProbe = "K-Network-Probe"
 	// Revision and Namespace say for which revision the activator sends a
-	// request; in an answer to a probe, which revision takes the host's traffic.
+	// request; in an answer to a probe, which revision takes the host's traffic; and
+	// Revision, in an answer to whoever asked, which revision gave it.
 	Revision  = "Knative-Serving-Revision"
 	Namespace = "Knative-Serving-Namespace"
 	// ProxyRequest names the proxy that forwards a request.
@@ -40,6 +41,9 @@ const (
 	Prove = "Devbox-Prove"
 	// Timing, in a request, asks for a Server-Timing header in the answer.
 	Timing = "Devbox-Timing"
+	// AskRevision, in a request, asks for a Revision header in the answer: which
+	// revision's it is. Nobody gets one unasked, for answers are the program's.
+	AskRevision = "Devbox-Revision"
 )
 
 // ClientCert is Envoy's header of the certificates that a request's clients

@@ -161,6 +161,7 @@ func (s *sidecar) toContainer() http.Handler {
 		proxy.StripInternal(r.Out.Header)
 		delete(r.Out.Header, proxy.Trace)
 		delete(r.Out.Header, proxy.Timing)
+		delete(r.Out.Header, proxy.AskRevision)
 		proxy.AddForwarded(r.Out.Header)
 		accountOf(r.In).inject(r.Out.Header)
 	})
