@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/discovery"
@@ -69,8 +70,9 @@ type Box struct {
 	parts   *parts
 	sockets string // a directory
 	server  *apiserver.Server
-	pods    *network.Network // nil: they share the machine's
-	metrics proxy.Exposition // of all parts
+	runner  atomic.Pointer[runner.Runner] // of the node; nil until it is started
+	pods    *network.Network              // nil: they share the machine's
+	metrics proxy.Exposition              // of all parts
 }
 
 // New returns a Box that runs nothing yet. Stop gives back what it takes.
@@ -140,8 +142,23 @@ func (b *Box) Kubeconfig() string { return b.server.Kubeconfig() }
 func (b *Box) StartRegistry(ctx context.Context) error {
 	address := loopback(b.RegistryPort)
 	return b.listen(ctx, "the registry", address, func(life context.Context) error {
-		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(b.Dir, "registry"), Metrics: &b.metrics, Log: b.log})
+		return registry.Run(life, registry.Config{
+			Address: address, Root: filepath.Join(b.Dir, "registry"), Metrics: &b.metrics, Log: b.log,
+			Pushed: func(image string) { go b.fetch(life, image) },
+		})
 	})
+}
+
+// fetch brings an image that was pushed to the node, which a pod will ask for in
+// a moment. What goes wrong is the pod's to say.
+func (b *Box) fetch(ctx context.Context, image string) {
+	r := b.runner.Load()
+	if r == nil {
+		return
+	}
+	if there, err := r.Pull(ctx, fmt.Sprintf("localhost:%d/%s", b.RegistryPort, image), false, nil); err == nil {
+		there.Release()
+	}
 }
 
 // Pods say what pods of this machine have of their own.
@@ -162,6 +179,7 @@ func (b *Box) StartNode(ctx context.Context) (Pods, error) {
 	if err != nil {
 		return Pods{}, fmt.Errorf("preparing to run pods: %w", err)
 	}
+	b.runner.Store(r)
 	var shared error
 	if b.pods, shared = b.podNetworks(r.Isolation(), names); shared == nil { //nolint:contextcheck // it is there until it is closed
 		b.parts.start(ctx, "the cluster's names", names.run)
