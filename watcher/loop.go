@@ -26,6 +26,7 @@ type loop struct {
 	cfg      Config
 	workDir  string
 	builder  *build.Builder
+	debugger *build.Builder // of what is debugged; nil where nothing is
 	deployer *deploy.Deployer
 	files    *notify.Watcher // nil if nothing is watched
 	events   event.Sink
@@ -68,6 +69,7 @@ func (l *loop) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer l.jobs.Wait()
 	defer cancel()
+	l.openDoors(ctx)
 	for {
 		l.act(ctx)
 		if l.fatal != nil {
