@@ -33,6 +33,7 @@ type Door struct {
 	pods     Pods
 
 	live   chan string // the revision that has become live last
+	turn   sync.Mutex  // held by who comes, and by who has what stands go on
 	all    sync.WaitGroup
 	mu     sync.Mutex
 	guests map[*guest]bool
@@ -144,9 +145,7 @@ func (d *Door) lead(ctx context.Context, here net.Conn) {
 	g := &guest{revision: pod.Labels[servingv1.RevisionLabel], leave: cancel}
 	d.enter(g)
 	join(guestCtx, here, there)
-	if last := d.exit(g); last && ctx.Err() == nil {
-		d.release(ctx, func(revision string) bool { return revision == g.revision })
-	}
+	d.exit(ctx, g)
 }
 
 // join copies between two connections until one ends or ctx does, and closes
@@ -168,13 +167,25 @@ func join(ctx context.Context, a, b io.ReadWriteCloser) {
 }
 
 func (d *Door) enter(g *guest) {
+	d.turn.Lock()
+	defer d.turn.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.guests[g] = true
 }
 
-// exit says whether no other debugger is in the revision.
-func (d *Door) exit(g *guest) (last bool) {
+func (d *Door) exit(ctx context.Context, g *guest) {
+	d.turn.Lock() // whoever comes back now sets breakpoints afterwards
+	defer d.turn.Unlock()
+	if !d.last(g) || ctx.Err() != nil {
+		return
+	}
+	d.release(ctx, func(revision string) bool { return revision == g.revision })
+}
+
+// last takes a debugger off the list and says whether no other is in its
+// revision.
+func (d *Door) last(g *guest) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.guests, g)
