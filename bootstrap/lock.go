@@ -17,11 +17,19 @@ import (
 // session, which then says what that one serves. Up and Down need none; they
 // keep to themselves while they work.
 func Session(name string, serves ...string) (end func(), err error) {
-	end, err = hold(name, ".session", serves...)
+	release, err := hold(name, ".session", serves...)
 	if busy, ok := errors.AsType[*BusyError](err); ok {
 		busy.Session = true
 	}
-	return end, err
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		if socket, err := socketOf(name); err == nil {
+			_ = os.Remove(socket) // of a session that was killed; one that ends has removed it
+		}
+		release()
+	}, nil
 }
 
 // lock makes this process the only one that makes or unmakes a box until

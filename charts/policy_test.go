@@ -146,3 +146,38 @@ func TestPolicyNamesTheWrongAnnotation(t *testing.T) {
 		}
 	}
 }
+
+// TestPolicyReadsRolloutDurations as devbox does, which reads them as Knative does.
+func TestPolicyReadsRolloutDurations(t *testing.T) {
+	p := policy(t)
+	object := func(kind, key, value string) map[string]any {
+		return map[string]any{
+			"apiVersion": servingv1.GroupVersion.String(), "kind": kind,
+			"metadata": map[string]any{"name": "a", "annotations": map[string]any{servingv1.GroupName + "/" + key: value}}, "spec": map[string]any{},
+		}
+	}
+	for _, value := range []string{
+		"", "0", "0s", "60s", "2m", "1h30m", "1h1m1s", "1.5m", "0.5h", "1000ms", "2000000us", "+5s", "720h", "999999h", "1s1s",
+		"60", "-60s", "soon", "1.5s", "100ms", "1500ms", "1ns", "s", "1d", " 60s", "60s ", "1,5m", "99999999999999h",
+	} {
+		for _, key := range []string{"rollout-duration", "rolloutDuration"} {
+			_, err := servingv1.RolloutDuration(map[string]string{servingv1.GroupName + "/" + key: value})
+			for _, kind := range []string{"Service", "Route"} {
+				got := judge(t, p, object(kind, key, value))
+				want := "metadata.annotations[serving.knative.dev/" + key + `]: "` + value + `": must be a duration of whole seconds, such as 90s or 2m`
+				if (err == nil) != (len(got) == 0) || err != nil && (len(got) != 1 || got[0] != want) {
+					t.Errorf("%s, %s: %q: %v by devbox, %q by the server", kind, key, value, err, got)
+				}
+			}
+		}
+	}
+	const nowhere = "metadata.annotations[serving.knative.dev/rollout-duration]: belongs under metadata.annotations of a Service or a Route"
+	if got := judge(t, p, object("Configuration", "rollout-duration", "60s")); len(got) != 1 || got[0] != nowhere {
+		t.Errorf("on a Configuration: %q", got)
+	}
+	ofAService := object("Configuration", "rollout-duration", "60s")
+	ofAService["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{"apiVersion": servingv1.GroupVersion.String(), "kind": "Service", "name": "a", "uid": "u"}}
+	if got := judge(t, p, ofAService); len(got) != 0 {
+		t.Errorf("on a Service's Configuration: %q", got)
+	}
+}

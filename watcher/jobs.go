@@ -100,7 +100,7 @@ func (l *loop) built(ctx context.Context, t *target, images map[string]v1.Image,
 	if err == nil {
 		err = t.learnCommand(images)
 	}
-	if err != nil {
+	if t.unbuilt = err; err != nil {
 		l.notBuilt(t, err)
 		return
 	}
@@ -171,7 +171,8 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 		}
 		rollout, err := l.deployer.Apply(ctx, service, of.ImportPath, images)
 		if err != nil {
-			return func(context.Context) { l.notShipped(t, l.refusal(t, err)) }
+			err := l.refusal(ctx, of, err)
+			return func(context.Context) { l.notShipped(t, err) }
 		}
 		return func(ctx context.Context) { l.shipped(ctx, t, rollout) }
 	})
@@ -206,32 +207,34 @@ func (l *loop) pushed(t *target, images map[string]string, ways string, at time.
 
 func (l *loop) notShipped(t *target, err error) {
 	t.stage, t.owed = idle, t.work.programs
+	t.unshipped = err
 	t.settle(err)
 	hint := l.ofASave("the next save tries again")
-	if _, refused := errors.AsType[*RefusedError](err); refused {
+	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Before {
 		hint = "the Service before it stays in force until this is mended"
 	}
 	l.warn(t, err, hint)
 }
 
 // refusal says whose an apply's error is: the file's, or the box's.
-func (l *loop) refusal(t *target, err error) error {
+func (l *loop) refusal(ctx context.Context, t Target, err error) error {
 	if !deploy.Refused(err) {
 		return &BoxError{err}
 	}
-	if t.ManifestPath == "" { // an image has none
-		return &RefusedError{File: t.Name, Err: err}
+	refused := &RefusedError{File: t.Name, Err: err, Before: l.deployer.Has(ctx, t.Service)}
+	if t.ManifestPath != "" { // an image has none
+		refused.File = relative(l.workDir, t.ManifestPath)
 	}
-	return &RefusedError{File: relative(l.workDir, t.ManifestPath), Err: err}
+	return refused
 }
 
 // shipped follows the revision that an apply makes, and no longer the one
 // before it.
 func (l *loop) shipped(ctx context.Context, t *target, rollout *deploy.Rollout) {
-	t.stage = idle
+	t.stage, t.unshipped = idle, nil
 	l.supersede(t)
 	followCtx, cancel := context.WithCancel(ctx)
-	f := &follow{cancel: cancel, work: t.work, image: t.image(), phases: times{t.began, t.built, t.pushed}}
+	f := &follow{cancel: cancel, work: t.work, image: t.image(), phases: times{t.began, t.built, t.pushed}, heard: *NewFollower(t.Namespace, t.Name)}
 	t.follow = f
 	l.do(ctx, func() func(context.Context) {
 		defer cancel()
@@ -253,17 +256,20 @@ func (l *loop) supersede(t *target) {
 	}
 	t.follow.cancel()
 	if f := t.follow; !f.ended && f.revision != "" {
-		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: f.revision + " is superseded before it answered"})
+		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: f.revision + " is superseded before it was live"})
 	}
 	t.follow = nil
 }
 
 // progress tells of a followed revision.
 func (l *loop) progress(t *target, f *follow, r deploy.Report) {
-	if t.follow != f {
+	if t.follow != f || r.Stage == deploy.Moved && t.stage == shipping { // the manifest itself may move it
 		return
 	}
-	f.revision = r.Revision
+	if r.Stage != deploy.Moved {
+		f.revision = r.Revision
+	}
+	f.heard.Take(r)
 	e := event.Event{Service: t.Name, Revision: r.Revision, Log: r.Log, Host: r.Host, Image: f.image}
 	switch r.Stage {
 	case deploy.Created:
@@ -271,6 +277,9 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Slow:
 		t.slow = true
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
+	case deploy.Rolling:
+		t.slow = true
+		e.Kind, e.Message = event.Note, r.Revision+" answers: "+r.Reason
 	case deploy.Failed:
 		if f.ended && !l.cfg.Once { // the last word is news to who waits for it
 			return
@@ -278,14 +287,14 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 		f.ended = true
 		e.Kind, e.Error, e.Hint = event.RevisionFailed, r.Reason, r.Hint
 		if l.cfg.Once && !r.Final { // what it needs may be there in a moment
-			e.Hint = cmp.Or(r.Hint, "it is started again, and waited for until its time is up; Ctrl-C does not wait")
+			e.Hint = cmp.Or(r.Hint, "it is started again, and waited for until its progress deadline; Ctrl-C does not wait")
 			break
 		}
 		t.settle(&FailedError{Service: t.Name, Revision: r.Revision, Reason: r.Reason})
 	case deploy.Live:
 		f.ended = true
 		e.Kind, e.URL, e.Files, e.Message = event.RevisionLive, l.cfg.Gateway, f.work.files, r.Pinned
-		e.Browser, e.Unfound = r.Browser, r.Unfound
+		e.Browser, e.Unfound, e.Hint = r.Browser, r.Unfound, r.Hint
 		e.Phases = f.split(r)
 		for _, p := range e.Phases {
 			e.Duration += p.Duration
@@ -303,6 +312,11 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 		}
 	case deploy.Well:
 		e.Kind, e.Message = event.Note, r.Revision+" is well again"
+	case deploy.Moved:
+		e.Kind, e.Message, e.Hint = event.TrafficMoved, "the traffic goes to "+f.revision+" again", r.Hint
+		if r.Pinned != "" {
+			e.Message = "the traffic has moved from " + f.revision + ": " + r.Pinned
+		}
 	}
 	l.events.Emit(e)
 }
@@ -325,9 +339,16 @@ func (f *follow) split(r deploy.Report) []event.Phase {
 
 // followed takes the end of following a revision.
 func (l *loop) followed(t *target, f *follow, err error) {
-	if t.follow != f || err == nil {
+	if t.follow != f {
 		return
 	}
+	if err == nil { // it is live, or was, and somebody else's is newer
+		if !l.cfg.Once {
+			t.unshipped = deploy.ErrSuperseded
+		}
+		return
+	}
+	t.unshipped = err
 	if errors.Is(err, deploy.ErrSuperseded) {
 		t.settle(err)
 		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: err.Error()})
@@ -338,6 +359,7 @@ func (l *loop) followed(t *target, f *follow, err error) {
 		return
 	}
 	err = &BoxError{err}
+	t.unshipped = err
 	t.settle(err)
 	l.warn(t, err, "")
 }
@@ -346,7 +368,8 @@ func (l *loop) followed(t *target, f *follow, err error) {
 // anew.
 func (l *loop) deleted(t *target, f *follow) {
 	t.follow = nil
-	t.settle(&FailedError{Service: t.Name, Revision: f.revision, Reason: deploy.ErrDeleted.Error()})
+	t.unshipped = &FailedError{Service: t.Name, Revision: f.revision, Reason: deploy.ErrDeleted.Error()}
+	t.settle(t.unshipped)
 	l.events.Emit(event.Event{
 		Kind: event.ServiceDeleted, Service: t.Name, Revision: f.revision,
 		Message: deploy.ErrDeleted.Error() + ": nothing answers for it",

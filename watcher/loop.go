@@ -38,6 +38,8 @@ type loop struct {
 	building int
 	watching bool // the screen has been told so
 
+	questions []*asked // that are not answered yet
+
 	batches chan notify.Batch
 	news    chan func(context.Context) // what a goroutine reports, done in the loop's own
 	jobs    sync.WaitGroup
@@ -72,6 +74,7 @@ func (l *loop) run(ctx context.Context) error {
 	l.openDoors(ctx)
 	for {
 		l.act(ctx)
+		l.answer()
 		if l.fatal != nil {
 			return l.fatal
 		}
@@ -91,6 +94,8 @@ func (l *loop) run(ctx context.Context) error {
 			l.changed(b)
 		case report := <-l.news:
 			report(ctx)
+		case q := <-l.cfg.Questions:
+			l.ask(q)
 		}
 	}
 }
@@ -209,9 +214,10 @@ func (l *loop) reload(t *target) bool {
 	}
 	if err != nil {
 		l.warn(t, err, "the manifest before it stays in force until this is mended")
+		t.unread = &unreadError{err}
 		return false
 	}
-	t.Service = s
+	t.Service, t.unread = s, nil
 	return true
 }
 

@@ -36,6 +36,9 @@ type placed struct {
 	err    error // why it was refused or will not be
 
 	replaced bool // it is being applied anew, so nothing is told of it any more
+
+	revision string // of a Service of the serving stack: its newest
+	crashing string // why that has failed, while it is tried again
 }
 
 // startPlacing brings the objects into the box, with the images that were
@@ -227,14 +230,22 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 		e = event.Event{Service: now.object.GetName(), Revision: r.Revision, Host: r.Host, Browser: r.Browser, Unfound: r.Unfound, Log: r.Log}
 		kinds = map[deploy.Stage]event.Kind{
 			deploy.Created: event.RevisionNew, deploy.Slow: event.RevisionSlow, deploy.Failed: event.RevisionFailed, deploy.Live: event.RevisionLive,
+			deploy.Rolling: event.Note,
 		}
 	}
-	e.Kind = kinds[r.Stage]
+	e.Kind, now.revision = kinds[r.Stage], r.Revision
 	switch r.Stage {
 	case deploy.Slow:
 		t.slow = true
 		e.Message = r.Reason
+	case deploy.Rolling:
+		t.slow = true
+		e.Message = r.Revision + " answers: " + r.Reason
 	case deploy.Failed:
+		now.crashing = ""
+		if p.Host() != "" && !r.Final {
+			now.crashing = r.Reason
+		}
 		if now.ended && !l.cfg.Once { // the last word is news to who waits for it
 			return
 		}
@@ -248,10 +259,10 @@ func (l *loop) objectProgress(t *target, now *placed, p *deploy.Placed, r deploy
 		}
 	case deploy.Live:
 		e.Duration = time.Since(p.Since)
-		now.ended, now.err = true, nil
+		now.ended, now.err, now.crashing = true, nil, ""
 	}
 	if e.Kind == event.RevisionLive {
-		e.URL, e.Files, e.Message = l.cfg.Gateway, t.objects.filesOf(), r.Pinned
+		e.URL, e.Files, e.Message, e.Hint = l.cfg.Gateway, t.objects.filesOf(), r.Pinned, r.Hint
 		e.Phases = []event.Phase{{Name: "pod", Duration: r.Pod}, {Name: "switch", Duration: r.Switch}}
 	}
 	l.events.Emit(e)

@@ -79,6 +79,10 @@ type target struct {
 	outcome   error   // of the first build or revision that came to an end
 	settled   bool    // there was such an end
 	slow      bool    // that it takes long was told
+
+	// Why what was last saved is not live, before there is a revision of it: the
+	// manifest cannot be read, the source not be built, the box does not take it.
+	unread, unbuilt, unshipped error
 }
 
 // missing are the programs of a Service that have no image yet.
@@ -104,6 +108,7 @@ type follow struct {
 	image    string
 	revision string
 	ended    bool // it is live or has failed
+	heard    Follower
 }
 
 // times are when the steps of an edit ended.

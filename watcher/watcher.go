@@ -63,6 +63,9 @@ type Config struct {
 	Once     bool   // return when every target is live or has failed, and watch nothing
 	Events   event.Sink
 	Debug    Debug
+	Command  func(words string) string // how a person calls a command of devbox's on this box; may be nil
+
+	Questions <-chan *Question // from whoever wants to know; may be nil
 }
 
 // Run builds and deploys the targets, and again whenever a file that concerns
@@ -75,7 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain})
+	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain, Command: cfg.Command})
 	if err != nil {
 		return err
 	}
@@ -110,8 +113,9 @@ func Run(ctx context.Context, cfg Config) error {
 
 // RefusedError says that the API server refuses what a service.yaml says.
 type RefusedError struct {
-	File string // as the screen shows it
-	Err  error
+	File   string // as the screen shows it
+	Err    error
+	Before bool // there is such a Service all the same, from before
 }
 
 func (e *RefusedError) Error() string { return e.File + ": " + e.Err.Error() }

@@ -34,6 +34,7 @@ const (
 	RevisionSlow   Kind = "revision.slow"   // Revision does not answer yet; Message says why, Log has its last lines
 	RevisionFailed Kind = "revision.failed" // Revision will not answer; Error says why, Log has its last lines
 	RevisionLive   Kind = "revision.live"   // Revision answers through the gateway after Duration, split in Phases
+	TrafficMoved   Kind = "traffic.moved"   // most of the traffic of Service is given to Revision, which is not its latest, or is again; Message says how, Hint what undoes it
 	ServiceDeleted Kind = "service.deleted" // somebody else deleted Service; Message says so, Hint what makes it again
 	ObjectApplied  Kind = "object.applied"  // Object is what its manifest says, and may have to start
 	ObjectSlow     Kind = "object.slow"     // Object is not rolled out yet; Message says why, Log has its last lines

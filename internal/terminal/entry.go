@@ -42,7 +42,8 @@ type story struct {
 
 type serviceStory struct {
 	built time.Duration // how long the build in hand took
-	live  string        // the last revision that went live
+	live  string        // the revision that serves: the last that went live
+	shown bool          // where it answers was said
 	hosts []string      // that its objects gave the gateway, and that nobody was told of
 	stood bool          // its objects were all live once
 }
@@ -114,8 +115,11 @@ func (s *story) tellService(e event.Event) (said entry, ok bool) {
 		said.mark = failed
 		said.text = e.Revision + " failed" + service.serving()
 		said.details = evidence(e.Error, e)
+	case event.TrafficMoved:
+		service.live = e.Revision
+		said.mark, said.text, said.details = noted, e.Message, advice(e.Hint)
 	case event.ServiceDeleted:
-		service.live, service.built = "", 0
+		service.live, service.built, service.shown = "", 0, false
 		said.mark, said.text, said.details = warned, e.Message, advice(e.Hint)
 	case event.RevisionLive:
 		return s.tellLive(said, service, e), true
@@ -177,7 +181,8 @@ func (s *story) tellObjectsLive(said entry, service *serviceStory, e event.Event
 // the service, from then on with what changed and where the time went.
 func (s *story) tellLive(said entry, service *serviceStory, e event.Event) entry {
 	said.mark = done
-	if service.live == "" {
+	if !service.shown {
+		service.shown = true
 		said.text = e.Revision + " live"
 		if service.built > 0 {
 			said.text = "built " + duration(service.built) + ", " + said.text
@@ -191,9 +196,11 @@ func (s *story) tellLive(said entry, service *serviceStory, e event.Event) entry
 	}
 	if e.Message != "" { // which is why requests do not reach it
 		said.text = strings.Replace(said.text, e.Revision+" live", e.Revision+" ready", 1)
-		said.details = lines(e.Message)
+		said.details = append(lines(e.Message), advice(e.Hint)...)
+	} else {
+		service.live = e.Revision
 	}
-	service.live, service.built = e.Revision, 0
+	service.built = 0
 	return said
 }
 

@@ -39,6 +39,12 @@ func ParseDomains(data map[string]string, otherwise string) (Domains, error) {
 		if value.Type != "" && value.Type != "wildcard" {
 			wrong = append(wrong, fmt.Errorf("%s: type: %q must be wildcard", name, value.Type))
 		}
+		for _, other := range slices.Sorted(maps.Keys(d.Selectors)) {
+			if maps.Equal(d.Selectors[other], value.Selector) {
+				wrong = append(wrong, fmt.Errorf("%s: has the selector of %s, %s: a route has one domain, so let one go or say which routes are for it", name, other, labels(value.Selector)))
+				break
+			}
+		}
 		d.Selectors[name] = value.Selector
 	}
 	if len(wrong) > told {
@@ -47,8 +53,20 @@ func ParseDomains(data map[string]string, otherwise string) (Domains, error) {
 	return d, errors.Join(wrong...)
 }
 
+// labels is a selector in words.
+func labels(selector map[string]string) string {
+	if len(selector) == 0 {
+		return "which is every route's"
+	}
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(selector)) {
+		words = append(words, key+"="+selector[key])
+	}
+	return strings.Join(words, ",")
+}
+
 // Of is the domain of a route with these labels: of those whose selector it
-// matches the most specific one, and of two alike the first in the alphabet. An
+// matches the one with the most labels, and of those the first in the alphabet. An
 // empty selector matches all, so that one line in config-domain is enough to
 // take the place of the box's own domain.
 func (d Domains) Of(labels map[string]string) string {

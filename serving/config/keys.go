@@ -108,7 +108,7 @@ var Keys = map[string]List{
 	},
 	Network: {
 		{Name: "domain-template"}, {Name: "tag-template"},
-		{Name: "rollout-duration", Values: []string{"0", ""}, How: "traffic moves to a new revision at once"},
+		{Name: "rollout-duration"},
 		{Name: "autocreate-cluster-domain-claims", Values: []string{"true"}, How: "a host is the DomainMapping's that names it first, without a ClusterDomainClaim"},
 		{Name: "certificate-class", Values: []string{"", "cert-manager.certificate.networking.knative.dev"}, How: "nothing has a certificate in a box"},
 		{Name: "cluster-local-domain-tls", Values: []string{"disabled"}, How: noTLS},

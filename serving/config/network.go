@@ -3,8 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/template"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -14,6 +16,9 @@ import (
 // Networking is what config-network says.
 type Networking struct {
 	Domain, Tag *template.Template
+	// Rollout is how long traffic takes to another revision where the route does
+	// not say; 0 is at once.
+	Rollout time.Duration
 }
 
 // Templates of hosts, as Knative has them.
@@ -34,11 +39,25 @@ type (
 // ParseNetwork reads the data of config-network. Its errors name the key.
 func ParseNetwork(data map[string]string) (Networking, error) {
 	var n Networking
-	var notDomain, notTag error
+	var notDomain, notTag, notRollout error
 	n.Domain, notDomain = hostTemplate(data, "domain-template", domainTemplate,
 		hostValues{Name: "name", Namespace: "namespace", Domain: "example.com"}, validation.IsDNS1123Subdomain)
 	n.Tag, notTag = hostTemplate(data, "tag-template", tagTemplate, tagValues{"name", "tag"}, validation.IsDNS1035Label)
-	return n, errors.Join(notDomain, notTag)
+	n.Rollout, notRollout = rollout(data)
+	return n, errors.Join(notDomain, notTag, notRollout)
+}
+
+// rollout is rollout-duration, which Knative has in seconds.
+func rollout(data map[string]string) (time.Duration, error) {
+	text := data["rollout-duration"]
+	if text == "" {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || seconds < 0 {
+		return 0, fmt.Errorf("rollout-duration: %q must be a whole number of seconds from 0, such as 60", text)
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // hostTemplate is the template of a key, which must make a name of an example.

@@ -31,6 +31,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -133,7 +134,7 @@ func (c *Controller) register(cfg Config) error {
 	queue := desired.Queue{Image: cfg.QueueImage, DrainQuietPeriod: cfg.DrainQuietPeriod}
 	lookups := newDigests(cfg.Mirrors, c.force.podsOfAll, c.secrets)
 	ways := &entrances{applier: common}
-	routing := &routes{entrances: ways, force: c.force}
+	routing := &routes{entrances: ways, force: c.force, clock: clock.RealClock{}}
 	var tokens *sidecarTokens
 	if cfg.Gateway != "" {
 		ways.gateway = newGateway(cfg.Gateway)

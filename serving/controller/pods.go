@@ -118,7 +118,7 @@ func podCrash(pod *corev1.Pod) *trouble {
 }
 
 func ended(t *corev1.ContainerStateTerminated) *trouble {
-	words := cmp.Or(strings.TrimSpace(t.Message), t.Reason)
+	words := servingv1.ExplainPort(cmp.Or(strings.TrimSpace(t.Message), t.Reason))
 	return &trouble{servingv1.ReasonExitCode(t.ExitCode), servingv1.MessageContainerFailed(words)}
 }
 

@@ -282,6 +282,24 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A port that is queue-proxy's is named so on every engine: kubelet has the
+// program's words alone, the embedded engine's node has said it already.
+func TestEndAtAPortOfQueueProxys(t *testing.T) {
+	const words = "2026/11/29 07:04:33 listen tcp :9090: bind: address already in use"
+	const whose = "\nqueue-proxy has port 9090 in every pod of a service, on every cluster; listen on another"
+	const shared = "listen tcp :8012: bind: address already in use\nanother pod or program of this machine has port 8012, since pods share its network"
+	for said, want := range map[string]string{
+		words: words + whose, words + whose: words + whose, shared: shared,
+		"listen tcp :5432: bind: address already in use": "listen tcp :5432: bind: address already in use",
+		"panic: boom": "panic: boom",
+	} {
+		o := observe([]corev1.Pod{pod("p", 1, exited(1, said))}, func(*corev1.Pod) (time.Time, bool) { return time.Time{}, false }, 0, noon)
+		if o.crash == nil || o.crash.message != "Container failed with: "+want {
+			t.Errorf("%q is reported as %+v", said, o.crash)
+		}
+	}
+}
+
 func TestReportSaysWhyThePodsAreWanted(t *testing.T) {
 	var s servingv1.RevisionStatus
 	for _, reason := range []string{"needs 1: 1 in flight", "nothing in 1m0s", ""} {

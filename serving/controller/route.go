@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -28,6 +30,7 @@ import (
 type routes struct {
 	*entrances
 	force   *inForce
+	clock   clock.PassiveClock
 	renamed doorbell // rings when hosts may be others
 }
 
@@ -65,7 +68,10 @@ func (r *routes) Reconcile(ctx context.Context, route *servingv1.Route) (reconci
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	assign(route, backends, hosting)
+	due, err := assign(route, backends, hosting, r.duration(route), r.clock.Now())
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("writing down the rollout: %w", err)
+	}
 	if err := announce(route, hosting); err != nil {
 		s.MarkIngressFailed("ErrorConfig", err.Error())
 		return reconcile.Result{}, r.patchStatus(ctx, before, route)
@@ -75,10 +81,33 @@ func (r *routes) Reconcile(ctx context.Context, route *servingv1.Route) (reconci
 	}
 	hosts := desired.Hosts(route, hosting)
 	again, err := r.open(ctx, entrance{
-		of: route, status: &route.Status, hosts: hosts, object: ingress.VirtualService(route, hosts), answers: len(route.Status.Traffic) > 0,
+		of: route, status: entranceOf(route, due), hosts: hosts, object: ingress.VirtualService(route, hosts), answers: len(route.Status.Traffic) > 0,
 		publish: func() error { return publishStatus(ctx, r.applier, before, route) },
 	})
-	return reconcile.Result{RequeueAfter: again}, errors.Join(err, r.patchStatus(ctx, before, route))
+	return reconcile.Result{RequeueAfter: r.sooner(again, due)}, errors.Join(err, r.patchStatus(ctx, before, route))
+}
+
+// duration is how long the route's traffic is to take to another revision: by
+// its annotation, or by config-network. What the annotation cannot mean has been
+// refused.
+func (r *routes) duration(route *servingv1.Route) time.Duration {
+	if over, err := servingv1.RolloutDuration(route.Annotations); err == nil && over > 0 {
+		return over
+	}
+	return r.force.naming().Network.Rollout
+}
+
+// sooner is the first of two times to come: again from now, or when traffic is
+// due to move. Zero is neither.
+func (r *routes) sooner(again time.Duration, due time.Time) time.Duration {
+	if due.IsZero() {
+		return again
+	}
+	left := max(due.Sub(r.clock.Now()), time.Millisecond) // 0 would be never
+	if again == 0 {
+		return left
+	}
+	return min(again, left)
 }
 
 // hostingOf is what the hosts of a route are, by its placeholder Services too.
@@ -105,15 +134,12 @@ func announce(route *servingv1.Route, hosting desired.Hosting) error {
 			}
 		}
 	}
-	delete(route.Status.Annotations, servingv1.HostsAnnotation)
 	if own {
+		annotate(&route.Status, servingv1.HostsAnnotation, "")
 		return nil
 	}
-	if route.Status.Annotations == nil {
-		route.Status.Annotations = map[string]string{}
-	}
 	text, err := json.Marshal(hosts)
-	route.Status.Annotations[servingv1.HostsAnnotation] = string(text)
+	annotate(&route.Status, servingv1.HostsAnnotation, string(text))
 	return err
 }
 

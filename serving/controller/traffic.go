@@ -3,6 +3,8 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,9 +20,13 @@ type backends struct {
 
 // follow is a Configuration as a target that follows it sees it.
 type follow struct {
-	latest string // its latest ready revision, if any
-	failed bool   // its latest created revision has failed
+	latest    string   // its latest ready revision, if any
+	failed    bool     // its latest created revision has failed
+	revisions []string // all that there are
 }
+
+// has says whether a revision is there and is the Configuration's.
+func (f *follow) has(revision string) bool { return slices.Contains(f.revisions, revision) }
 
 // backends reads what route's targets name.
 func (r *routes) backends(ctx context.Context, route *servingv1.Route) (backends, error) {
@@ -59,21 +65,26 @@ func (r *routes) readConfiguration(ctx context.Context, b backends, key client.O
 	}
 	f := &follow{latest: latestReady(&c, revisions)}
 	for i := range revisions {
+		f.revisions = append(f.revisions, revisions[i].Name)
 		f.failed = f.failed || revisions[i].Name == c.Status.LatestCreatedRevisionName && revisions[i].IsFailed()
 	}
 	b.configurations[key.Name] = f
 	return nil
 }
 
-// assign splits route's traffic over revisions, in its status. While one
-// target has no revision that can take its share, the split stays as it was.
-func assign(route *servingv1.Route, b backends, hosting desired.Hosting) {
+// assign splits route's traffic over revisions, in its status, and returns when
+// it is to be split anew; zero where nothing moves. Traffic moves to another
+// latest revision in the course of a duration. While one target has no revision
+// that can take its share, the split stays as it was.
+func assign(route *servingv1.Route, b backends, hosting desired.Hosting, over time.Duration, now time.Time) (due time.Time, err error) {
+	was := courseOf(route)
 	var split []servingv1.TrafficTarget
+	var goOn []rollout
 	for _, t := range route.Spec.Traffic {
 		name, problem := b.resolve(t)
 		if problem != nil {
 			problem(&route.Status)
-			return
+			return time.Time{}, nil
 		}
 		target := servingv1.TrafficTarget{
 			Tag: t.Tag, RevisionName: name, LatestRevision: new(t.RevisionName == ""), Percent: t.Percent,
@@ -81,10 +92,28 @@ func assign(route *servingv1.Route, b backends, hosting desired.Hosting) {
 		if t.Tag != "" {
 			target.URL = desired.URL(route, t.Tag, hosting)
 		}
+		if t.RevisionName == "" {
+			if r := was.next(t, b.configurations[t.ConfigurationName], over, now); r.goesOn() {
+				goOn = append(goOn, r)
+				split = append(split, older(r)...)
+				target.Percent = new(r.Shares[len(r.Shares)-1].Percent)
+			}
+		}
 		split = append(split, target)
 	}
 	route.Status.Traffic = split
 	route.Status.MarkTrafficAssigned()
+	return record(route, goOn)
+}
+
+// older are the targets of a rollout but its latest: without the tag, whose host
+// is the latest revision's.
+func older(r rollout) []servingv1.TrafficTarget {
+	var targets []servingv1.TrafficTarget
+	for _, s := range r.Shares[:len(r.Shares)-1] {
+		targets = append(targets, servingv1.TrafficTarget{RevisionName: s.Revision, LatestRevision: new(true), Percent: new(s.Percent)})
+	}
+	return targets
 }
 
 // resolve finds the revision of a target, or says what is wrong with it.

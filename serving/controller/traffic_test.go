@@ -97,7 +97,9 @@ func TestAssign(t *testing.T) {
 			route.Name, route.Namespace = "hello", "default"
 			route.Spec.Traffic = c.spec
 			route.Status.Traffic = []servingv1.TrafficTarget{{RevisionName: "before", Percent: new(int64(100)), LatestRevision: new(true)}}
-			assign(route, b, desired.NewHosting(route, newInForce("example.com").naming(), nil))
+			if due, err := assign(route, b, desired.NewHosting(route, newInForce("example.com").naming(), nil), 0, noon); err != nil || !due.IsZero() {
+				t.Errorf("due at %s, %v", due, err)
+			}
 			if got := split(route); got != c.want {
 				t.Errorf("traffic is %s, want %s", got, c.want)
 			}

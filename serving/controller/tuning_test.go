@@ -199,6 +199,11 @@ func TestConfigMaps(t *testing.T) {
 	if got := r.refused(network); !strings.Contains(got, "config-network") || !strings.Contains(got, "domain-template: ") {
 		t.Errorf("said of a template that is wrong: %s", got)
 	}
+	r.change(domain, "zoo.test", "")
+	if got := r.refused(domain); !strings.Contains(got, "config-domain") || !strings.Contains(got, "zoo.test: has the selector of box.test") {
+		t.Errorf("said of two domains for every route: %s", got)
+	}
+	delete(domain.Data, "zoo.test")
 	r.change(domain, "other.test", "selector: {team: a}")
 	r.seen(domain)
 	before := svc.DeepCopy()

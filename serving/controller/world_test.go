@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	force := newInForce("example.com")
 	w.services, w.configurations = &services{common}, &configurations{common, force}
 	ways := &entrances{applier: common}
-	w.routes, w.mappings = &routes{entrances: ways, force: force}, &mappings{ways}
+	w.routes, w.mappings = &routes{entrances: ways, force: force, clock: w.clock}, &mappings{ways}
 	answers := newAnswers()
 	secrets, err := typedv1.NewForConfig(b.REST())
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -139,7 +140,7 @@ var routing = []behaviour{
 				servingv1.TrafficTarget{RevisionName: t.name + "-00001", Tag: "old"}))
 			t.ready()
 			t.expect("/", "200 "+t.name+"-00002", "Knative-Serving-Tag", "old")
-			t.feature("tag-header-based-routing", "enabled")
+			t.configure("config-features", "tag-header-based-routing", "enabled")
 			t.until("the header chooses", func() bool {
 				return t.answer(t.host(), "/", "Knative-Serving-Tag", "old") == "200 "+t.name+"-00001"
 			})
@@ -186,6 +187,46 @@ var routing = []behaviour{
 				t.Errorf("latest ready is %q", s.Status.LatestReadyRevisionName)
 			}
 			t.expect("/", "200 "+t.name+"-00001")
+		},
+	},
+	{
+		area: routingArea, name: "rollout",
+		says: "`serving.knative.dev/rollout-duration`: one percent of the traffic moves to a new revision first, the rest in equal steps; " +
+			"`status.traffic` has both, and the Service is not Ready, `RolloutInProgress`, until the last one",
+		try: func(t *trial) {
+			t.create(func(s *servingv1.Service) {
+				s.Annotations = map[string]string{servingv1.RolloutDurationAnnotation: "4s"}
+			})
+			t.ready()
+			states := t.watchService()
+			t.edit(env("A", "1"))
+			var shares []int64
+			states(func(s *servingv1.Service) bool {
+				traffic := s.Status.Traffic
+				newest := traffic[len(traffic)-1]
+				if newest.RevisionName == t.name+"-00001" {
+					return false
+				}
+				if len(shares) == 0 || shares[len(shares)-1] != *newest.Percent {
+					shares = append(shares, *newest.Percent)
+				}
+				if len(traffic) == 1 {
+					return true
+				}
+				old, ready := traffic[0], say(s.Status.Condition(servingv1.ServiceRoutesReady))
+				if len(traffic) != 2 || old.RevisionName != t.name+"-00001" || *old.Percent+*newest.Percent != 100 || !strings.HasPrefix(ready, "Unknown RolloutInProgress") {
+					t.Errorf("on the way: %v, %s", traffic, ready)
+				}
+				return false
+			})
+			if !slices.Equal(shares, []int64{1, 34, 67, 100}) {
+				t.Errorf("the shares of the new revision: %v", shares)
+			}
+			t.ready()
+			t.expect("/", "200 "+t.name+"-00002")
+			t.refused("must be a duration of whole seconds", func(s *servingv1.Service) {
+				s.Annotations = map[string]string{servingv1.RolloutDurationAnnotation: "1500ms"}
+			})
 		},
 	},
 	{

@@ -32,13 +32,22 @@ var scaling = []behaviour{
 	},
 	{
 		area: scalingArea, name: "initial-scale",
-		says: "a revision is Ready when `initial-scale` pods answer, 1 where nothing is said; 0 is refused unless config-autoscaler allows it",
+		says: "a revision is Ready when `initial-scale` pods answer, 1 where nothing is said; 0 is refused unless config-autoscaler allows it, and a request brings the first pod then",
 		try: func(t *trial) {
 			first := t.watchRevision(t.name + "-00001")
 			t.create(annotated("autoscaling.knative.dev/initial-scale", "2"))
 			if n := *first(func(r *servingv1.Revision) bool { return r.IsReady() }).Status.ActualReplicas; n != 2 {
 				t.Errorf("%d pods answer when it becomes ready", n)
 			}
+			none := annotated("autoscaling.knative.dev/initial-scale", "0")
+			t.refused("autoscaling.knative.dev/initial-scale]: must be at least 1", none)
+			t.configure("config-autoscaler", "allow-zero-initial-scale", "true")
+			second := t.watchRevision(t.name + "-00002")
+			t.until("0 is allowed", func() bool { return t.tryEdit(none) == nil })
+			if n := *second(func(r *servingv1.Revision) bool { return r.IsReady() }).Status.ActualReplicas; n != 0 {
+				t.Errorf("%d pods answer when one that starts with none becomes ready", n)
+			}
+			t.until("it answers", func() bool { return t.answer(t.host(), "/") == "200 "+t.name+"-00002" })
 		},
 	},
 	{

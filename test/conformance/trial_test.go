@@ -179,13 +179,24 @@ func (t *trial) revision(name string) *servingv1.Revision {
 // waits for the first of its states that is so.
 func (t *trial) watchRevision(name string) (first func(func(*servingv1.Revision) bool) *servingv1.Revision) {
 	t.Helper()
-	states, err := t.dynamic.Resource(servingv1.GroupVersion.WithResource("revisions")).Namespace(metav1.NamespaceDefault).
+	return watch[servingv1.Revision](t, "revisions", name)
+}
+
+// watchService follows the service in the same way.
+func (t *trial) watchService() (first func(func(*servingv1.Service) bool) *servingv1.Service) {
+	t.Helper()
+	return watch[servingv1.Service](t, "services", t.name)
+}
+
+func watch[T any](t *trial, resource, name string) (first func(func(*T) bool) *T) {
+	t.Helper()
+	states, err := t.dynamic.Resource(servingv1.GroupVersion.WithResource(resource)).Namespace(metav1.NamespaceDefault).
 		Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(states.Stop)
-	return func(so func(*servingv1.Revision) bool) *servingv1.Revision {
+	return func(so func(*T) bool) *T {
 		t.Helper()
 		for late := time.After(soon); ; {
 			select {
@@ -194,15 +205,15 @@ func (t *trial) watchRevision(name string) (first func(func(*servingv1.Revision)
 				if !ok {
 					t.Fatalf("the watch of %s: %v", name, e)
 				}
-				rev := &servingv1.Revision{}
-				if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, rev); err != nil {
+				object := new(T)
+				if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, object); err != nil {
 					t.Fatal(err)
 				}
-				if so(rev) {
-					return rev
+				if so(object) {
+					return object
 				}
 			case <-late:
-				t.Fatalf("the revision has not come to this\n%s", t.state())
+				t.Fatalf("%s has not come to this\n%s", name, t.state())
 			}
 		}
 	}
@@ -229,13 +240,13 @@ func (t *trial) zero() {
 	t.until("it has no pod", func() bool { return len(t.allPods()) == 0 })
 }
 
-// feature switches one of config-features' on for all of the box, until the
-// trial ends.
-func (t *trial) feature(name, value string) {
+// configure sets a key of one of Knative's ConfigMaps, for all of the box, until
+// the trial ends.
+func (t *trial) configure(configMap, key, value string) {
 	t.Helper()
 	set := func(ctx context.Context, value string) error {
-		patch := fmt.Sprintf(`{"data":{%q:%s}}`, name, value)
-		_, err := t.kubernetes.CoreV1().ConfigMaps(servingv1.Namespace).Patch(ctx, "config-features", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		patch := fmt.Sprintf(`{"data":{%q:%s}}`, key, value)
+		_, err := t.kubernetes.CoreV1().ConfigMaps(servingv1.Namespace).Patch(ctx, configMap, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 		return err
 	}
 	if err := set(t.Context(), strconv.Quote(value)); err != nil {

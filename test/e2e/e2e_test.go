@@ -40,6 +40,9 @@ func TestBox(t *testing.T) {
 		{"a crashing revision takes no traffic and shows its log", d.crashingEdit},
 		{"a revision that never listens takes no traffic", d.deafEdit},
 		{"a manifest edit makes a revision without a build", d.manifestEdit},
+		{"a revision whose probe fails takes no traffic", d.failingProbe},
+		{"ten saves, one of them broken: no request fails, and no answer is older than what is live", d.tenSaves},
+		{"a roll back stays until it is released, whatever is saved", d.rollBack},
 		{"a pod has its ports to itself, and finds others by name", d.ownNetwork},
 		{"to zero pods and back on a request", d.zeroAndBack},
 		{"a trace of a cold start shows every step", d.trace},
@@ -155,16 +158,14 @@ func (d *day) crashingEdit(t *testing.T) {
 }
 
 func (d *day) deafEdit(t *testing.T) {
-	mark := d.up.Mark()
-	box.Edit(t, d.main, "\n\t// mended again", "\n\tprintln(\"deaf on purpose\")\n\tselect {}")
-	e := d.up.WaitAfter(mark, "word that nothing listens", soon, func(e event.Event) bool {
-		return e.Kind == event.RevisionSlow || e.Kind == event.RevisionFailed
-	})
-	if e.Message+e.Error == "" {
-		t.Error("the screen does not say what the revision waits for")
+	mark, hang := d.up.Mark(), "\n\t"+box.IsDeaf.Code
+	box.Edit(t, d.main, "\n\t// mended again", hang)
+	e := d.up.WaitAfter(mark, "word that nothing listens", soon, func(e event.Event) bool { return e.Kind == event.RevisionSlow })
+	if !strings.Contains(e.Message, "does not listen on port") {
+		t.Errorf("the screen says %q; want that it does not listen", e.Message)
 	}
 	d.expect(t, d.answer)
-	d.save(t, "\n\tprintln(\"deaf on purpose\")\n\tselect {}", "\n\t// mended for good")
+	d.save(t, hang, "\n\t// mended for good")
 	d.expect(t, d.answer)
 }
 
@@ -172,6 +173,64 @@ func (d *day) manifestEdit(t *testing.T) {
 	mark := d.up.Mark()
 	box.Edit(t, filepath.Join(d.dir, "service.yaml"), "  template:\n", "  template:\n    metadata:\n      annotations:\n        autoscaling.knative.dev/window: 6s\n")
 	d.up.WaitAfter(mark, "the new revision", soon, live)
+	d.expect(t, d.answer)
+}
+
+// failingProbe asks a program that speaks HTTP/1.1 alone for gRPC.
+func (d *day) failingProbe(t *testing.T) {
+	const probe = "          readinessProbe: {grpc: {}}\n"
+	mark, manifest := d.up.Mark(), filepath.Join(d.dir, "service.yaml")
+	box.Edit(t, manifest, "          env:\n", probe+"          env:\n")
+	e := d.up.WaitAfter(mark, "word that the probe fails", soon, func(e event.Event) bool { return e.Kind == event.RevisionSlow })
+	if !strings.Contains(e.Message, "readiness probe") {
+		t.Errorf("the screen says %q; want that it does not pass its readiness probe", e.Message)
+	}
+	d.expect(t, d.answer)
+	mark = d.up.Mark()
+	box.Edit(t, manifest, probe, "")
+	d.up.WaitAfter(mark, "the revision without the probe", soon, live)
+	d.expect(t, d.answer)
+}
+
+// tenSaves is a small run of what `make bench` does two hundred times; each of
+// them is waited for with `devbox wait`.
+func (d *day) tenSaves(t *testing.T) {
+	const saves = 10
+	e := &box.Editor{
+		Box: d.Box, Session: d.up, Service: "hello", Main: d.main, Word: "Hej",
+		Kinds: []box.Broken{box.Crashes}, Every: saves, Rate: 100,
+	}
+	done := e.Save(t, saves)
+	if len(done.Failed) > 0 || len(done.Stale) > 0 {
+		t.Errorf("of %d requests %d failed, and %d answers are stale:\n%s%s",
+			len(done.Requests), len(done.Failed), len(done.Stale), done.Failed.List(), strings.Join(done.Stale, "\n"))
+	}
+	d.answer = e.Word + " World!"
+	d.expect(t, d.answer)
+	d.save(t, `"`+e.Word+" ", `"Hej `)
+}
+
+func (d *day) rollBack(t *testing.T) {
+	d.expect(t, "Hej World!")
+	if out, code := d.Run("rollback", "hello"); code != 0 {
+		t.Fatalf("devbox rollback: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer) // of the story before
+	held := d.save(t, `"Hej `, `"Hold `)
+	if !strings.Contains(held.Message, "which is held") || !strings.Contains(held.Hint, "hold --release hello") {
+		t.Errorf("a save of a held service is told as %q, %q", held.Message, held.Hint)
+	}
+	out, code := d.Run("wait", "hello")
+	if code != 6 || !strings.Contains(out, "which is held") {
+		t.Errorf("devbox wait of a held service: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer)
+	if out, code := d.Run("hold", "--release", "hello"); code != 0 {
+		t.Fatalf("devbox hold --release: exit %d\n%s", code, out)
+	}
+	d.expect(t, "Hold World!")
+	d.save(t, `"Hold `, `"Hej `)
+	d.answer = "Hej World!"
 	d.expect(t, d.answer)
 }
 
@@ -255,6 +314,9 @@ func (d *day) trace(t *testing.T) {
 func (d *day) interrupt(t *testing.T) {
 	if code := d.up.Interrupt(); code != 0 && code != 130 {
 		t.Errorf("Ctrl-C: exit %d", code)
+	}
+	if out, code := d.Run("wait", "hello"); code != 0 {
+		t.Errorf("devbox wait with no session to ask: exit %d\n%s", code, out)
 	}
 	d.expect(t, d.answer)
 }

@@ -48,9 +48,7 @@ func (d *Deployer) Apply(ctx context.Context, manifest *servingv1.Service, own s
 // applyService makes the Service what s says.
 func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rollout, error) {
 	r := &Rollout{service: s, host: d.Host(s), start: time.Now()}
-	if c := s.Spec.Template.Spec.ServingContainer(); c != nil {
-		r.port, r.probed = c.UserPort(), c.ReadinessProbe != nil
-	}
+	r.listens(&s.Spec.Template.Spec)
 	var err error
 	if r.template, err = hash(s.Spec.Template); err != nil {
 		return nil, fmt.Errorf("hashing the template of %s: %w", s.Name, err)
@@ -59,6 +57,11 @@ func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rol
 		s.Spec.Template.Annotations = map[string]string{}
 	}
 	s.Spec.Template.Annotations[TemplateAnnotation] = r.template
+	if len(s.Spec.Traffic) > 0 {
+		if err := d.yield(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	u, err := object(s)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", s.Name, err)
@@ -74,6 +77,19 @@ func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rol
 		return nil, err
 	}
 	return r, nil
+}
+
+// yield takes the traffic out of what is to be applied while somebody holds it.
+func (d *Deployer) yield(ctx context.Context, s *servingv1.Service) error {
+	var now servingv1.Service
+	err := again(ctx, func() error { return d.client.Get(ctx, client.ObjectKeyFromObject(s), &now) })
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading the Service %s: %w", s.Name, err)
+	}
+	if Held(&now) {
+		s.Spec.Traffic = nil
+	}
+	return nil
 }
 
 // patience is for an API server that is busy or just starting: six tries in

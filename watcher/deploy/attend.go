@@ -10,7 +10,8 @@ import (
 // attend tells of a revision that is live until ctx ends, or it is not the
 // Service's newest any more: when it has failed, and when it is well again,
 // which it is when it has been ready for a while. One that ends again and again
-// has failed once.
+// has failed once. When somebody gives the traffic to another, or back to it, is
+// told too.
 func (w *waiting) attend(ctx context.Context) error {
 	const while = 2 // times Slow
 	failed := false
@@ -25,6 +26,10 @@ func (w *waiting) attend(ctx context.Context) error {
 			return nil
 		}
 		w.now = now
+		if follows := followsLatest(now.service.Spec.Traffic); follows != w.follows {
+			w.follows = follows
+			w.moved()
+		}
 		switch {
 		case now.revision.Status.IsFalse(servingv1.ConditionReady):
 			well = nil
@@ -45,4 +50,14 @@ func (w *waiting) attend(ctx context.Context) error {
 			w.say(Report{Stage: Well, Revision: w.revision})
 		}
 	}
+}
+
+// moved tells where the traffic goes now.
+func (w *waiting) moved() {
+	r := Report{Stage: Moved, Revision: w.revision}
+	if !w.follows {
+		r.Pinned, r.Hint = w.pinned(w.now.service)
+		r.Revision = mostPinned(w.now.service.Spec.Traffic)
+	}
+	w.say(r)
 }

@@ -43,9 +43,10 @@ const fieldOwner = client.FieldOwner("devbox")
 // Config is what a Deployer works with.
 type Config struct {
 	REST    *rest.Config
-	Gateway string        // as in http://127.0.0.1:8080
-	Domain  string        // of the services' hosts
-	Slow    time.Duration // how long a revision may take before Wait says why it does; 0 means 5 s
+	Gateway string                    // as in http://127.0.0.1:8080
+	Domain  string                    // of the services' hosts
+	Command func(words string) string // how a person calls a command of devbox's on this box; nil for the box of no name
+	Slow    time.Duration             // how long a revision may take before Wait says why it does; 0 means 5 s
 }
 
 // Deployer deploys any number of Services. Run must run beside it.
@@ -53,6 +54,7 @@ type Deployer struct {
 	gateway string
 	domain  string
 	slow    time.Duration
+	command func(words string) string
 	http    *http.Client
 	client  client.Client // writes
 	cache   cache.Cache   // reads
@@ -69,7 +71,11 @@ func New(cfg Config) (*Deployer, error) {
 	if cfg.Slow == 0 {
 		cfg.Slow = 5 * time.Second
 	}
+	if cfg.Command == nil {
+		cfg.Command = func(words string) string { return "devbox " + words }
+	}
 	d := &Deployer{
+		command: cfg.Command,
 		gateway: cfg.Gateway,
 		domain:  cfg.Domain,
 		slow:    cfg.Slow,

@@ -339,6 +339,101 @@ func TestTrafficThatSomebodyElsePins(t *testing.T) {
 	}
 }
 
+// TestARollout: a revision that takes its traffic in steps is told of, and live
+// when it has all of it, though the gateway names it once it has most.
+func TestARollout(t *testing.T) {
+	s := newStage(t)
+	m := s.manifest()
+	m.Annotations = map[string]string{servingv1.RolloutDurationAnnotation: "90s"}
+	s.route("hello-00001")
+	rollout := s.apply(m, "example.com/hello:v2")
+	reports, done := make(chan deploy.Report, 1000), make(chan error, 1)
+	go func() { done <- s.deployer.Wait(t.Context(), rollout, func(r deploy.Report) { reports <- r }) }()
+	rev := s.revise("hello-00002")
+	share := func(percent int64) {
+		t.Helper()
+		var service servingv1.Service
+		s.must(s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "hello"}, &service))
+		var route servingv1.RouteStatus
+		route.InitializeConditions()
+		route.MarkTrafficAssigned()
+		route.MarkTLSNotEnabled()
+		route.MarkIngressRolloutInProgress()
+		route.Traffic = []servingv1.TrafficTarget{
+			{RevisionName: "hello-00001", Percent: new(100 - percent), LatestRevision: new(true)},
+			{RevisionName: "hello-00002", Percent: new(percent), LatestRevision: new(true)},
+		}
+		if percent == 100 {
+			route.MarkIngressReady()
+			route.Traffic = route.Traffic[1:]
+		}
+		service.Status.PropagateRouteStatus(&route)
+		s.must(s.client.Status().Update(t.Context(), &service))
+	}
+	var told []deploy.Stage
+	hear := func(until deploy.Stage) deploy.Report {
+		t.Helper()
+		for {
+			select {
+			case r := <-reports:
+				if r.Stage != deploy.Slow {
+					told = append(told, r.Stage)
+				} else if strings.Contains(r.Reason, "traffic moves") {
+					t.Errorf("told once more: %+v", r)
+				}
+				if r.Stage == until {
+					return r
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("never told of %s", until)
+			}
+		}
+	}
+	hear(deploy.Created)
+	share(1)
+	s.ready(rev)
+	if r := hear(deploy.Rolling); r.Reason != "traffic moves to it in steps over 1m30s, as serving.knative.dev/rollout-duration has it" {
+		t.Errorf("rolling: %q", r.Reason)
+	}
+	share(67)
+	s.route("hello-00002")
+	longer := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"serving.knative.dev/rollout-duration":"2m"}}}`))
+	s.must(s.client.Patch(t.Context(), &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}, longer))
+	hear(deploy.Rolling) // and not that it is live
+	share(100)
+	hear(deploy.Live)
+	if err := <-done; err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+	if want := "[created rolling rolling live]"; fmt.Sprint(told) != want {
+		t.Errorf("told of %s, want %s", told, want)
+	}
+}
+
+// TestWhatSomebodyElseChangedIsTakenBack: kubectl has changed the containers, and
+// so has made a revision with our annotation. The next apply takes that back, and
+// is not taken for that revision while the status is of before.
+func TestWhatSomebodyElseChangedIsTakenBack(t *testing.T) {
+	s := newStage(t)
+	s.apply(s.manifest(), "example.com/hello:v1")
+	s.revise("hello-00001")
+	change := client.RawPatch(types.JSONPatchType, []byte(`[{"op":"add","path":"/spec/template/spec/containers/0/env","value":[{"name":"A","value":"1"}]}]`))
+	s.must(s.client.Patch(t.Context(), &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}, change))
+	s.ready(s.revise("hello-00002"))
+	s.route("hello-00002")
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"))
+	next(deploy.Slow) // it has looked
+	s.ready(s.revise("hello-00003"))
+	if r := next(deploy.Created); r.Revision != "hello-00003" {
+		t.Errorf("created %s", r.Revision)
+	}
+	s.route("hello-00003")
+	next(deploy.Live)
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+}
+
 // TestTheLastWord: a crash may pass, until the revision's time is up.
 func TestTheLastWord(t *testing.T) {
 	s := newStage(t)
@@ -358,6 +453,27 @@ func TestTheLastWord(t *testing.T) {
 	}
 	cancel()
 	_ = end() // the cancellation
+}
+
+// TestAnImageThatComesLate: a registry that fails once is asked again, and what
+// it said is told at once.
+func TestAnImageThatComesLate(t *testing.T) {
+	s := newStage(t)
+	next, end := s.follow(t.Context(), s.apply(s.manifest(), "example.com/hello:v1"))
+	rev := s.revise("hello-00001")
+	next(deploy.Created)
+	rev.Status.InitializeConditions()
+	rev.Status.MarkContainerHealthyFalse(servingv1.ReasonContainerMissing, "connection refused")
+	s.must(s.client.Status().Update(t.Context(), rev))
+	if r := next(deploy.Failed); r.Final || r.Reason != "connection refused" {
+		t.Errorf("told %+v; want the registry's words, and not as the last", r)
+	}
+	s.ready(rev)
+	s.route("hello-00001")
+	next(deploy.Live)
+	if err := end(); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
 }
 
 // TestANamespaceThatIsNotThere is made.

@@ -1,8 +1,6 @@
 package deploy
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -11,10 +9,6 @@ import (
 // shared is in the sentence of the embedded engine's about a port that is the
 // machine's.
 const shared = "share this machine's network"
-
-// queuePorts are those that queue-proxy takes before any container of the pod
-// starts.
-var queuePorts = []int32{servingv1.HTTPPort, servingv1.H2CPort, servingv1.QueueAdminPort, servingv1.AutometricPort, servingv1.UsermetricPort}
 
 // portHint says what to do where the words of a container that has ended are
 // that a port of queue-proxy's is taken, as it is in every pod of a service.
@@ -29,8 +23,9 @@ func portHint(words []string) string {
 			return line
 		}
 	}
-	if !slices.Contains(queuePorts, port) {
-		return ""
+	why := servingv1.QueueProxyHas(port)
+	if strings.Contains(said, why) {
+		return "" // by the node that ran it
 	}
-	return fmt.Sprintf("queue-proxy listens on %d in every pod of a service, as on 8012, 8013, 8022, 9090 and 9091: listen on another port", port)
+	return why
 }

@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
+	"syscall"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -37,23 +41,26 @@ func failure(now state, generation int64) (reason string, failed bool) {
 	return "", false
 }
 
-// final says of a revision that has failed whether that is the last word: its
-// time is up, its image is not to be had or not to be started, or there will be
-// none. A container that has ended is started again, and may come up.
-func final(now state) bool {
+// final says of a revision that has been failing for a time whether that is the
+// last word. What mends itself is waited for, each for as long as somebody tries:
+//
+//	there is none, nor will there be   final at once
+//	its progress deadline has passed   final
+//	it cannot be started               final at once, unless the machine had no room
+//	its image's name is none           final at once
+//	its image is not to be had         after giveUp: the controller asks every 5 s, and sets no deadline
+//	a container has ended              when its progress deadline has passed
+func final(now state, failing time.Duration) bool {
 	rev := now.revision
-	if rev == nil {
+	switch {
+	case rev == nil || hasReason(rev, servingv1.RevisionResourcesAvailable, servingv1.ReasonProgressDeadlineExceeded):
 		return true
-	}
-	for _, t := range []servingv1.ConditionType{servingv1.RevisionResourcesAvailable, servingv1.RevisionContainerHealthy} {
-		c := rev.Status.Condition(t)
-		if c != nil && rev.Status.IsFalse(t) && slices.Contains(lastWords, c.Reason) {
-			return true
-		}
+	case hasReason(rev, servingv1.RevisionContainerHealthy, servingv1.ReasonContainerMissing):
+		return failing >= giveUp || !servable(&rev.Spec.PodSpec)
 	}
 	for _, pod := range standing(now.pods) {
 		for _, c := range containers(pod) {
-			if t := ended(c); t != nil && t.Reason == "StartError" {
+			if t := ended(c); t != nil && t.Reason == "StartError" && !noRoom(t.Message) {
 				return true
 			}
 		}
@@ -61,8 +68,27 @@ func final(now state) bool {
 	return false
 }
 
-// lastWords are the reasons of conditions that no further try follows.
-var lastWords = []string{servingv1.ReasonProgressDeadlineExceeded, servingv1.ReasonContainerMissing}
+// hasReason says whether a condition of a revision is false for a reason.
+func hasReason(rev *servingv1.Revision, t servingv1.ConditionType, reason string) bool {
+	return rev.Status.IsFalse(t) && rev.Status.Condition(t).Reason == reason
+}
+
+// servable says whether every image of a pod has a name that a registry could
+// know.
+func servable(p *servingv1.PodSpec) bool {
+	return !slices.ContainsFunc(described(p), func(c *servingv1.Container) bool {
+		_, err := name.ParseReference(c.Image, name.WeakValidation)
+		return err != nil
+	})
+}
+
+// noRoom says whether a container did not start for what the machine lacked in
+// that moment, by the system's words.
+func noRoom(words string) bool {
+	return slices.ContainsFunc([]syscall.Errno{
+		syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.ETXTBSY,
+	}, func(e syscall.Errno) bool { return strings.Contains(words, e.Error()) })
+}
 
 // refusal is what the first false condition says.
 func refusal(s *servingv1.Status, conditions ...servingv1.ConditionType) (words string, refused bool) {
@@ -84,6 +110,9 @@ func delay(now state, r *Rollout) string {
 			}
 		}
 		return "there is no revision yet"
+	}
+	if reason := rolling(now); reason != "" {
+		return reason
 	}
 	pods := standing(now.pods)
 	if len(pods) == 0 {

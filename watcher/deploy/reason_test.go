@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -154,5 +155,45 @@ func TestFollowsLatest(t *testing.T) {
 		if got := followsLatest(c.traffic); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestFinal: what mends itself is no last word, as long as somebody tries.
+func TestFinal(t *testing.T) {
+	missing := func(image string) *servingv1.Revision {
+		r := revision(func(s *servingv1.RevisionStatus) {
+			s.MarkContainerHealthyFalse(servingv1.ReasonContainerMissing, "no such host")
+		})
+		r.Spec.Containers = []servingv1.Container{{Image: image}}
+		return r
+	}
+	unstarted := func(words string) []corev1.Pod {
+		return pod(user(corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: words}}))
+	}
+	late := revision(func(s *servingv1.RevisionStatus) {
+		s.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "too late")
+	})
+	for name, c := range map[string]struct {
+		state   state
+		failing time.Duration
+		want    bool
+	}{
+		"there will be none":             {state{}, 0, true},
+		"its time is up":                 {state{revision: late}, 0, true},
+		"a crash":                        {state{revision: revision(nil), pods: pod(user(panicked))}, 0, false},
+		"a crash an hour ago":            {state{revision: revision(nil), pods: pod(user(panicked))}, time.Hour, false},
+		"an image out of reach":          {state{revision: missing("example.com/hello:v1")}, giveUp - 1, false},
+		"an image out of reach for long": {state{revision: missing("example.com/hello:v1")}, giveUp, true},
+		"an image whose name is none":    {state{revision: missing("Example:v1:v2")}, 0, true},
+		"no such program":                {state{revision: revision(nil), pods: unstarted(`exec: "/nowhere": no such file or directory`)}, 0, true},
+		"another machine's program":      {state{revision: revision(nil), pods: unstarted("exec format error")}, 0, true},
+		"no memory for a process":        {state{revision: revision(nil), pods: unstarted("fork/exec /app: cannot allocate memory")}, 0, false},
+		"too many processes":             {state{revision: revision(nil), pods: unstarted("fork/exec /app: resource temporarily unavailable")}, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := final(c.state, c.failing); got != c.want {
+				t.Errorf("final = %v, want %v", got, c.want)
+			}
+		})
 	}
 }

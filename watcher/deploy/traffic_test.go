@@ -41,3 +41,35 @@ func TestElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// TestRolling: who takes a part of the traffic that grows is not live, and says by
+// whose wish.
+func TestRolling(t *testing.T) {
+	service := func(reason, over string, revisions ...string) *servingv1.Service {
+		s := &servingv1.Service{}
+		s.Annotations = map[string]string{servingv1.RolloutDurationAnnotation: over}
+		s.Status.InitializeConditions()
+		s.Status.Condition(servingv1.ServiceRoutesReady).Reason = reason
+		for _, name := range revisions {
+			s.Status.Traffic = append(s.Status.Traffic, servingv1.TrafficTarget{RevisionName: name, LatestRevision: new(true)})
+		}
+		return s
+	}
+	rev := &servingv1.Revision{}
+	rev.Name = "hello-00002"
+	const going = servingv1.ReasonRolloutInProgress
+	for name, c := range map[string]struct {
+		state state
+		want  string
+	}{
+		"nothing is there":        {state{}, ""},
+		"its traffic moves":       {state{service: service(going, "2m", "hello-00001", "hello-00002"), revision: rev}, "traffic moves to it in steps over 2m0s, as serving.knative.dev/rollout-duration has it"},
+		"by the box's wish":       {state{service: service(going, "", "hello-00001", "hello-00002"), revision: rev}, "traffic moves to it in steps, as config-network's rollout-duration has it"},
+		"another's traffic moves": {state{service: service(going, "2m", "hello-00000", "hello-00001"), revision: rev}, ""},
+		"nothing moves":           {state{service: service("", "2m", "hello-00002"), revision: rev}, ""},
+	} {
+		if got := rolling(c.state); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -37,11 +37,13 @@ type Stage string
 
 const (
 	Created Stage = "created" // there is a revision
+	Rolling Stage = "rolling" // it answers for a part of the traffic, which grows: Reason says by whose wish
 	Slow    Stage = "slow"    // it does not answer yet: Reason says why
 	Failed  Stage = "failed"  // it does not answer, if nothing changes: Reason says why
 	Live    Stage = "live"    // it answers
 	Failing Stage = "failing" // it was live, and has failed: Reason says why
 	Well    Stage = "well"    // it had failed after it was live, and is well again
+	Moved   Stage = "moved"   // it was live, and the traffic goes elsewhere now, as Pinned says; or to it again
 )
 
 // Report is one stage of a Rollout.
@@ -52,7 +54,7 @@ type Report struct {
 	Browser  string // when live: the host by which a browser finds it, "" where Unfound says why none does
 	Unfound  string
 	Reason   string
-	Hint     string   // when failed: what to do about it
+	Hint     string   // when failed, or pinned: what to do about it
 	Final    bool     // when failed: it is not tried again
 	Pinned   string   // when live: where the traffic goes instead, if it does not go here
 	Log      []string // the container's last lines
@@ -106,7 +108,7 @@ func (w *waiting) untilLive(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-bell:
 		case <-probe:
-			if w.follows && d.answering(ctx, w.host()) == w.revision {
+			if w.follows && rolling(w.now) == "" && d.answering(ctx, w.host()) == w.revision {
 				w.goLive(time.Now())
 				return nil
 			}
@@ -126,7 +128,8 @@ type waiting struct {
 	revision string
 	pod      time.Time // when its pod answered
 	failed   bool
-	final    bool // no further try comes
+	since    time.Time // when it was first seen to have failed
+	final    bool      // no further try comes
 	reason   string
 	live     bool
 	slowSaid string
@@ -182,7 +185,14 @@ func (w *waiting) look(ctx context.Context) error {
 		}
 	}
 	if reason, failed := failure(now, w.service.Generation); failed {
-		w.fail(ctx, reason, final(now))
+		if w.since.IsZero() {
+			w.since = time.Now()
+		}
+		w.fail(ctx, reason, final(now, time.Since(w.since)))
+	}
+	if reason := rolling(now); reason != "" && reason != w.slowSaid {
+		w.slowSaid = reason
+		w.say(Report{Stage: Rolling, Revision: w.revision, Reason: reason})
 	}
 	return nil
 }
@@ -194,16 +204,32 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 	}
 	r := Report{Stage: Failed, Revision: w.revision, Reason: reason, Final: final}
 	if reason == w.reason { // told, with its log; what is new is that it stays so
-		r.Reason = "its progress deadline has passed"
+		r.Reason = w.spent()
 	} else {
 		r.Log = w.log(ctx)
 		r.Hint = portHint(append([]string{reason}, r.Log...))
+		if w.lacksImage() && !final {
+			r.Hint = "the registry is asked again every few seconds"
+		}
 	}
 	if said := w.warned(ctx)[notListening]; final && said != "" && said != w.slowSaid {
 		r.Reason = strings.TrimSuffix(r.Reason, ".") + ": " + said
 	}
 	w.failed, w.final, w.reason = true, final, reason
 	w.say(r)
+}
+
+// spent says what a failure that was told of has used up.
+func (w *waiting) spent() string {
+	if w.lacksImage() {
+		return fmt.Sprintf("its image was not to be had for %s", time.Since(w.since).Round(time.Second))
+	}
+	return "its progress deadline has passed"
+}
+
+// lacksImage says whether it is for its image that the revision has failed.
+func (w *waiting) lacksImage() bool {
+	return w.now.revision != nil && hasReason(w.now.revision, servingv1.RevisionContainerHealthy, servingv1.ReasonContainerMissing)
 }
 
 // observe reads the Service, its newest revision, if that is ours, and the
@@ -222,9 +248,9 @@ func (w *waiting) observe(ctx context.Context) (state, error) {
 		return now, ErrDeleted
 	}
 	w.seen, now.service = true, &s
-	name := s.Status.LatestCreatedRevisionName
-	if w.revision != "" {
-		name = w.revision
+	name := w.revision
+	if name == "" && upToDate(&s, w.service.Generation) {
+		name = s.Status.LatestCreatedRevisionName
 	}
 	if name == "" {
 		return now, nil
@@ -236,7 +262,8 @@ func (w *waiting) observe(ctx context.Context) (state, error) {
 	case err != nil:
 		return now, fmt.Errorf("reading the Revision %s: %w", name, err)
 	}
-	if rev.Annotations[TemplateAnnotation] != w.template || rev.UID == w.Rollout.failed {
+	if rev.Annotations[TemplateAnnotation] != w.template || rev.UID == w.Rollout.failed ||
+		w.template == "" && s.Status.ObservedGeneration < w.service.Generation {
 		return now, nil // the one before ours
 	}
 	now.revision = &rev
@@ -246,6 +273,14 @@ func (w *waiting) observe(ctx context.Context) (state, error) {
 	}
 	now.pods = pods.Items
 	return now, nil
+}
+
+// upToDate says whether a Service's status is about a generation: what it was
+// before may have had a revision of the same annotation, which somebody has
+// changed in between.
+func upToDate(s *servingv1.Service, generation int64) bool {
+	c := s.Status.Condition(servingv1.ServiceConfigurationsReady)
+	return s.Status.ObservedGeneration >= generation && (c == nil || c.Reason != servingv1.ReasonOutOfDate)
 }
 
 // answering asks the gateway which revision answers for a host; empty if none.
@@ -277,7 +312,7 @@ func (w *waiting) goLive(at time.Time) {
 		live.Browser, live.Unfound = servingv1.BrowserHost(w.now.service)
 	}
 	if !w.follows {
-		live.Pinned = elsewhere(w.now.service.Spec.Traffic)
+		live.Pinned, live.Hint = w.pinned(w.now.service)
 	}
 	w.say(live)
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -22,11 +20,8 @@ func (c *container) explainBind(words string) string {
 // portHolder is a sentence about who has a port that c could not open.
 func (c *container) portHolder(port int32) string {
 	own := c.pod.network != nil
-	for i := range c.pod.object.Spec.Containers {
-		other := &c.pod.object.Spec.Containers[i]
-		if own && other.Name == servingv1.QueueContainer && hasPort(other, port) {
-			return fmt.Sprintf("queue-proxy has port %d in every pod of a service, on every cluster; listen on another", port)
-		}
+	if why := servingv1.QueueProxyHas(port); own && why != "" {
+		return why
 	}
 	if own {
 		return fmt.Sprintf("port %d is taken by another program of the same pod; listen on another", port)
@@ -37,13 +32,4 @@ func (c *container) portHolder(port int32) string {
 	}
 	return fmt.Sprintf("%s has port %d, since pods of the embedded engine share this machine's network here; "+
 		"listen on the port that $PORT names, which is this pod's own", holder, port)
-}
-
-func hasPort(c *corev1.Container, port int32) bool {
-	for _, p := range c.Ports {
-		if p.ContainerPort == port {
-			return true
-		}
-	}
-	return false
 }

@@ -10,8 +10,7 @@ import (
 
 func TestExplainBind(t *testing.T) {
 	const shared = ", since pods of the embedded engine share this machine's network here; listen on the port that $PORT names, which is this pod's own"
-	queue := corev1.Container{Name: servingv1.QueueContainer, Ports: []corev1.ContainerPort{{ContainerPort: 9090}}}
-	object := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "user"}, queue}}}
+	object := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "user"}, {Name: servingv1.QueueContainer}}}}
 	for _, c := range []struct {
 		own         bool
 		words, want string

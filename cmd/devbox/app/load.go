@@ -56,7 +56,8 @@ box, and --host one of its hosts: a program that runs without the serving stack.
   devbox load hello --results hello.bin && vegeta report hello.bin
   devbox load hello --compare hello-00003,hello-00004
   devbox load hello -o json | jq '.vegeta.latencies["99th"] / 1e6'`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: d.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := flags.check(); err != nil {
 				return err

@@ -64,7 +64,7 @@ type tags struct {
 func (c *cluster) tag(ctx context.Context, service *servingv1.Service, revisions []string) (*tags, error) {
 	t := &tags{c: c, service: service, revisions: revisions}
 	for _, name := range revisions {
-		if err := t.check(ctx, name); err != nil {
+		if err := c.isReady(ctx, service, name); err != nil {
 			return nil, err
 		}
 		t.names = append(t.names, tagOf(service, name))
@@ -90,18 +90,18 @@ func (c *cluster) tag(ctx context.Context, service *servingv1.Service, revisions
 	return t, nil
 }
 
-// check refuses what is no revision of the service that answers.
-func (t *tags) check(ctx context.Context, name string) error {
+// isReady refuses what is no revision of a service that answers.
+func (c *cluster) isReady(ctx context.Context, service *servingv1.Service, name string) error {
 	var revision servingv1.Revision
-	err := t.c.client.Get(ctx, client.ObjectKey{Namespace: t.service.Namespace, Name: name}, &revision)
+	err := c.client.Get(ctx, client.ObjectKey{Namespace: service.Namespace, Name: name}, &revision)
 	if client.IgnoreNotFound(err) != nil {
-		return classify(codeCluster, fmt.Errorf("asking for revision %s: %w", name, err), t.c.d.command("status"))
+		return classify(codeCluster, fmt.Errorf("asking for revision %s: %w", name, err), c.d.command("status"))
 	}
-	if err != nil || revision.Labels[servingv1.ServiceLabel] != t.service.Name {
-		return &problem{code: codeUsage, cause: fmt.Errorf("%s has no revision %q", t.service.Name, name), next: "kubectl get revisions"}
+	if err != nil || revision.Labels[servingv1.ServiceLabel] != service.Name {
+		return &problem{code: codeUsage, cause: fmt.Errorf("%s has no revision %q", service.Name, name), next: "kubectl get revisions"}
 	}
 	if !revision.IsReady() {
-		return &problem{code: codeRollout, cause: fmt.Errorf("revision %s has not been ready", name), next: t.c.d.command("logs " + t.service.Name)}
+		return &problem{code: codeRollout, cause: fmt.Errorf("revision %s has not been ready", name), next: c.d.command("logs " + service.Name)}
 	}
 	return nil
 }

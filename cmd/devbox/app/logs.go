@@ -28,7 +28,8 @@ they could change what is on the screen; elsewhere a line is as it was written.
 
 A name that no service has may be that of a Deployment, a StatefulSet, a DaemonSet,
 a Job or a Pod; each line begins with its pod's name then.`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: d.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := d.cluster()
 			if err != nil {

@@ -57,7 +57,9 @@ type serviceStatus struct {
 	Host      string `json:"host"`
 	Revision  string `json:"revision"` // the latest ready one
 	Created   string `json:"created"`  // the latest, ready or not
-	Replicas  int32  `json:"replicas"` // pods of Revision that answer; of Created, where none has been ready yet
+	Serving   string `json:"serving"`  // the one that has most of the traffic
+	Held      bool   `json:"held"`     // and keeps it, whatever is saved
+	Replicas  int32  `json:"replicas"` // pods of Serving that answer; of Created, where none has been ready yet
 	Desired   int32  `json:"desired"`  // pods of it that the autoscaler wants
 	Ready     string `json:"ready"`    // True, False or Unknown
 	Reason    string `json:"reason,omitempty"`
@@ -219,6 +221,7 @@ func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service)
 	s := serviceStatus{
 		Name: service.Name, Namespace: service.Namespace, URL: url, Host: c.host(service),
 		Revision: service.Status.LatestReadyRevisionName, Created: service.Status.LatestCreatedRevisionName,
+		Serving: deploy.Serving(service), Held: deploy.Held(service),
 		Ready: string(corev1.ConditionUnknown),
 	}
 	for _, condition := range service.Status.Conditions {
@@ -226,7 +229,7 @@ func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service)
 			s.Ready, s.Reason, s.Message = string(condition.Status), condition.Reason, condition.Message
 		}
 	}
-	name := cmp.Or(s.Revision, s.Created)
+	name := cmp.Or(s.Serving, s.Revision, s.Created)
 	if name == "" {
 		return s, nil
 	}
@@ -264,7 +267,7 @@ func (s *status) print(out io.Writer) error {
 	fmt.Fprintf(table, "\nSERVICE\tURL\tREVISION\tPODS\tREADY\tREASON\n")
 	for _, service := range s.Services {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, cmp.Or(service.URL, service.Host),
-			cmp.Or(service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
+			cmp.Or(service.Serving, service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
 	}
 	if len(s.Objects) > 0 {
 		fmt.Fprintf(table, "\nOBJECT\tNAMESPACE\tREADY\tFROM\n")
@@ -285,10 +288,15 @@ func (s *status) print(out io.Writer) error {
 	return nil
 }
 
-// why is the reason in Knative's one word, with its message where there is one.
+// why is the reason in Knative's one word, with its message where there is one,
+// and that the traffic is held.
 func (s serviceStatus) why() string {
-	if s.Message == "" {
-		return s.Reason
+	why := s.Reason
+	if s.Message != "" {
+		why += ": " + s.Message
 	}
-	return s.Reason + ": " + s.Message
+	if s.Held {
+		why = strings.TrimPrefix(why+"; held, and the latest is "+s.Created, "; ")
+	}
+	return why
 }

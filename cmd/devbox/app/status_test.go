@@ -79,6 +79,7 @@ func TestStatusForPeople(t *testing.T) {
 		},
 		Services: []serviceStatus{
 			{Name: "hello", URL: "http://hello.default.localhost:8080", Revision: "hello-00002", Replicas: 1, Desired: 1, Ready: "True"},
+			{Name: "old", URL: "http://old.default.localhost:8080", Revision: "old-00003", Created: "old-00003", Serving: "old-00002", Held: true, Ready: "True"},
 			{Name: "new", URL: "http://new.default.localhost:8080", Ready: "False", Reason: "RevisionFailed", Message: "exit code 1"},
 		},
 	}
@@ -96,6 +97,7 @@ observability  zipkin                True   1 of 1 pods ready  http://zipkin.loc
 
 SERVICE  URL                                  REVISION     PODS  READY  REASON
 hello    http://hello.default.localhost:8080  hello-00002  1/1   True   
+old      http://old.default.localhost:8080    old-00002    0/0   True   held, and the latest is old-00003
 new      http://new.default.localhost:8080    -            0/0   False  RevisionFailed: exit code 1
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {

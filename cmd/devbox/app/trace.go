@@ -69,7 +69,8 @@ box, and --host one of its hosts: a program that runs without the serving stack.
   devbox trace hello --wait --svg way.svg
   devbox trace hello -X POST -H 'Content-Type: application/json' -d '{}' --path /orders
   devbox trace hello -o json | jq '.hops[] | {name, listen, ms: (.own / 1e6)}'`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: d.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request, err := flags.request()
 			if err != nil {

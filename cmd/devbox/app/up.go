@@ -124,6 +124,8 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 		return d.beside(err, targets)
 	}
 	defer end()
+	questions, deaf := d.takeQuestions(ctx, config.Events)
+	defer deaf()
 	for _, left := range leftOut {
 		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
 	}
@@ -161,6 +163,9 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 		Once:     detach,
 		Events:   config.Events,
 		Debug:    debug,
+		Command:  d.command,
+
+		Questions: questions,
 	})
 	if interrupted(ctx) && !detach {
 		config.Events.Emit(event.Event{Kind: event.Note, Message: "the box goes on running; `" + d.command("down") + "` removes it"})

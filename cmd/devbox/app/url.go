@@ -24,7 +24,8 @@ func (d *devbox) urlCommand() *cobra.Command {
 the host that the service has in its own status goes to stderr. A service that
 no browser finds, being for the cluster only or by what config-network says, has
 no URL: the reason goes to stderr, and asked for by name it is an error.`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: d.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
 			if len(args) == 1 {

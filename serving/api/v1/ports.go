@@ -2,8 +2,11 @@ package v1
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Ports of a revision's pod and of the activator, by Knative's numbers.
@@ -75,4 +78,27 @@ func PortInUse(words string) (port int32, ok bool) {
 	}
 	n, err := strconv.ParseUint(found[1]+found[2], 10, 16)
 	return int32(n), err == nil
+}
+
+// queuePorts are those that queue-proxy takes before any container of the pod
+// starts.
+var queuePorts = []int32{HTTPPort, H2CPort, QueueAdminPort, AutometricPort, UsermetricPort}
+
+// QueueProxyHas says that a port is queue-proxy's, and what to do; "" where it is
+// not.
+func QueueProxyHas(port int32) string {
+	if !slices.Contains(queuePorts, port) {
+		return ""
+	}
+	return fmt.Sprintf("queue-proxy has port %d in every pod of a service, on every cluster; listen on another", port)
+}
+
+// ExplainPort says after a program's last words that the port which it could not
+// open is queue-proxy's, where it is, and nobody has said yet whose it is.
+func ExplainPort(words string) string {
+	port, ok := PortInUse(words)
+	if why := QueueProxyHas(port); ok && why != "" && !strings.Contains(words, fmt.Sprintf(" has port %d", port)) {
+		return strings.TrimRight(words, "\n") + "\n" + why
+	}
+	return words
 }

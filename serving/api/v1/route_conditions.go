@@ -77,6 +77,12 @@ func (s *RouteStatus) MarkIngressNotConfigured() {
 	s.markIngress(corev1.ConditionUnknown, ReasonIngressNotConfigured, "Ingress has not yet been reconciled.")
 }
 
+// MarkIngressRolloutInProgress says that the gateway answers, and that older
+// revisions do too.
+func (s *RouteStatus) MarkIngressRolloutInProgress() {
+	s.markIngress(corev1.ConditionUnknown, ReasonRolloutInProgress, "A gradual rollout of the latest revision(s) is in progress.")
+}
+
 // MarkIngressNotReady says what the gateway is waiting for.
 func (s *RouteStatus) MarkIngressNotReady(reason, message string) {
 	s.markIngress(corev1.ConditionUnknown, reason, message)

@@ -29,7 +29,7 @@ func (s *Service) Validate() field.ErrorList {
 	s = s.DeepCopy()
 	s.setDefaultsOf(undecided())
 	spec, template := field.NewPath("spec"), field.NewPath("spec", "template")
-	errs := validateMeta(&s.ObjectMeta)
+	errs := validateMeta(&s.ObjectMeta, readWithTraffic)
 	errs = append(errs, s.Spec.Template.validate(&s.ObjectMeta, template)...)
 	errs = append(errs, s.Spec.validateTraffic(spec.Child("traffic"), false)...)
 	for i, t := range s.Spec.Traffic {
@@ -43,8 +43,8 @@ func (s *Service) Validate() field.ErrorList {
 func (c *Configuration) Validate() field.ErrorList {
 	c = c.DeepCopy()
 	c.Spec.Template.Spec.SetDefaultsOf(undecided())
-	return append(validateMeta(&c.ObjectMeta),
-		c.Spec.Template.validate(&c.ObjectMeta, field.NewPath("spec", "template"))...)
+	errs := validateMeta(&c.ObjectMeta, readAnywhere)
+	return append(errs, c.Spec.Template.validate(&c.ObjectMeta, field.NewPath("spec", "template"))...)
 }
 
 // Validate says what is wrong with the object, counting an absent field as
@@ -63,7 +63,7 @@ func (r *Route) Validate() field.ErrorList {
 	r = r.DeepCopy()
 	r.SetDefaults()
 	traffic := field.NewPath("spec", "traffic")
-	errs := append(validateMeta(&r.ObjectMeta), r.Spec.validateTraffic(traffic, true)...)
+	errs := append(validateMeta(&r.ObjectMeta, readWithTraffic), r.Spec.validateTraffic(traffic, true)...)
 	for i, t := range r.Spec.Traffic {
 		errs = append(errs, validateHostLabel(t.Tag, r.Name, traffic.Index(i).Child("tag"))...)
 	}
@@ -83,15 +83,14 @@ func validateName(m *metav1.ObjectMeta) field.ErrorList {
 	return invalid(path, m.Name, validation.IsDNS1035Label(m.Name))
 }
 
-// validateMeta is for the kinds that no pod is made from directly.
-func validateMeta(m *metav1.ObjectMeta) field.ErrorList {
-	errs := validateName(m)
+// validateMeta is for the kinds that no pod is made from directly. Of Knative
+// Serving's own annotations they read some.
+func validateMeta(m *metav1.ObjectMeta, read []string) field.ErrorList {
 	path := field.NewPath("metadata", "annotations")
+	errs := append(validateName(m), validateRead(m.Annotations, read, path)...)
+	errs = append(errs, validateRolloutDuration(m.Annotations, path)...)
 	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
-		value := m.Annotations[key]
 		switch {
-		case key == RolloutDurationAnnotation && value != "" && value != "0" && value != "0s":
-			errs = append(errs, field.Invalid(path.Key(key), value, "must be 0s: traffic moves to a new revision at once"))
 		case strings.HasPrefix(key, AutoscalingPrefix):
 			errs = append(errs, field.Forbidden(path.Key(key), "autoscaling annotations belong under spec.template.metadata.annotations"))
 		case strings.HasPrefix(key, QueuePrefix), strings.HasPrefix(key, FeaturesPrefix):
@@ -112,6 +111,7 @@ func (t *RevisionTemplateSpec) validate(owner *metav1.ObjectMeta, path *field.Pa
 	errs := apivalidation.ValidateAnnotations(t.Annotations, meta.Child("annotations"))
 	errs = append(errs, metav1validation.ValidateLabels(t.Labels, meta.Child("labels"))...)
 	errs = append(errs, validateRevisionAnnotations(t.Annotations, meta.Child("annotations"))...)
+	errs = append(errs, validateRead(t.Annotations, readOnTemplates, meta.Child("annotations"))...)
 	if t.Name != "" {
 		errs = append(errs, invalid(meta.Child("name"), t.Name, validation.IsDNS1035Label(t.Name))...)
 		switch {

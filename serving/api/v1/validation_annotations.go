@@ -56,6 +56,35 @@ var settled = []string{
 	"features.knative.dev/http-full-duplex=enabled",
 }
 
+// Knative Serving's own annotations that are read, or written by the platform and
+// so in what people export: on what people make, on what has traffic, and on a
+// template.
+var (
+	readAnywhere    = []string{CreatorAnnotation, LastModifierAnnotation, RoutesAnnotation}
+	readWithTraffic = slices.Concat(readAnywhere, rolloutSpellings)
+	readOnTemplates = slices.Concat(readAnywhere, []string{
+		ProgressDeadlineAnnotation, NoGCAnnotation, RoutingStateModified, GroupName + "/lastPinned",
+	})
+)
+
+// validateRead refuses Knative Serving's own annotations that nobody reads where
+// they stand: there are other places for some, and others are mistyped.
+func validateRead(annotations map[string]string, read []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		switch {
+		case !strings.HasPrefix(key, GroupName+"/"), slices.Contains(read, key):
+		case key == ProgressDeadlineAnnotation, key == NoGCAnnotation:
+			errs = append(errs, field.Forbidden(path.Key(key), "belongs under spec.template.metadata.annotations"))
+		case slices.Contains(rolloutSpellings, key):
+			errs = append(errs, field.Forbidden(path.Key(key), "belongs under metadata.annotations of a Service or a Route"))
+		default:
+			errs = append(errs, field.Forbidden(path.Key(key), "is no annotation of Knative Serving's: leave it out"))
+		}
+	}
+	return errs
+}
+
 // validateRevisionAnnotations judges a revision's annotations, or its
 // template's.
 func validateRevisionAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {

@@ -5,7 +5,8 @@
 //	Service --> Revision, Pod --> the images are pulled, their programs run once
 //	                                |                         |
 //	                     exit 0: ready, the gateway      else: the pod has
-//	                     answers with what they printed  crashed, nothing moves
+//	                     answers with what they printed  crashed, nothing moves,
+//	                                                     and they are run once more
 //
 // A revision that has a progress deadline is past it as soon as it has crashed.
 package standin
@@ -41,6 +42,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
 // Domain is the domain of the box's services.
@@ -54,6 +56,7 @@ type Box struct {
 	t    testing.TB
 	mu   sync.Mutex
 	live map[string]answer // by host
+	said map[string]string // what the programs of ready revisions have printed, by namespace and name
 }
 
 type answer struct{ revision, body string }
@@ -69,7 +72,7 @@ func Start(t testing.TB, config *rest.Config, namespace string) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Box{Client: c, t: t, live: map[string]answer{}}
+	b := &Box{Client: c, t: t, live: map[string]answer{}, said: map[string]string{}}
 	gateway := httptest.NewServer(b)
 	b.URL = gateway.URL
 
@@ -125,7 +128,8 @@ func (b *Box) Switch(namespace, service, revision, body string) {
 	b.live[servingv1.PublicHost("", service, namespace, Domain)] = answer{revision, body}
 }
 
-// reconcile makes a revision of a Service's generation, if it has none yet.
+// reconcile makes a revision of a Service's generation, if that has another
+// template, and sends the traffic where the Service says.
 func (b *Box) reconcile(ctx context.Context, s *servingv1.Service) error {
 	var now servingv1.Service
 	if err := b.Client.Get(ctx, client.ObjectKeyFromObject(s), &now); err != nil {
@@ -133,6 +137,10 @@ func (b *Box) reconcile(ctx context.Context, s *servingv1.Service) error {
 	}
 	if now.Status.ObservedGeneration == now.Generation {
 		return nil
+	}
+	if same, err := b.hasTemplate(ctx, &now); err != nil || same {
+		b.route(&now)
+		return errors.Join(err, b.note(ctx, &now, func(s *servingv1.ServiceStatus) { s.ObservedGeneration = now.Generation }))
 	}
 	rev := &servingv1.Revision{
 		ObjectMeta: metav1.ObjectMeta{
@@ -145,35 +153,19 @@ func (b *Box) reconcile(ctx context.Context, s *servingv1.Service) error {
 	if err := b.Client.Create(ctx, rev); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating a revision: %w", err)
 	}
-	now.Status.InitializeConditions()
-	now.Status.ObservedGeneration = now.Generation
-	now.Status.LatestCreatedRevisionName = rev.Name
-	if err := b.Client.Status().Update(ctx, &now); err != nil {
-		return fmt.Errorf("updating a service: %w", err)
+	generation := now.Generation
+	if err := b.note(ctx, &now, func(s *servingv1.ServiceStatus) {
+		s.InitializeConditions()
+		s.ObservedGeneration, s.LatestCreatedRevisionName = generation, rev.Name
+	}); err != nil {
+		return err
 	}
 	return b.run(ctx, &now, rev)
 }
 
-// run is the node: it runs the programs once and writes down how that ended.
+// run is the node: it runs the programs, and once more where they have crashed
+// and there is time left, and writes down how that ended.
 func (b *Box) run(ctx context.Context, s *servingv1.Service, rev *servingv1.Revision) error {
-	var output string
-	var code int32
-	for _, c := range slices.Concat(rev.Spec.InitContainers, rev.Spec.Containers) {
-		printed, exit, err := b.execute(ctx, c)
-		if err != nil {
-			return err
-		}
-		output, code = output+printed, max(code, exit)
-	}
-	rev.Status.InitializeConditions()
-	state := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error", Message: firstLine(output)}}
-	if code == 0 {
-		state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
-		rev.Status.MarkContainerHealthyTrue()
-		rev.Status.MarkResourcesAvailableTrue()
-	} else if rev.Annotations[servingv1.ProgressDeadlineAnnotation] != "" {
-		rev.Status.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "it crashed, and its time is up")
-	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: rev.Namespace, GenerateName: servingv1.PodPrefix(rev.Name),
@@ -184,6 +176,50 @@ func (b *Box) run(ctx context.Context, s *servingv1.Service, rev *servingv1.Revi
 	if err := b.Client.Create(ctx, pod); err != nil {
 		return fmt.Errorf("creating a pod: %w", err)
 	}
+	late := rev.Annotations[servingv1.ProgressDeadlineAnnotation] != ""
+	for range 2 {
+		output, code, err := b.start(ctx, rev)
+		if err != nil {
+			return err
+		}
+		if err := b.ended(ctx, rev, pod, code, output, late); err != nil {
+			return client.IgnoreNotFound(err) // somebody has deleted it meanwhile
+		}
+		if code == 0 {
+			return client.IgnoreNotFound(b.ready(ctx, s, rev, output))
+		}
+		if late {
+			break
+		}
+	}
+	return nil
+}
+
+// start runs all programs of a revision, one after the other.
+func (b *Box) start(ctx context.Context, rev *servingv1.Revision) (output string, code int32, err error) {
+	for _, c := range slices.Concat(rev.Spec.InitContainers, rev.Spec.Containers) {
+		printed, exit, err := b.execute(ctx, c)
+		if err != nil {
+			return "", 0, err
+		}
+		output, code = output+printed, max(code, exit)
+	}
+	return output, code, nil
+}
+
+// ended writes down how the programs of a revision ended; one that is late has no
+// other try.
+func (b *Box) ended(ctx context.Context, rev *servingv1.Revision, pod *corev1.Pod, code int32, output string, late bool) error {
+	rev.Status.InitializeConditions()
+	rev.Status.ObservedGeneration = rev.Generation
+	state := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error", Message: firstLine(output)}}
+	if code == 0 {
+		state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+		rev.Status.MarkContainerHealthyTrue()
+		rev.Status.MarkResourcesAvailableTrue()
+	} else if late {
+		rev.Status.MarkResourcesAvailableFalse(servingv1.ReasonProgressDeadlineExceeded, "it crashed, and its time is up")
+	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: servingv1.UserContainer, State: state}}
 	if err := b.Client.Status().Update(ctx, pod); err != nil {
 		return fmt.Errorf("updating a pod: %w", err)
@@ -191,10 +227,56 @@ func (b *Box) run(ctx context.Context, s *servingv1.Service, rev *servingv1.Revi
 	if err := b.Client.Status().Update(ctx, rev); err != nil {
 		return fmt.Errorf("updating a revision: %w", err)
 	}
-	if code == 0 {
-		b.Switch(s.Namespace, s.Name, rev.Name, output)
+	return nil
+}
+
+// ready makes a revision the Service's latest ready one.
+func (b *Box) ready(ctx context.Context, s *servingv1.Service, rev *servingv1.Revision, output string) error {
+	b.mu.Lock()
+	b.said[rev.Namespace+"/"+rev.Name] = output
+	b.mu.Unlock()
+	if err := b.note(ctx, s, func(s *servingv1.ServiceStatus) { s.LatestReadyRevisionName = rev.Name }); err != nil {
+		return err
+	}
+	b.route(s)
+	return nil
+}
+
+// note changes a Service's status, whoever has changed the Service meanwhile, and
+// s is what it is then.
+func (b *Box) note(ctx context.Context, s *servingv1.Service, change func(*servingv1.ServiceStatus)) error {
+	before := s.DeepCopy()
+	change(&s.Status)
+	if err := b.Client.Status().Patch(ctx, s, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("updating a service: %w", err)
 	}
 	return nil
+}
+
+// hasTemplate says whether the newest revision of a Service is of its template.
+func (b *Box) hasTemplate(ctx context.Context, s *servingv1.Service) (bool, error) {
+	if s.Status.LatestCreatedRevisionName == "" {
+		return false, nil
+	}
+	var rev servingv1.Revision
+	err := b.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: s.Status.LatestCreatedRevisionName}, &rev)
+	return err == nil && rev.Annotations[deploy.TemplateAnnotation] == s.Spec.Template.Annotations[deploy.TemplateAnnotation], client.IgnoreNotFound(err)
+}
+
+// route has the gateway use the revision that gets all of a Service's traffic.
+func (b *Box) route(s *servingv1.Service) {
+	name := s.Status.LatestReadyRevisionName
+	for _, t := range s.Spec.Traffic {
+		if t.RevisionName != "" && t.Percent != nil && *t.Percent == 100 {
+			name = t.RevisionName
+		}
+	}
+	b.mu.Lock()
+	said, ready := b.said[s.Namespace+"/"+name]
+	b.mu.Unlock()
+	if ready {
+		b.Switch(s.Namespace, s.Name, name, said)
+	}
 }
 
 // execute pulls a container's image and runs what it starts with.
