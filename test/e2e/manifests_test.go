@@ -37,6 +37,7 @@ func TestManifests(t *testing.T) {
 	if b.Engine() == "kind" {
 		stories = append(stories, story{"Istio alone", m.istioOnly})
 	}
+	stories = append(stories, story{"a debugger stops a service, and finds it again after a save", m.debug})
 	for _, s := range stories {
 		if !t.Run(s.name, s.tell) {
 			t.FailNow()
@@ -232,6 +233,7 @@ func (m *manifests) istioOnly(t *testing.T) {
 		box.Edit(t, filepath.Join(dir, file), "ko://github.com/kind-in-a-box/devbox/examples/hello", "ko://example.com/hello")
 	}
 	up := m.Up("--port", "18082", dir)
+	m.up = up
 	up.Wait("the objects", 2*soon, objectsLive)
 	const plain, sidecar = "istio-only.example.com", "istio-only-sidecar.example.com"
 	box.Eventually(t, "the gateway leads to both", func() bool {
