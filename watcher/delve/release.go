@@ -11,7 +11,7 @@ import (
 // debuggers have set.
 func release(ctx context.Context, connection io.ReadWriteCloser) error {
 	client := jsonrpc.NewClient(connection)
-	defer client.Close()
+	defer func() { _ = client.Close() }()                         // with the connection
 	stop := context.AfterFunc(ctx, func() { _ = client.Close() }) // which ends a call
 	defer stop()
 	call := func(method string, in, out any) error {
