@@ -41,6 +41,7 @@ type loop struct {
 	questions []*asked // that are not answered yet
 
 	batches chan notify.Batch
+	stirred chan []string              // files that may soon be in a batch
 	news    chan func(context.Context) // what a goroutine reports, done in the loop's own
 	jobs    sync.WaitGroup
 	fatal   error
@@ -53,6 +54,7 @@ func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *
 		// The compiler uses all processors by itself; linking uses one.
 		slots:   max(1, min(4, runtime.GOMAXPROCS(0))),
 		batches: make(chan notify.Batch),
+		stirred: make(chan []string, 1),
 		news:    make(chan func(context.Context)),
 	}
 	now := time.Now()
@@ -90,6 +92,8 @@ func (l *loop) run(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 			return nil
+		case files := <-l.stirred:
+			l.foresee(ctx, files)
 		case b := <-l.batches:
 			l.changed(b)
 		case report := <-l.news:
@@ -116,6 +120,29 @@ func (l *loop) act(ctx context.Context) {
 		case restart:
 			t.cancel()
 		}
+	}
+}
+
+// foresee has the programs begun that changed files are for, before it is known
+// that the files have settled. There are no more of them at a time than builds.
+func (l *loop) foresee(ctx context.Context, files []string) {
+	left := l.slots
+	for _, c := range l.concerned(files) {
+		t := c.target
+		if t.objects != nil || !slices.Contains(c.programs, t.ImportPath) || left == 0 {
+			continue
+		}
+		left--
+		if t.foreseen != nil {
+			t.foreseen()
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		t.foreseen = cancel
+		dir, importPath := t.Dir, t.ImportPath
+		l.jobs.Go(func() {
+			defer cancel()
+			l.builder.Foresee(ctx, dir, importPath)
+		})
 	}
 }
 
@@ -272,6 +299,15 @@ func (l *loop) place(e edit) string {
 		return name
 	}
 	return fmt.Sprintf("%s:%d", name, e.line)
+}
+
+// stir hands over files that may soon be in a batch. It is called from another
+// goroutine: where the loop has no time for them, the batch comes anyway.
+func (l *loop) stir(files []string) {
+	select {
+	case l.stirred <- files:
+	default:
+	}
 }
 
 // held tells of a lock of git's that saves wait for. It is called from another

@@ -62,15 +62,16 @@ type target struct {
 	objects *objects   // of a directory of manifests; nil for a Service
 	debug   *debugging // nil where it is not debugged
 
-	stage   stage
-	pending *request           // waits to be built
-	work    *request           // is being built or shipped
-	began   time.Time          // when the last build began
-	built   time.Time          // when it ended
-	pushed  time.Time          // when its image was in the registry
-	cancel  context.CancelFunc // of the build
-	images  map[string]string  // of a Service's programs, in the registry
-	owed    []string           // programs that a build which failed was to make
+	stage    stage
+	pending  *request           // waits to be built
+	work     *request           // is being built or shipped
+	began    time.Time          // when the last build began
+	built    time.Time          // when it ended
+	pushed   time.Time          // when its image was in the registry
+	cancel   context.CancelFunc // of the build
+	foreseen context.CancelFunc // of what was begun before it was asked for
+	images   map[string]string  // of a Service's programs, in the registry
+	owed     []string           // programs that a build which failed was to make
 
 	listing   bool // the go command is asked what it is made from
 	listAgain bool

@@ -98,7 +98,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	if !cfg.Once {
-		if l.files, err = notify.New(notify.Options{Held: l.held}); err != nil {
+		if l.files, err = notify.New(notify.Options{Held: l.held, Stirred: l.stir}); err != nil {
 			return err
 		}
 		group.Go(func() error { return l.files.Run(ctx, l.batches) })

@@ -49,6 +49,7 @@ func TestBox(t *testing.T) {
 		{"Ctrl-C leaves the box answering", d.interrupt},
 		{"a second up finds everything there", d.secondUp},
 		{"the commands that report", d.reports},
+		{"the loop is measured, and leaves nothing behind", d.measured},
 		{"a stopped box is started again", d.stoppedBox},
 		{"down leaves nothing", d.down},
 	} {

@@ -103,6 +103,7 @@ var arrows = []struct {
 	{"internal/release", nil},
 	{"internal/load", nil},
 	{"internal/compare", []string{"internal/event", "internal/load", "serving/api"}},
+	{"internal/loopbench", []string{"internal/event", "internal/goenv", "watcher"}},
 	{"internal/history", []string{"internal/event"}},
 	{"internal/page", []string{"internal/compare", "internal/event", "internal/history", "internal/panel", "internal/patient", "internal/tail", "internal/way", "serving/api"}},
 	{"internal/panel", nil},

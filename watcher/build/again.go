@@ -33,6 +33,7 @@ type memory struct {
 	mu       sync.Mutex
 	known    map[target]*known
 	learning map[target]*lesson
+	ahead    map[target]*foresight
 	closed   bool
 }
 
@@ -59,7 +60,7 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memory{store: recipe.NewStore(dir, mostKept), dir: dir, turn: make(chan struct{}, 1), known: map[target]*known{}, learning: map[target]*lesson{}}, nil
+	return &memory{store: recipe.NewStore(dir, mostKept), dir: dir, turn: make(chan struct{}, 1), known: map[target]*known{}, learning: map[target]*lesson{}, ahead: map[target]*foresight{}}, nil
 }
 
 // close ends what is being learned and removes all that was kept.
@@ -85,19 +86,25 @@ const firstTime = "it is built for the first time"
 func (m *memory) of(t target, how string) (*known, string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := m.known[t]
-	switch {
-	case m.learning[t] != nil:
-		m.learning[t].cancel() // it would learn of files that may be others now
+	if l := m.learning[t]; l != nil {
+		l.cancel() // it would learn of files that may be others now
 		return nil, "what the one before it was made of is not known yet"
+	}
+	return m.recall(t, how)
+}
+
+// recall is of without a word of what is being learned. m is locked.
+func (m *memory) recall(t target, how string) (*known, string) {
+	switch k := m.known[t]; {
 	case k == nil:
 		return nil, firstTime
 	case k.why != nil:
 		return nil, k.why.Error()
 	case k.how != how:
 		return nil, ".ko.yaml or the environment has changed"
+	default:
+		return k, ""
 	}
-	return k, ""
 }
 
 // learn finds out, in the background, how a program was made that the go
@@ -186,26 +193,9 @@ func (m *memory) takeOf(ctx context.Context, b recipe.Build, in io.Reader) (*rec
 // again makes an image without the go command, where that gives the same. If
 // it does not there is no image, and why says so in words.
 func (b *Builder) again(ctx context.Context, t target, how string, data kodata) (img v1.Image, why string, err error) {
-	k, why := b.memory.of(t, how)
-	if why != "" {
-		return nil, why, nil
-	}
-	why, now := k.recipe.Why(func(path string) string { return relative(b.workDir, path) })
-	if why != "" {
-		return nil, why, nil
-	}
-	tmp, err := makeTemp()
-	if err != nil {
-		return nil, "", err
-	}
-	defer os.RemoveAll(tmp)
-	made, err := k.recipe.Make(ctx, tmp, now)
-	switch {
-	case ctx.Err() != nil:
-		return nil, "", fmt.Errorf("building %s: %w", t.importPath, context.Cause(ctx))
-	case err != nil: // the words for it are the go command's
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, first, nil
+	k, made, why, err := b.make(ctx, t, how)
+	if k == nil || err != nil {
+		return nil, why, err
 	}
 	program, err := os.ReadFile(made.Path)
 	if err != nil {
@@ -215,6 +205,40 @@ func (b *Builder) again(ctx context.Context, t target, how string, data kodata) 
 		return nil, "", &ImageError{Target: t.importPath, Err: fmt.Errorf("laying it out: %w", err)}
 	}
 	return image{img, way(made)}, "", nil
+}
+
+// make makes a program without the go command, by what is known of it.
+func (b *Builder) make(ctx context.Context, t target, how string) (k *known, made recipe.Made, why string, err error) {
+	k, why = b.memory.of(t, how)
+	if why != "" {
+		return nil, made, why, nil
+	}
+	why, now := k.recipe.Why(func(path string) string { return relative(b.workDir, path) })
+	if why != "" {
+		return nil, made, why, nil
+	}
+	made, err = b.memory.foreseen(ctx, t, k, now)
+	if errors.Is(err, errUnforeseen) {
+		made, err = k.program(ctx, now)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, made, "", fmt.Errorf("building %s: %w", t.importPath, context.Cause(ctx))
+	case err != nil: // the words for it are the go command's
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, made, first, nil
+	}
+	return k, made, "", nil
+}
+
+// program makes the program of what the files hold.
+func (k *known) program(ctx context.Context, now recipe.State) (recipe.Made, error) {
+	tmp, err := makeTemp()
+	if err != nil {
+		return recipe.Made{}, err
+	}
+	defer os.RemoveAll(tmp)
+	return k.recipe.Make(ctx, tmp, now)
 }
 
 // mostNamed is how many packages are named before they are only counted.

@@ -79,15 +79,21 @@ func (d *Deployer) applyService(ctx context.Context, s *servingv1.Service) (*Rol
 	return r, nil
 }
 
-// yield takes the traffic out of what is to be applied while somebody holds it.
+// yield takes the traffic out of what is to be applied while somebody holds it,
+// and has it be what a release gives.
 func (d *Deployer) yield(ctx context.Context, s *servingv1.Service) error {
 	var now servingv1.Service
 	err := again(ctx, func() error { return d.client.Get(ctx, client.ObjectKeyFromObject(s), &now) })
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading the Service %s: %w", s.Name, err)
 	}
-	if Held(&now) {
-		s.Spec.Traffic = nil
+	if !Held(&now) {
+		return nil
+	}
+	said := s.Spec.Traffic
+	s.Spec.Traffic = nil
+	if err := remember(ctx, d.client, &now, said); err != nil {
+		return fmt.Errorf("noting the traffic of %s, which is held: %w", s.Name, err)
 	}
 	return nil
 }

@@ -113,17 +113,33 @@ func Previous(ctx context.Context, c client.Client, s *servingv1.Service) (strin
 func pin(ctx context.Context, c client.Client, s *servingv1.Service, traffic []servingv1.TrafficTarget) error {
 	before, remembered := s.Annotations[HeldAnnotation]
 	if !remembered {
-		said := s.Spec.Traffic
-		if isDefault(said) {
-			said = []servingv1.TrafficTarget{}
+		var err error
+		if before, err = written(s.Spec.Traffic); err != nil {
+			return err
 		}
-		data, err := json.Marshal(said)
-		if err != nil {
-			return fmt.Errorf("writing down the traffic of %s: %w", s.Name, err)
-		}
-		before = string(data)
 	}
 	return held(ctx, c, s, map[string]string{HeldAnnotation: before}, traffic)
+}
+
+// remember makes traffic what a release of a held Service gives.
+func remember(ctx context.Context, c client.Client, s *servingv1.Service, traffic []servingv1.TrafficTarget) error {
+	before, err := written(traffic)
+	if err != nil || before == s.Annotations[HeldAnnotation] {
+		return err
+	}
+	return held(ctx, c, s, map[string]string{HeldAnnotation: before}, s.Spec.Traffic)
+}
+
+// written is traffic as the annotation has it: nothing, where nobody has said any.
+func written(traffic []servingv1.TrafficTarget) (string, error) {
+	if isDefault(traffic) {
+		traffic = []servingv1.TrafficTarget{}
+	}
+	data, err := json.Marshal(traffic)
+	if err != nil {
+		return "", fmt.Errorf("writing down the traffic: %w", err)
+	}
+	return string(data), nil
 }
 
 // held makes annotations and traffic all that a hold says of a Service. Forced,

@@ -124,6 +124,13 @@ func TestHold(t *testing.T) {
 			is("released again", c.before)
 			saves()
 			is("after the last save", c.before)
+
+			s.must(deploy.Rollback(t.Context(), s.client, s.service(), before))
+			c.manifest = []servingv1.TrafficTarget{to("hello-00001", "", 30), to("", "", 70)}
+			saves()
+			is("after the manifest has changed", c.rolled)
+			s.must(deploy.Release(t.Context(), s.client, s.service()))
+			is("released as the manifest says now", "30% hello-00001, 70% latest")
 		})
 	}
 }

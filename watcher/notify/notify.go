@@ -6,7 +6,8 @@
 //	               |   poll: folders whose file system may not tell
 //	               v  /
 //	             settle: wait until it is quiet, and for git to finish
-//	               |
+//	               |  \
+//	               |   Stirred: what may soon be settled
 //	               v
 //	             Batch
 //
@@ -54,6 +55,10 @@ type Options struct {
 	Cap time.Duration
 	// HoldCap is Cap while git is at work in the tree. 10 s.
 	HoldCap time.Duration
+	// Stirred is told which files of a batch have changed so far, as soon as
+	// they rest for a moment, so that work on them can begin before it is known
+	// that they settled. It must not block. Nil where nobody wants to know.
+	Stirred func(files []string)
 	// Held is told of a lock of git's that has held a batch for a second. It
 	// must not block. Nil where nobody wants to know.
 	Held func(lock string)
@@ -68,6 +73,7 @@ func (o Options) withDefaults() Options {
 		QuietMany: cmp.Or(o.QuietMany, 200*time.Millisecond),
 		Cap:       cmp.Or(o.Cap, time.Second),
 		HoldCap:   cmp.Or(o.HoldCap, 10*time.Second),
+		Stirred:   o.Stirred,
 		Held:      o.Held,
 	}
 }

@@ -7,6 +7,7 @@ import (
 )
 
 const (
+	moment   = 2 * time.Millisecond  // longer than an editor takes from emptying a file to filling it
 	holdPoll = 50 * time.Millisecond // how often git is looked at while it is at work
 	holdTold = time.Second           // after how long somebody is told of it
 )
@@ -19,6 +20,9 @@ func settle(ctx context.Context, in <-chan change, out chan<- Batch, o Options, 
 	quiet := time.NewTimer(0)
 	quiet.Stop()
 	defer quiet.Stop()
+	rest := time.NewTimer(0)
+	rest.Stop()
+	defer rest.Stop()
 	files := map[string]bool{}
 	var pending Batch
 	told := false          // of what holds pending
@@ -38,6 +42,11 @@ func settle(ctx context.Context, in <-chan change, out chan<- Batch, o Options, 
 			}
 			ready = nil
 			quiet.Reset(o.wait(len(files), time.Since(pending.First)))
+			rest.Reset(moment)
+		case <-rest.C:
+			if o.Stirred != nil && len(files) <= many && !pending.Rescan && busy(pending.First) == "" {
+				o.Stirred(sorted(files))
+			}
 		case <-quiet.C:
 			age := time.Since(pending.First)
 			if lock := busy(pending.First); lock != "" && age < o.HoldCap {

@@ -127,3 +127,39 @@ func TestABatchGrowsUntilItIsTaken(t *testing.T) {
 		}
 	})
 }
+
+// TestStirred: of a save is told at once, and of what goes on changing only
+// when it rests; of a tree that git is at work in, not at all.
+func TestStirred(t *testing.T) {
+	for name, c := range map[string]struct {
+		saves []string
+		gap   time.Duration
+		busy  string
+		want  string
+	}{
+		"a save":             {[]string{"a.go"}, 0, "", "2: a.go"},
+		"emptied and filled": {[]string{"a.go", "a.go"}, time.Millisecond, "", "3: a.go"},
+		"save all":           {[]string{"a.go", "b.go"}, 10 * time.Millisecond, "", "2: a.go; 12: a.go b.go"},
+		"a checkout":         {[]string{"a.go"}, 0, "index.lock", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				var told []string
+				o := Options{HoldCap: time.Second, Stirred: func(files []string) {
+					told = append(told, fmt.Sprintf("%d: %s", time.Since(start).Milliseconds(), strings.Join(files, " ")))
+				}}.withDefaults()
+				in, out := make(chan change), make(chan Batch)
+				go settle(t.Context(), in, out, o, func(time.Time) string { return c.busy })
+				for i, file := range c.saves {
+					time.Sleep(time.Duration(min(i, 1)) * c.gap)
+					in <- change{file: file, at: time.Now()}
+				}
+				<-out
+				if got := strings.Join(told, "; "); got != c.want {
+					t.Errorf("told %q, want %q", got, c.want)
+				}
+			})
+		})
+	}
+}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
@@ -17,6 +19,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 )
+
+// readyLimit is how long etcd may take until it leads itself, which is less than
+// a second where nothing is wrong.
+const readyLimit = time.Minute
 
 // etcd is a running etcd of one member.
 type etcd struct {
@@ -41,9 +47,16 @@ func startEtcd(ctx context.Context, o Options) (_ *etcd, err error) {
 			err = errors.Join(err, e.stop())
 		}
 	}()
-	if e.member, err = embed.StartEtcd(etcdConfig(o)); err != nil {
+	config := etcdConfig(o)
+	founded, err := found(config.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if e.member, err = embed.StartEtcd(config); err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, readyLimit, fmt.Errorf("it does not lead itself after %s", readyLimit))
+	defer cancel()
 	select {
 	case <-e.member.Server.ReadyNotify():
 	case err := <-e.member.Err():
@@ -51,10 +64,37 @@ func startEtcd(ctx context.Context, o Options) (_ *etcd, err error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("starting etcd: %w", context.Cause(ctx))
 	}
+	if err := founded(); err != nil {
+		return nil, err
+	}
 	if err := e.serve(filepath.Join(o.Sockets, "etcd")); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// found makes way for an etcd that has not been ready yet, where there is one in
+// dir: one that ends before it knows itself to be a member never will, and
+// nobody has written anything to it. It returns what is to be called when etcd
+// is ready.
+func found(dir string) (founded func() error, err error) {
+	founding := dir + ".founding"
+	if _, err := os.Stat(founding); err == nil {
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, fmt.Errorf("removing an etcd that never was ready: %w", err)
+		}
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(founding, nil, 0o600); err != nil {
+			return nil, fmt.Errorf("making etcd's directory: %w", err)
+		}
+	}
+	return func() error {
+		if err := os.Remove(founding); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("noting that etcd is ready: %w", err)
+		}
+		return nil
+	}, nil
 }
 
 func etcdConfig(o Options) *embed.Config {

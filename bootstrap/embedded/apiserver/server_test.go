@@ -113,6 +113,36 @@ func TestStartIsInterrupted(t *testing.T) {
 	}
 }
 
+// TestEndBeforeItIsReady: an etcd that ends before it knows itself to be a
+// member is none the next time, and one that was ready is.
+func TestEndBeforeItIsReady(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Log: io.Discard}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := startEtcd(over, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("with no time left: %v", err)
+	}
+	start := func() {
+		t.Helper()
+		e, err := startEtcd(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	start()
+	witness := filepath.Join(o.Dir, "etcd", "witness")
+	if err := os.WriteFile(witness, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	if _, err := os.Stat(witness); err != nil {
+		t.Errorf("an etcd that was ready is founded anew: %v", err)
+	}
+}
+
 func clientset(t *testing.T, s *Server) *kubernetes.Clientset {
 	t.Helper()
 	c, err := kubernetes.NewForConfig(s.RESTConfig())

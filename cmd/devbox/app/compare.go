@@ -124,7 +124,7 @@ func oneTarget(ctx context.Context, dir string) (watcher.Target, error) {
 	case 1:
 		return targets[0], nil
 	}
-	return watcher.Target{}, &problem{code: codeUsage, cause: fmt.Errorf("%s has %d services, and one is compared at a time", dir, len(targets))}
+	return watcher.Target{}, &problem{code: codeUsage, cause: fmt.Errorf("%s has %d services, and one is measured at a time", dir, len(targets))}
 }
 
 // image builds the program of a target, once for all variants.

@@ -92,7 +92,7 @@ with an API server of its own and with pods as processes.
 	root.AddCommand(
 		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.eventsCommand(),
 		d.waitCommand(), d.holdCommand(), d.rollbackCommand(),
-		d.traceCommand(), d.loadCommand(), d.compareCommand(), d.uiCommand(),
+		d.traceCommand(), d.loadCommand(), d.compareCommand(), d.benchCommand(), d.uiCommand(),
 		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
 		exitCodesTopic(),
 	)
