@@ -139,9 +139,10 @@ func (l *loop) foresee(ctx context.Context, files []string) {
 		ctx, cancel := context.WithCancel(ctx)
 		t.foreseen = cancel
 		dir, importPath := t.Dir, t.ImportPath
+		builder := l.builderOf(t)(importPath)
 		l.jobs.Go(func() {
 			defer cancel()
-			l.builder.Foresee(ctx, dir, importPath)
+			builder.Foresee(ctx, dir, importPath)
 		})
 	}
 }
