@@ -277,6 +277,9 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Slow:
 		t.slow = true
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
+		if t.debug != nil {
+			e.Hint = "it may stand, at a panic or where a debugger stopped it: see at " + t.debug.door.Address()
+		}
 	case deploy.Rolling:
 		t.slow = true
 		e.Kind, e.Message = event.Note, r.Revision+" answers: "+r.Reason
