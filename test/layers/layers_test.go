@@ -74,6 +74,7 @@ var arrows = []struct {
 	{"watcher/graph", []string{"internal/goenv"}},
 	{"watcher/build", []string{"watcher/build", "watcher/graph", "internal/goenv"}},
 	{"watcher/manifest", []string{"serving/api"}},
+	{"watcher/delve", []string{"serving/api"}},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
 	{"serving/api/v1beta1", []string{"serving/api/v1"}},
