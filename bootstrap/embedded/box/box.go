@@ -219,6 +219,11 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 	ctrl, err := controller.New(b.REST(), controller.Config{
 		QueueImage: queueImage, Domain: b.Domain, ProgressDeadline: b.ProgressDeadline,
 		DrainQuietPeriod: b.DrainQuietPeriod, Log: b.log,
+		Standby: controller.Standby{
+			URL:      fmt.Sprintf("http://%s:%d/standby", network.Machine, b.MetricsPort),
+			Program:  queueImage,
+			Registry: fmt.Sprintf("http://%s:%d", network.Machine, b.RegistryPort),
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)
@@ -236,7 +241,7 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 		return fmt.Errorf("preparing to look for the box's parts: %w", err)
 	}
 	doors := newDoors(clients, b.PartsIn, b.Parts, b.dial, b.log)
-	if err := b.startMetrics(ctx, ctrl.Loop(), doors); err != nil {
+	if err := b.startMetrics(ctx, ctrl, doors); err != nil {
 		return err
 	}
 	address := loopback(b.HTTPPort)
@@ -259,11 +264,12 @@ func (b *Box) dial(ctx context.Context, network, address string) (net.Conn, erro
 const metricsLimit = time.Second
 
 // startMetrics serves the numbers of all parts together, which on kind each
-// serves by itself, and what Prometheus needs to know and to reach besides.
-func (b *Box) startMetrics(ctx context.Context, loop http.Handler, doors *doors) error {
+// serves by itself, and what Prometheus needs to know and to reach besides. Pods
+// that stand by wait here too.
+func (b *Box) startMetrics(ctx context.Context, ctrl *controller.Controller, doors *doors) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", &b.metrics)
-	mux.Handle("PUT /loop", loop)
+	mux.Handle("PUT /loop", ctrl.Loop())
 	mux.Handle("GET /targets/", http.StripPrefix("/targets", targets.Handler(doors.pods)))
 	mux.Handle("/parts/{part}/", doors.inside())
 	address := loopback(b.MetricsPort)
@@ -272,7 +278,19 @@ func (b *Box) startMetrics(ctx context.Context, loop http.Handler, doors *doors)
 		if err != nil {
 			return fmt.Errorf("opening the metrics' address: %w", err)
 		}
+		mux.Handle("/standby", until(life, ctrl.Standby()))
 		return proxy.Server{Listener: listener, Handler: ofThisMachine(mux), Limit: metricsLimit, Log: b.log}.Serve(life)
+	})
+}
+
+// until serves requests with next, and ends them when life does: who waits for a
+// word is not waited for.
+func until(life context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		next.ServeHTTP(w, r.WithContext(ctx)) //nolint:contextcheck // it is the request's
 	})
 }
 
