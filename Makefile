@@ -8,7 +8,7 @@ LINT := go tool -modfile=test/tools/golangci-lint.mod golangci-lint
 # Images are built without cgo; with the same setting everywhere else, what one
 # build has compiled serves the next. The race detector alone needs it.
 export CGO_ENABLED := 0
-RACE := ./bootstrap ./bootstrap/embedded/process ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/controller/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/stream/... ./serving/trace/... ./internal/...
+RACE := ./bootstrap ./bootstrap/embedded/process ./watcher/... ./serving/activator/... ./serving/autoscaler/... ./serving/controller/... ./serving/proxy/... ./serving/queue/... ./serving/registry/... ./serving/standby/... ./serving/stream/... ./serving/trace/... ./internal/...
 
 # What calls the system itself, and compiles soon: macOS has other calls.
 # `make dist` compiles all of devbox for it.

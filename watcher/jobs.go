@@ -59,17 +59,17 @@ func (l *loop) startBuild(ctx context.Context, t *target) {
 		l.startPrograms(ctx, t, buildCtx)
 		return
 	}
-	of, programs := t.Target, t.work.programs
+	of, programs, builder := t.Target, t.work.programs, l.builderOf(t)
 	l.do(ctx, func() func(context.Context) {
 		defer cancel(nil)
-		images, err := l.buildService(buildCtx, of, programs)
+		images, err := l.buildService(buildCtx, of, programs, builder)
 		return func(ctx context.Context) { l.built(ctx, t, images, err) }
 	})
 }
 
 // buildService makes an image of each of a Service's programs, one after the
 // other: the compiler uses all processors by itself.
-func (l *loop) buildService(ctx context.Context, t Target, programs []string) (map[string]v1.Image, error) {
+func (l *loop) buildService(ctx context.Context, t Target, programs []string, builder func(importPath string) *build.Builder) (map[string]v1.Image, error) {
 	if t.Image != nil {
 		return map[string]v1.Image{t.ImportPath: t.Image}, nil
 	}
@@ -77,9 +77,9 @@ func (l *loop) buildService(ctx context.Context, t Target, programs []string) (m
 	for _, importPath := range programs {
 		var err error
 		if importPath == t.ImportPath {
-			images[importPath], err = l.builder.Build(ctx, t.Dir, importPath)
+			images[importPath], err = builder(importPath).Build(ctx, t.Dir, importPath)
 		} else {
-			images[importPath], err = l.buildProgram(ctx, t.Dir, importPath)
+			images[importPath], err = buildProgram(ctx, builder(importPath), t.Dir, importPath)
 		}
 		if err != nil {
 			return nil, err
@@ -96,6 +96,9 @@ func (l *loop) built(ctx context.Context, t *target, images map[string]v1.Image,
 	if t.pending != nil && t.pending.build {
 		t.pending = t.work.add(t.pending)
 		return
+	}
+	if err == nil {
+		err = t.learnCommand(images)
 	}
 	if t.unbuilt = err; err != nil {
 		l.notBuilt(t, err)
@@ -145,7 +148,7 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 		l.startPlacing(ctx, t, nil)
 		return
 	}
-	of, images, beside := t.Target, maps.Clone(t.images), l.beside(t)
+	of, images, beside, template := t.Target, maps.Clone(t.images), l.beside(t), l.template(t)
 	l.do(ctx, func() func(context.Context) {
 		for importPath, img := range built {
 			var err error
@@ -162,7 +165,11 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 		case <-ctx.Done():
 			return nil
 		}
-		rollout, err := l.deployer.Apply(ctx, of.Service, of.ImportPath, images)
+		service, err := template(ctx, images)
+		if err != nil {
+			return func(context.Context) { l.notShipped(t, &BoxError{err}) }
+		}
+		rollout, err := l.deployer.Apply(ctx, service, of.ImportPath, images)
 		if err != nil {
 			err := l.refusal(ctx, of, err)
 			return func(context.Context) { l.notShipped(t, err) }
@@ -270,6 +277,9 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 	case deploy.Slow:
 		t.slow = true
 		e.Kind, e.Message = event.RevisionSlow, r.Reason
+		if t.debug != nil {
+			e.Hint = "it may stand, at a panic or where a debugger stopped it: see at " + t.debug.door.Address()
+		}
 	case deploy.Rolling:
 		t.slow = true
 		e.Kind, e.Message = event.Note, r.Revision+" answers: "+r.Reason
@@ -293,6 +303,9 @@ func (l *loop) progress(t *target, f *follow, r deploy.Report) {
 			e.Duration += p.Duration
 		}
 		t.settle(nil)
+		if t.debug != nil {
+			t.debug.door.Live(r.Revision)
+		}
 	case deploy.Failing:
 		e.Kind, e.Message = event.Warning, r.Revision+" was live and fails: "+strings.TrimSpace(r.Reason)
 		for _, line := range r.Log {

@@ -26,6 +26,7 @@ type loop struct {
 	cfg      Config
 	workDir  string
 	builder  *build.Builder
+	debugger *build.Builder // of what is debugged; nil where nothing is
 	deployer *deploy.Deployer
 	files    *notify.Watcher // nil if nothing is watched
 	events   event.Sink
@@ -72,6 +73,7 @@ func (l *loop) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer l.jobs.Wait()
 	defer cancel()
+	l.openDoors(ctx)
 	for {
 		l.act(ctx)
 		l.answer()
@@ -137,9 +139,10 @@ func (l *loop) foresee(ctx context.Context, files []string) {
 		ctx, cancel := context.WithCancel(ctx)
 		t.foreseen = cancel
 		dir, importPath := t.Dir, t.ImportPath
+		builder := l.builderOf(t)(importPath)
 		l.jobs.Go(func() {
 			defer cancel()
-			l.builder.Foresee(ctx, dir, importPath)
+			builder.Foresee(ctx, dir, importPath)
 		})
 	}
 }

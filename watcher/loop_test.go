@@ -230,6 +230,33 @@ func TestADeletedServiceIsMadeAgain(t *testing.T) {
 	}
 }
 
+// TestARefusedManifest: that the Service before it stays in force is said where
+// there is one.
+func TestARefusedManifest(t *testing.T) {
+	p := newPlace(t)
+	labelled := func(value string) string {
+		return strings.Replace(fmt.Sprintf(describe, "hello", p.namespace), "metadata:\n", "metadata:\n  labels: {team: "+strconv.Quote(value)+"}\n", 1)
+	}
+	root := project(t, map[string]string{"hello/main.go": says("one"), "hello/service.yaml": labelled("no label!")})
+	manifest := filepath.Join(root, "hello", "service.yaml")
+	s, mark := p.begin(false, "hello"), 0
+	refused := func(hint string) {
+		t.Helper()
+		if e := s.wait(&mark, event.Warning); !strings.Contains(e.Message, "hello/service.yaml: ") || e.Hint != hint {
+			t.Errorf("told %q with the hint %q, want %q", e.Message, e.Hint, hint)
+		}
+	}
+	refused("the next save tries again")
+	save(t, manifest, labelled("blue"))
+	s.wait(&mark, event.RevisionLive)
+	save(t, manifest, labelled("no label either!"))
+	refused("the Service before it stays in force until this is mended")
+	if now := s.until(s.ask("hello"), NotLive); now.Part != OfInput || !strings.Contains(now.Reason, "no label either!") {
+		t.Errorf("asked: %+v", now)
+	}
+	s.answers("hello", "oneWorld")
+}
+
 // TestADay is a day at work on one service.
 func TestADay(t *testing.T) {
 	p := newPlace(t)

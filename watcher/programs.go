@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/graph"
 )
 
@@ -54,19 +55,19 @@ func (l *loop) startPrograms(ctx context.Context, t *target, buildCtx context.Co
 		defer done()
 		built := map[string]outcome{}
 		for _, importPath := range wanted {
-			image, err := l.buildProgram(buildCtx, dir, importPath)
+			image, err := buildProgram(buildCtx, l.builder, dir, importPath)
 			built[importPath] = outcome{image, err}
 		}
 		return func(ctx context.Context) { l.programsBuilt(ctx, t, built) }
 	})
 }
 
-func (l *loop) buildProgram(ctx context.Context, dir, importPath string) (v1.Image, error) {
+func buildProgram(ctx context.Context, b *build.Builder, dir, importPath string) (v1.Image, error) {
 	p, err := findProgram(ctx, dir, importPath)
 	if err != nil {
 		return nil, err
 	}
-	return l.builder.Build(ctx, buildDir(dir, p), importPath)
+	return b.Build(ctx, buildDir(dir, p), importPath)
 }
 
 // programsBuilt takes the end of a build, as built does. What has an image

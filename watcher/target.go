@@ -59,7 +59,8 @@ type target struct {
 	// directory of manifests, one for the directory. Empty until it is listed
 	// for the first time.
 	graphs  []*graph.Graph
-	objects *objects // of a directory of manifests; nil for a Service
+	objects *objects   // of a directory of manifests; nil for a Service
+	debug   *debugging // nil where it is not debugged
 
 	stage    stage
 	pending  *request           // waits to be built

@@ -2,11 +2,13 @@ package watcher
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/delve"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
@@ -66,5 +68,21 @@ func TestToldOf(t *testing.T) {
 	l.progress(mute, mute.follow, deploy.Report{Stage: deploy.Slow, Revision: "mute-00001", Reason: "it does not listen"})
 	if !l.all((*target).toldOf) || l.all((*target).hasSettled) {
 		t.Errorf("told of: %v and %v, settled: %v and %v", well.toldOf(), mute.toldOf(), well.settled, mute.settled)
+	}
+}
+
+// One that is debugged may stand where a debugger sees it.
+func TestSlowUnderDelve(t *testing.T) {
+	listener, err := delve.Listen(delve.FirstPort, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var said event.Event
+	l := &loop{events: func(e event.Event) { said = e }}
+	one := &target{follow: &follow{}, debug: &debugging{door: delve.NewDoor(listener, nil, nil)}}
+	l.progress(one, one.follow, deploy.Report{Stage: deploy.Slow, Revision: "one-00001", Reason: "it does not listen"})
+	if said.Kind != event.RevisionSlow || !strings.Contains(said.Hint, listener.Addr().String()) {
+		t.Errorf("said %s: %s", said.Kind, said.Hint)
 	}
 }

@@ -62,6 +62,7 @@ type Config struct {
 	Engine   string // of the box, as its words name it
 	Once     bool   // return when every target is live or has failed, and watch nothing
 	Events   event.Sink
+	Debug    Debug
 	Command  func(words string) string // how a person calls a command of devbox's on this box; may be nil
 
 	Questions <-chan *Question // from whoever wants to know; may be nil
@@ -81,11 +82,17 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	builder := build.New(build.Options{WorkDir: workDir, Again: !cfg.Once, Waits: func(sentence string) {
+	options := build.Options{WorkDir: workDir, Again: !cfg.Once, Waits: func(sentence string) {
 		cfg.Events.Emit(event.Event{Kind: event.Note, Message: sentence})
-	}})
+	}}
+	builder := build.New(options)
 	defer builder.Close()
 	l := newLoop(cfg, workDir, builder, deployer)
+	if len(cfg.Debug.Listeners) > 0 {
+		options.Delve = cfg.Debug.Delve
+		l.debugger = build.New(options)
+		defer l.debugger.Close()
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

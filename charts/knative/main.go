@@ -63,7 +63,9 @@ func page() (string, error) {
 	mappingFields(&b, by["DomainMapping"])
 	annotations(&b)
 	for _, name := range slices.Sorted(maps.Keys(config.Keys)) {
-		keys(&b, name)
+		if name != config.Devbox {
+			keys(&b, name)
+		}
 	}
 	for _, name := range []string{"config-logging", "config-leader-election", "config-istio", "config-certmanager"} {
 		section(&b, name, "key", "")

@@ -4,6 +4,8 @@
 //
 //	queue            serves until it is told to end
 //	queue await URL  returns when URL answers, for a postStart
+//	queue standby C  waits in the container C of a pod that stands by, and becomes
+//	                 what it is told to: the sidecar, or the user's program
 package main
 
 import (
@@ -11,10 +13,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/kind-in-a-box/devbox/serving/queue"
+	"github.com/kind-in-a-box/devbox/serving/standby"
 )
 
 // The sidecar lives from few, short-lived objects: collecting them early
@@ -24,6 +28,13 @@ const (
 	gcPercent   = 50
 	memoryLimit = 64 << 20
 )
+
+// Who starts a container may have asked the kernel to end it with him, which the
+// kernel notes for the first thread alone. So that one has to be the thread that
+// becomes the user's program.
+//
+//nolint:gochecknoinits // main may be on another thread
+func init() { runtime.LockOSThread() }
 
 func main() {
 	debug.SetGCPercent(gcPercent)
@@ -37,8 +48,41 @@ func main() {
 		exit(log, queue.Await(ctx, os.Args[2]))
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == "standby" {
+		standBy(ctx, log, os.Args[2])
+	}
+	runtime.UnlockOSThread()
 	exit(log, run(ctx, log))
 }
+
+// standBy returns when this process is told to go on as the sidecar. One that
+// cannot follow its order has said so, and waits for its pod to be deleted: its
+// end would be taken for that of the program that it was to become.
+func standBy(ctx context.Context, log *slog.Logger, container string) {
+	w := standby.Waiter{
+		URL: os.Getenv(standby.URLVariable), Token: os.Getenv(standby.TokenVariable), Pod: os.Getenv(standby.PodVariable), Container: container,
+	}
+	if container != sidecar {
+		w.Place = standby.NewPlace("/")
+	}
+	order, err := w.Wait(ctx)
+	switch {
+	case err == nil && container == sidecar:
+		if err = order.Dress(); err == nil {
+			return
+		}
+	case err == nil:
+		err = w.Report(ctx, order.Become())
+	}
+	if ctx.Err() == nil {
+		log.Error("this pod cannot become what it is to", "error", err)
+	}
+	<-ctx.Done()
+	os.Exit(1)
+}
+
+// sidecar is the name of the container in which this program is queue-proxy.
+const sidecar = "queue-proxy"
 
 func exit(log *slog.Logger, err error) {
 	if err != nil {

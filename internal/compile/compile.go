@@ -10,6 +10,7 @@
 package compile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type Program struct {
 	Folders []string // of it that the program is made of, below Source
 	Package string   // its main package's import path
 	Dir     string   // where programs are kept; made if it is not there
+	OS      string   // that it runs on; empty means this machine's
 
 	env []string // over that of the shell, once Get has asked for it
 }
@@ -48,7 +50,8 @@ const lookEvery = 200 * time.Millisecond
 // no go command.
 func (p Program) Get(ctx context.Context, say func(string)) (string, error) {
 	var err error
-	if p.env, err = goenv.Own(ctx, runtime.GOOS, runtime.GOARCH); err != nil {
+	p.OS = cmp.Or(p.OS, runtime.GOOS)
+	if p.env, err = goenv.Own(ctx, p.OS, runtime.GOARCH); err != nil {
 		return "", err
 	}
 	key, err := p.key(ctx)

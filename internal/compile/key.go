@@ -25,7 +25,7 @@ func (p Program) key(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("asking the go command for its version: %w", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n%s\n%s\n", version, goenv.Fixed(runtime.GOOS, runtime.GOARCH), p.Source, p.Package)
+	fmt.Fprintf(sum, "%s\n%s\n%s\n%s\n", version, goenv.Fixed(p.OS, runtime.GOARCH), p.Source, p.Package)
 	files := []string{"go.mod", "go.sum"}
 	for _, folder := range p.Folders {
 		if files, err = sources(p.Source, folder, files); err != nil {

@@ -36,11 +36,20 @@ func ours(ctx context.Context, path string, folders []string) (Program, error) {
 	if err != nil {
 		return Program{}, fmt.Errorf("finding devbox's source: %w", err)
 	}
+	dir, err := programs()
+	if err != nil {
+		return Program{}, err
+	}
+	return Program{Source: source, Folders: folders, Package: Module + path, Dir: dir}, nil
+}
+
+// programs is the folder in the user's cache in which compiled programs are kept.
+func programs() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return Program{}, fmt.Errorf("finding the folder of compiled programs: %w", err)
+		return "", fmt.Errorf("finding the folder of compiled programs: %w", err)
 	}
-	return Program{Source: source, Folders: folders, Package: Module + path, Dir: filepath.Join(cache, "devbox", "programs")}, nil
+	return filepath.Join(cache, "devbox", "programs"), nil
 }
 
 // Source returns the root of our module's source: the checkout this binary

@@ -24,6 +24,7 @@ const (
 	StepDone       Kind = "step.done"       // Step ended well after Duration; Message says what is there now
 	StepFailed     Kind = "step.failed"     // Step ended with Error
 	BoxReady       Kind = "box.ready"       // the box is up; URL is its gateway
+	Debugging      Kind = "debugging"       // Service is debugged; URL is where debuggers connect, as host and port
 	Watching       Kind = "watching"        // the loop watches; Message says what
 	Changed        Kind = "change"          // Files changed and concern Service
 	BuildStarted   Kind = "build.started"   // a build of Service began

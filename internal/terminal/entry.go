@@ -79,7 +79,7 @@ func (s *story) tell(e event.Event) (said entry, ok bool) {
 		return entry{mark: noted, text: e.Message}, true
 	case event.Warning:
 		return entry{mark: warned, key: "service " + e.Service, name: e.Service, text: first(e.Message), details: append(lines(rest(e.Message)), advice(e.Hint)...)}, true
-	case event.Note:
+	case event.Note, event.Debugging:
 		return entry{mark: noted, name: e.Service, text: first(e.Message), goesOn: true, details: append(lines(rest(e.Message)), advice(e.Hint)...)}, true
 	default:
 		return s.tellService(e)

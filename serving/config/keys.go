@@ -15,6 +15,9 @@ const (
 	Tracing       = "config-tracing"
 )
 
+// Devbox is the name of a box's own ConfigMap, which is no other's.
+const Devbox = "config-devbox"
+
 // Key is one key of a ConfigMap.
 type Key struct {
 	Name string
@@ -27,8 +30,9 @@ type Key struct {
 // List is the keys of a ConfigMap. A nil List has names of the user's own.
 type List []Key
 
-// Keys are the keys of Knative's ConfigMaps.
+// Keys are the keys of Knative's ConfigMaps, and of Devbox.
 var Keys = map[string]List{
+	Devbox: {{Name: standbyPods}, {Name: standbyLife}},
 	Domain: nil,
 	Autoscaler: {
 		{Name: "allow-zero-initial-scale"}, {Name: "container-concurrency-target-default"},

@@ -85,16 +85,25 @@ func labelled(key string) labels.Selector {
 func slimPod(obj any) (any, error) {
 	if pod, ok := obj.(*corev1.Pod); ok {
 		pod.ManagedFields = nil
-		pod.Annotations = nil
+		pod.Annotations = only(pod.Annotations, servingv1.AdoptedAnnotation)
 		pod.Spec = corev1.PodSpec{}
 	}
 	return obj, nil
 }
 
-// slimNode keeps of a node whether it takes pods.
+// only keeps one of the annotations, if it is there.
+func only(annotations map[string]string, key string) map[string]string {
+	if value, ok := annotations[key]; ok {
+		return map[string]string{key: value}
+	}
+	return nil
+}
+
+// slimNode keeps of a node whether it takes pods, and whose network they have.
 func slimNode(obj any) (any, error) {
 	if node, ok := obj.(*corev1.Node); ok {
-		node.ManagedFields, node.Annotations, node.Labels = nil, nil, nil
+		node.ManagedFields, node.Labels = nil, nil
+		node.Annotations = only(node.Annotations, servingv1.PodNetworkAnnotation)
 		node.Status = corev1.NodeStatus{Conditions: node.Status.Conditions}
 	}
 	return obj, nil
@@ -103,11 +112,8 @@ func slimNode(obj any) (any, error) {
 // slimNamespace keeps of a namespace whether it is in the mesh, and by whom.
 func slimNamespace(obj any) (any, error) {
 	if namespace, ok := obj.(*corev1.Namespace); ok {
-		led := namespace.Annotations[desired.LedAnnotation]
-		namespace.ManagedFields, namespace.Annotations = nil, nil
-		if led != "" {
-			namespace.Annotations = map[string]string{desired.LedAnnotation: led}
-		}
+		namespace.ManagedFields = nil
+		namespace.Annotations = only(namespace.Annotations, desired.LedAnnotation)
 	}
 	return obj, nil
 }

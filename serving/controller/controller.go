@@ -60,6 +60,8 @@ type Config struct {
 	ProgressDeadline time.Duration
 	// DrainQuietPeriod is how long a pod that is to end must have been idle.
 	DrainQuietPeriod time.Duration
+	// Standby says how pods stand by.
+	Standby Standby
 	// HealthAddress, where there is one, answers /healthz, /readyz and /metrics.
 	HealthAddress string
 	Log           *slog.Logger
@@ -77,6 +79,7 @@ type Controller struct {
 	look    observability
 	force   *inForce
 	mesh    *gatewayTLS
+	standby *standbys
 	session loopNumbers
 	log     *slog.Logger
 }
@@ -141,6 +144,13 @@ func (c *Controller) register(cfg Config) error {
 		tokens = &sidecarTokens{c.mesh.client, time.Now}
 	}
 	c.mesh.cached, c.mesh.gateway, c.mesh.force = mgr.GetClient(), ways.gateway, c.force
+	fleet := newFleet(mgr.GetClient(), events, queue, &c.look, c.force, c.answers.of, tokens)
+	images, err := cfg.Standby.images(lookups)
+	if err != nil {
+		return err
+	}
+	c.standby = newStandbys(mgr.GetClient(), c.mesh.client, fleet, images, cfg.Standby.URL, c.force, c.scaler.ring)
+	fleet.standbys = c.standby
 	return errors.Join(
 		(&services{common}).register(mgr),
 		(&configurations{common, c.force}).register(mgr),
@@ -149,14 +159,15 @@ func (c *Controller) register(cfg Config) error {
 			scaler:   c.scaler,
 			answers:  c.answers,
 			digests:  lookups,
-			fleet:    newFleet(mgr.GetClient(), events, queue, &c.look, c.force, c.answers.of, tokens),
+			fleet:    fleet,
 			events:   events,
 			force:    c.force,
 			deadline: cfg.ProgressDeadline,
 		}).register(mgr),
 		routing.register(mgr),
 		(&mappings{ways}).register(mgr),
-		(&tuning{mgr.GetClient(), events, c.scaler, &c.look, c.mesh, c.force, &routing.renamed}).register(mgr),
+		(&tuning{mgr.GetClient(), events, c.scaler, &c.look, c.mesh, c.force, &routing.renamed, &c.standby.doorbell}).register(mgr),
+		c.standby.register(mgr),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		c.serveHealth(cfg.HealthAddress),
@@ -174,6 +185,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	if _, err := c.manager.GetCache().GetInformer(ctx, &corev1.Node{}, cache.BlockUntilSynced(false)); err != nil {
 		return fmt.Errorf("watching nodes: %w", err)
 	}
+	defer context.AfterFunc(ctx, c.standby.desk.Close)() // who waits there would hold up the end
 	if err := c.manager.Start(ctx); err != nil {
 		return fmt.Errorf("running the controller: %w", err)
 	}
@@ -184,6 +196,7 @@ func (c *Controller) Run(ctx context.Context) error {
 func (c *Controller) Receive(source string, m stream.Message) {
 	c.answers.receive(m)
 	c.mesh.receive(source, m)
+	c.standby.receive(m)
 	c.loop.Receive(source, m)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,13 +39,18 @@ type fleet struct {
 	answers func(*corev1.Pod) bool
 	// tokens are those of sidecars; nil in a cluster without Istio.
 	tokens *sidecarTokens
+	// standbys may have a pod already that only has to be told what to be.
+	standbys *standbys
 	// failures keep pods that end as soon as they are made from being made
 	// again and again, by revision.
 	failures *flowcontrol.Backoff
 }
 
 func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, force *inForce, answers func(*corev1.Pod) bool, tokens *sidecarTokens) *fleet {
-	return &fleet{c, events, queue, look, force, answers, tokens, flowcontrol.NewBackOff(firstBackOff, lastBackOff)}
+	return &fleet{
+		client: c, events: events, queue: queue, look: look, force: force, answers: answers, tokens: tokens,
+		failures: flowcontrol.NewBackOff(firstBackOff, lastBackOff),
+	}
 }
 
 // bring makes or deletes pods until rev has as many as are wanted. Pods that
@@ -55,23 +61,24 @@ func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observa
 	if seen.answering > 0 || to.want == 0 {
 		f.failures.DeleteEntry(id)
 	}
-	if len(seen.sidecars.outdated) > 0 && to.want > 0 {
+	if len(seen.outdated()) > 0 && to.want > 0 {
 		return 0, f.exchange(ctx, rev, seen, int(to.want))
 	}
 	missing := int(to.want) - len(seen.alive)
-	if missing > 0 && len(seen.ended) > 0 && seen.answering == 0 {
+	stoodBy := len(seen.adopted.lost) > 0
+	if missing > 0 && len(seen.ended) > 0 && seen.answering == 0 && !stoodBy {
 		if wait := f.holdOff(id); wait > 0 {
 			return wait, nil
 		}
 	}
-	gone := seen.ended
+	gone := slices.Concat(seen.ended, seen.adopted.lost)
 	if missing < 0 {
 		gone = append(gone, seen.alive[:-missing]...)
 	}
 	err := f.remove(ctx, gone)
 	switch {
 	case missing > 0:
-		err = errors.Join(err, f.add(ctx, rev, missing, seen.sidecars.namespace))
+		err = errors.Join(err, f.add(ctx, rev, missing, seen.sidecars.namespace, !stoodBy))
 	case missing < 0 && to.want == 0:
 		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "ScaledToZero", "Scale", "Deleted %d pods: %s", -missing, to.reason)
 	case missing < 0:
@@ -81,16 +88,20 @@ func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observa
 }
 
 // exchange puts pods in the place of those that were made when the namespace
-// was in the mesh and is not any more, or the other way round.
+// was in the mesh and is not any more, or the other way round, and of those that
+// stood by.
 func (f *fleet) exchange(ctx context.Context, rev *servingv1.Revision, seen observation, want int) error {
 	add, gone := exchange(seen, want, f.answers)
-	err := f.remove(ctx, append(gone, seen.ended...))
+	err := f.remove(ctx, slices.Concat(gone, seen.ended, seen.adopted.lost))
+	why := "what is asked for of Istio's sidecar has changed"
+	if len(seen.sidecars.outdated) == 0 {
+		why = "the pod of the manifest is in the place of the one that stood by"
+	}
 	if len(gone) > 0 {
-		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "Replaced", "Scale",
-			"Deleted %d pods: what is asked for of Istio's sidecar has changed", len(gone))
+		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "Replaced", "Scale", "Deleted %d pods: %s", len(gone), why)
 	}
 	if add > 0 {
-		err = errors.Join(err, f.add(ctx, rev, add, seen.sidecars.namespace))
+		err = errors.Join(err, f.add(ctx, rev, add, seen.sidecars.namespace, false))
 	}
 	return err
 }
@@ -108,7 +119,8 @@ func (f *fleet) holdOff(id string) time.Duration {
 	return f.failures.Get(id)
 }
 
-func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int, mesh bool) error {
+// add makes n pods. With adopt a pod that stands by may become one of them.
+func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int, mesh, adopt bool) error {
 	decided := time.Now().Format(time.RFC3339Nano)
 	node, err := f.node(ctx, rev)
 	if err != nil {
@@ -125,10 +137,16 @@ func (f *fleet) add(ctx context.Context, rev *servingv1.Revision, n int, mesh bo
 	}
 	var pods errgroup.Group
 	pods.SetLimit(atOnce)
-	for range n {
+	for i := range n {
 		pods.Go(func() error {
 			pod := desired.Pod(rev, queue, desired.Place{Node: node, Mesh: mesh})
 			pod.Annotations[servingv1.DecidedAnnotation] = decided
+			if i == 0 && adopt && f.standbys != nil {
+				if adopted := f.standbys.adopt(ctx, rev, pod); adopted != nil {
+					f.events.Eventf(rev, adopted, corev1.EventTypeNormal, "Adopted", "Scale", "Pod %s, which stood by, is this revision's", adopted.Name)
+					return nil
+				}
+			}
 			if err := f.client.Create(ctx, pod, fieldOwner); err != nil {
 				return fmt.Errorf("creating a pod: %w", err)
 			}
@@ -172,11 +190,15 @@ func (f *fleet) says(ctx context.Context, name string) (map[string]string, error
 }
 
 func (f *fleet) remove(ctx context.Context, gone []*corev1.Pod) error {
+	return removePods(ctx, f.client, gone)
+}
+
+func removePods(ctx context.Context, c client.Writer, gone []*corev1.Pod) error {
 	var pods errgroup.Group
 	pods.SetLimit(atOnce)
 	for _, pod := range gone {
 		pods.Go(func() error {
-			if err := f.client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}); client.IgnoreNotFound(err) != nil {
+			if err := c.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}); client.IgnoreNotFound(err) != nil {
 				return fmt.Errorf("deleting pod %s: %w", pod.Name, err)
 			}
 			return nil

@@ -50,6 +50,9 @@ func (c *Controller) health() http.Handler {
 	return mux
 }
 
+// Standby is where pods that stand by wait for their orders.
+func (c *Controller) Standby() http.Handler { return c.standby.desk }
+
 // Loop takes what a session of `devbox up` has counted, to be served with the
 // controller's own numbers.
 func (c *Controller) Loop() http.Handler { return &c.session }

@@ -31,6 +31,7 @@ type inForce struct {
 	defaults servingv1.Defaults
 	pods     config.Pods
 	gc       config.Collection
+	standby  config.Standby
 	said     map[string]map[string]string // of each ConfigMap, when it was taken
 }
 
@@ -38,11 +39,12 @@ type inForce struct {
 func newInForce(domain string) *inForce {
 	pods, notPods := config.ParseDeployment(nil)
 	gc, notGC := config.ParseGC(nil)
-	if err := errors.Join(notPods, notGC); err != nil {
+	standby, notStandby := config.ParseStandby(nil)
+	if err := errors.Join(notPods, notGC, notStandby); err != nil {
 		panic(err) // constants
 	}
 	return &inForce{
-		domain: domain, names: config.DefaultNames(domain), defaults: servingv1.KnativeDefaults(), pods: pods, gc: gc, said: map[string]map[string]string{},
+		domain: domain, names: config.DefaultNames(domain), defaults: servingv1.KnativeDefaults(), pods: pods, gc: gc, standby: standby, said: map[string]map[string]string{},
 	}
 }
 
@@ -72,6 +74,10 @@ func (f *inForce) take(name string, data map[string]string) error {
 		var c config.Collection
 		c, err = config.ParseGC(data)
 		set = func() { f.gc = c }
+	case config.Devbox:
+		var s config.Standby
+		s, err = config.ParseStandby(data)
+		set = func() { f.standby = s }
 	case config.Features:
 		err = config.ParseFeatures(data)
 	}
@@ -110,6 +116,10 @@ func (f *inForce) fields() servingv1.Defaults {
 func (f *inForce) podsOfAll() config.Pods { return now(f, func() config.Pods { return f.pods }) }
 func (f *inForce) collection() config.Collection {
 	return now(f, func() config.Collection { return f.gc })
+}
+
+func (f *inForce) standbys() config.Standby {
+	return now(f, func() config.Standby { return f.standby })
 }
 
 // load takes the ConfigMaps as they are when the controller starts, so that no

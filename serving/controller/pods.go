@@ -22,6 +22,20 @@ type observation struct {
 	blocked   *trouble      // the sidecar of a pod refuses the activator
 	settled   time.Duration // until a pod that answers is believed; 0 where none is waited for
 	sidecars  sidecars
+	adopted   adoption
+}
+
+// outdated are pods in whose place others are to be made; those to lose first in
+// front.
+func (o *observation) outdated() []*corev1.Pod {
+	return slices.Concat(o.sidecars.outdated, slices.DeleteFunc(slices.Clone(o.adopted.outdated), func(p *corev1.Pod) bool {
+		return slices.Contains(o.sidecars.outdated, p)
+	}))
+}
+
+// lose takes pods from those that are alive: they are going to be deleted.
+func (o *observation) lose(pods []*corev1.Pod) {
+	o.alive = slices.DeleteFunc(o.alive, func(p *corev1.Pod) bool { return slices.Contains(pods, p) })
 }
 
 // trouble is why a pod does not run, in the pod's own words.
@@ -47,7 +61,7 @@ func observe(pods []corev1.Pod, since func(*corev1.Pod) (time.Time, bool), proof
 			continue
 		}
 		o.alive = append(o.alive, pod)
-		if made := pod.CreationTimestamp.Time; o.oldest.IsZero() || made.Before(o.oldest) {
+		if made := madeAt(pod); o.oldest.IsZero() || made.Before(o.oldest) {
 			o.oldest = made
 		}
 		if answered, ok := since(pod); ok {
@@ -77,7 +91,7 @@ func observe(pods []corev1.Pod, since func(*corev1.Pod) (time.Time, bool), proof
 			}
 			return 1
 		}
-		return b.CreationTimestamp.Compare(a.CreationTimestamp.Time)
+		return madeAt(b).Compare(madeAt(a))
 	})
 	return o
 }

@@ -43,7 +43,7 @@ type scale struct {
 // It returns when to look again, if time alone can change the outcome.
 func report(s *servingv1.RevisionStatus, seen observation, to scale, deadline time.Duration, now time.Time) time.Duration {
 	s.ActualReplicas, s.DesiredReplicas = new(seen.answering), new(to.want)
-	explain(s, to.reason)
+	annotate(&s.Annotations, servingv1.ScaleReasonAnnotation, to.reason) // why the autoscaler wants what it wants
 	switch {
 	case seen.sidecars.missing != nil && to.want > 0:
 		s.MarkResourcesAvailableFalse(seen.sidecars.missing.reason, seen.sidecars.missing.message)
@@ -121,15 +121,15 @@ func tooLate(what string, deadline time.Duration) string {
 		what, deadline, servingv1.ProgressDeadlineAnnotation)
 }
 
-// explain says why the autoscaler wants what it wants.
-func explain(s *servingv1.RevisionStatus, reason string) {
+// annotate writes an annotation of a status; an empty one is none.
+func annotate(annotations *map[string]string, key, value string) {
 	switch {
-	case reason == "":
-		delete(s.Annotations, servingv1.ScaleReasonAnnotation)
-	case s.Annotations == nil:
-		s.Annotations = map[string]string{servingv1.ScaleReasonAnnotation: reason}
+	case value == "":
+		delete(*annotations, key)
+	case *annotations == nil:
+		*annotations = map[string]string{key: value}
 	default:
-		s.Annotations[servingv1.ScaleReasonAnnotation] = reason
+		(*annotations)[key] = value
 	}
 }
 

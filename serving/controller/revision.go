@@ -91,14 +91,18 @@ func (r *revisions) run(ctx context.Context, rev *servingv1.Revision, to routing
 		}
 	}
 	deadline := progressDeadline(rev, cmp.Or(r.force.podsOfAll().ProgressDeadline, r.deadline))
+	quiet := to.latest && rev.Status.DesiredReplicas != nil && *rev.Status.DesiredReplicas <= 1
+	seen.adopted = r.fleet.standbys.adopted(seen.alive, r.answers.of, quiet, time.Now())
+	seen.lose(seen.adopted.lost)
 	wanted := r.scaler.scale(ctx, rev, seen, to, deadline)
 
 	backOff, err := r.fleet.bring(ctx, rev, seen, wanted)
 	late := report(&rev.Status, seen, wanted, deadline, time.Now())
+	r.fleet.standbys.explain(rev, seen.adopted)
 	if err != nil && seen.answering == 0 {
 		rev.Status.MarkResourcesAvailableFalse(reasonFailedCreate, err.Error())
 	}
-	return soonest(soonest(backOff, late), seen.settled), err
+	return soonest(soonest(soonest(backOff, late), seen.settled), seen.adopted.again), err
 }
 
 // companyProof is how long the pods of a new revision with containers beside

@@ -181,28 +181,16 @@ func percentOf(t servingv1.TrafficTarget) int64 {
 // the first of them is due; zero where none goes on.
 func record(route *servingv1.Route, goOn []rollout) (due time.Time, err error) {
 	if len(goOn) == 0 {
-		annotate(&route.Status, rolloutAnnotation, "")
+		annotate(&route.Status.Annotations, rolloutAnnotation, "")
 		return time.Time{}, nil
 	}
 	text, err := json.Marshal(goOn)
 	if err != nil {
 		return time.Time{}, err
 	}
-	annotate(&route.Status, rolloutAnnotation, string(text))
+	annotate(&route.Status.Annotations, rolloutAnnotation, string(text))
 	first := slices.MinFunc(goOn, func(a, b rollout) int { return a.Next.Compare(b.Next) })
 	return first.Next, nil
-}
-
-// annotate writes an annotation of a route's status; an empty one is none.
-func annotate(s *servingv1.RouteStatus, key, value string) {
-	switch {
-	case value == "":
-		delete(s.Annotations, key)
-	case s.Annotations == nil:
-		s.Annotations = map[string]string{key: value}
-	default:
-		s.Annotations[key] = value
-	}
 }
 
 // entranceOf is the part of a route's status that tells of the gateway.

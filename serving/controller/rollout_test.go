@@ -197,7 +197,7 @@ func TestAssignInTheCourseOfTime(t *testing.T) {
 			route := &servingv1.Route{}
 			route.Name, route.Namespace = "hello", "default"
 			route.Spec.Traffic, route.Status.Traffic = c.spec, c.was
-			annotate(&route.Status, rolloutAnnotation, c.said)
+			annotate(&route.Status.Annotations, rolloutAnnotation, c.said)
 			a, b := follows("a2"), follows("b2")
 			a.revisions, b.revisions = a.revisions[:3], b.revisions[3:]
 			of := backends{configurations: map[string]*follow{"a": a, "b": b}, revisions: map[string]*servingv1.Revision{"v1": &pinned}}

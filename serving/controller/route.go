@@ -135,11 +135,11 @@ func announce(route *servingv1.Route, hosting desired.Hosting) error {
 		}
 	}
 	if own {
-		annotate(&route.Status, servingv1.HostsAnnotation, "")
+		annotate(&route.Status.Annotations, servingv1.HostsAnnotation, "")
 		return nil
 	}
 	text, err := json.Marshal(hosts)
-	annotate(&route.Status, servingv1.HostsAnnotation, string(text))
+	annotate(&route.Status.Annotations, servingv1.HostsAnnotation, string(text))
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 type routing struct {
 	routes []string // those that name it, sorted
 	state  string   // the label's value
+	latest bool     // no newer revision is in the making
 }
 
 // reachable says whether a route leads to the revision, or will as soon as it
@@ -34,18 +35,19 @@ func (r *revisions) routing(ctx context.Context, rev *servingv1.Revision) (routi
 	if err != nil {
 		return routing{}, err
 	}
-	if len(routes) > 0 {
-		return routing{routes, desired.RoutingActive}, nil
-	}
 	var c servingv1.Configuration
 	key := types.NamespacedName{Namespace: rev.Namespace, Name: rev.Labels[servingv1.ConfigurationLabel]}
-	switch err := r.client.Get(ctx, key, &c, glance); {
-	case client.IgnoreNotFound(err) != nil:
+	if err := r.client.Get(ctx, key, &c, glance); client.IgnoreNotFound(err) != nil {
 		return routing{}, fmt.Errorf("reading configuration %s: %w", key.Name, err)
-	case err == nil && desired.RevisionName(&c) == rev.Name:
-		return routing{nil, desired.RoutingPending}, nil
 	}
-	return routing{nil, desired.RoutingReserve}, nil
+	latest := desired.RevisionName(&c) == rev.Name
+	switch {
+	case len(routes) > 0:
+		return routing{routes, desired.RoutingActive, latest}, nil
+	case latest:
+		return routing{nil, desired.RoutingPending, latest}, nil
+	}
+	return routing{nil, desired.RoutingReserve, latest}, nil
 }
 
 // mark writes onto rev which routes name it: the label by which the

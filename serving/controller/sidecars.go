@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -117,10 +118,10 @@ func surge(want int) int { return max(1, want/4) }
 // give way to others and as many as are wanted answer all the time.
 func exchange(seen observation, want int, answers func(*corev1.Pod) bool) (add int, gone []*corev1.Pod) {
 	outdated := map[*corev1.Pod]bool{}
-	for _, pod := range seen.sidecars.outdated {
+	for _, pod := range seen.outdated() {
 		outdated[pod] = true
 	}
-	fresh, up := 0, 0
+	fresh, up, crashed := 0, 0, false
 	for _, pod := range seen.alive {
 		if outdated[pod] {
 			continue
@@ -128,8 +129,15 @@ func exchange(seen observation, want int, answers func(*corev1.Pod) bool) (add i
 		if fresh++; answers(pod) {
 			up++
 		}
+		crashed = crashed || podCrash(pod) != nil
 	}
 	add = max(0, min(want-fresh, surge(want)-(fresh-up)))
-	enough := len(seen.sidecars.outdated) - max(0, want-up)
-	return add, seen.sidecars.outdated[:max(0, enough)]
+	enough := len(outdated) - max(0, want-up)
+	gone = seen.outdated()[:max(0, enough)]
+	for _, pod := range seen.adopted.outdated {
+		if crashed && !answers(pod) && !slices.Contains(gone, pod) {
+			gone = append(gone, pod) // of two that crash the manifest's is enough
+		}
+	}
+	return add, gone
 }

@@ -82,13 +82,14 @@ func takeRight[T any](last *atomic.Pointer[T], read T, err error) (T, error) {
 
 // tuning hands the box's ConfigMaps to who acts on them, whenever they change.
 type tuning struct {
-	client client.Client
-	events events.EventRecorder
-	scaler *scaler
-	look   *observability
-	mesh   *gatewayTLS
-	force  *inForce
-	routes *doorbell
+	client  client.Client
+	events  events.EventRecorder
+	scaler  *scaler
+	look    *observability
+	mesh    *gatewayTLS
+	force   *inForce
+	routes  *doorbell
+	standby *doorbell
 }
 
 func (t *tuning) register(mgr manager.Manager) error {
@@ -135,6 +136,8 @@ func (t *tuning) act(ctx context.Context, name string, cm *corev1.ConfigMap) (re
 	switch name {
 	case config.Domain, config.Network:
 		return reconcile.Result{}, t.rename(ctx)
+	case config.Devbox:
+		t.standby.ring(everything)
 	case mesh.ConfigName:
 		if _, err = t.mesh.wanted(cm); err == nil {
 			again, err := t.mesh.lead(ctx, cm)

@@ -99,6 +99,7 @@ func newWorld(t *testing.T) *world {
 	queue := desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
 	fleet := newFleet(c, w.events, queue, &observability{}, force, answers.of, nil)
 	fleet.failures = flowcontrol.NewFakeBackOff(firstBackOff, lastBackOff, w.clock)
+	fleet.standbys = newStandbys(c, c, fleet, nil, "", force, func(types.NamespacedName) {})
 	w.revisions = &revisions{
 		applier: common, scaler: scaler, answers: answers, digests: newDigests(nil, force.podsOfAll, secrets),
 		fleet: fleet, events: w.events, force: force, deadline: time.Minute,

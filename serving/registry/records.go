@@ -44,6 +44,7 @@ type records struct {
 	blobs  *blobs
 	reader http.Handler
 	log    *slog.Logger
+	pushed func(image string) // nil where nobody is told
 
 	mu  sync.Mutex
 	all map[string][]*record // by repository, the oldest first
@@ -90,6 +91,9 @@ func (rs *records) put(w http.ResponseWriter, r *http.Request, repository, refer
 		rs.add(rec)
 		if err := rs.sweep(); err != nil {
 			rs.log.Warn("old images stay", "error", err)
+		}
+		if rs.pushed != nil {
+			rs.pushed(repository + "@" + rec.digest.String())
 		}
 	}
 	answer.copyTo(w)

@@ -55,6 +55,11 @@ type Config struct {
 	Keep          int    // images to keep of each repository; 0 means DefaultKeep
 	Log           *slog.Logger
 
+	// Pushed, where there is one, is told of each image that has arrived, as in
+	// default/hello@sha256:..., so that a node can have it before a pod asks. It
+	// must not block.
+	Pushed func(image string)
+
 	// Metrics, where there is one, is given the registry's numbers: it serves
 	// them for several parts of one process.
 	Metrics *proxy.Exposition
@@ -66,6 +71,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	handler.records.pushed = cfg.Pushed
 	metrics := cmp.Or(cfg.Metrics, &proxy.Exposition{})
 	metrics.Add(handler.writeMetrics)
 	if cfg.Metrics == nil {

@@ -112,6 +112,30 @@ func TestWhatIsPushedSurvivesARestart(t *testing.T) {
 	}
 }
 
+// TestWhoIsToldOfAnImage can pull it by what he is told.
+func TestWhoIsToldOfAnImage(t *testing.T) {
+	h, err := open(t.TempDir(), DefaultKeep, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 3)
+	h.records.pushed = func(image string) { told <- image }
+	server := httptest.NewServer(h)
+	defer server.Close()
+	host, img := strings.TrimPrefix(server.URL, "http://"), image(t)
+	push(t, host+"/default/hello:latest", img)
+	got := <-told
+	if want := "default/hello@" + digest(t, img).String(); got != want {
+		t.Errorf("told of %s, want %s", got, want)
+	}
+	if _, err := remote.Image(parse(t, host+"/"+got)); err != nil {
+		t.Error(err)
+	}
+	if len(told) > 0 {
+		t.Errorf("told of %s too", <-told)
+	}
+}
+
 func TestATagMoves(t *testing.T) {
 	root := t.TempDir()
 	host, stop := serve(t, root, DefaultKeep)

@@ -41,7 +41,9 @@ func (b *Box) Kubernetes() *kubernetes.Clientset {
 // Pods counts the pods of the default namespace, those on their way out too.
 func (b *Box) Pods() int {
 	b.t.Helper()
-	list, err := b.Kubernetes().CoreV1().Pods(metav1.NamespaceDefault).List(b.t.Context(), metav1.ListOptions{})
+	list, err := b.Kubernetes().CoreV1().Pods(metav1.NamespaceDefault).List(b.t.Context(), metav1.ListOptions{
+		LabelSelector: "devbox.dev/standby!=waiting",
+	})
 	if err != nil {
 		b.t.Fatal(err)
 	}

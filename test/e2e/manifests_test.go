@@ -19,7 +19,8 @@ import (
 )
 
 // TestManifests lives a day with what is in a directory beside a service. On
-// kind it goes on with a program that has no service at all: examples/istio-only.
+// kind it goes on with a program that has no service at all: examples/istio-only;
+// on the embedded engine with a debugger.
 func TestManifests(t *testing.T) {
 	b := box.New(t, "devbox-applied")
 	dir := box.Project(t, "hello")
@@ -36,6 +37,8 @@ func TestManifests(t *testing.T) {
 	}
 	if b.Engine() == "kind" {
 		stories = append(stories, story{"Istio alone", m.istioOnly})
+	} else {
+		stories = append(stories, story{"a debugger stops a service, and finds it again after a save", m.debug})
 	}
 	for _, s := range stories {
 		if !t.Run(s.name, s.tell) {

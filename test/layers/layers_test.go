@@ -56,7 +56,7 @@ var arrows = []struct {
 	{"cmd/box", []string{"bootstrap", "internal/idle"}},
 	{"cmd/dist", []string{"cmd/devbox/app", "internal/compile", "internal/goenv", "internal/platform", "internal/release", "watcher/build"}},
 	{"cmd/serving", []string{"serving", "internal/patient"}},
-	{"cmd/queue", []string{"serving/queue", "serving/proxy"}},
+	{"cmd/queue", []string{"serving/queue", "serving/proxy", "serving/standby"}},
 	{"bootstrap", []string{"bootstrap/images", "bootstrap/docker", "internal/event", "serving/api"}}, // no engine
 	{"bootstrap/docker", nil},
 	{"bootstrap/helm", nil},
@@ -74,15 +74,17 @@ var arrows = []struct {
 	{"watcher/graph", []string{"internal/goenv"}},
 	{"watcher/build", []string{"watcher/build", "watcher/graph", "internal/goenv"}},
 	{"watcher/manifest", []string{"serving/api"}},
+	{"watcher/delve", []string{"serving/api"}},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
 	{"serving/api/v1beta1", []string{"serving/api/v1"}},
 	{"serving/settings", nil},
 	{"serving/trace", []string{"serving/settings"}},
 	{"serving/config", []string{"serving/api", "serving/settings"}},
-	{"serving/desired", []string{"serving/api", "serving/config", "serving/trace"}},
+	{"serving/desired", []string{"serving/api", "serving/config", "serving/standby", "serving/trace"}},
 	{"serving/ingress", []string{"serving/api"}},
 	{"serving/pullsecrets", nil},
+	{"serving/standby", nil},
 	{"serving/stream", nil},
 	{"serving/proxy", nil},
 	{"serving/queue", []string{"serving/proxy", "serving/settings", "serving/trace"}},
@@ -92,7 +94,7 @@ var arrows = []struct {
 	{"serving/targets", []string{"serving/api"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
-	{"serving/controller", []string{"serving/api", "serving/config", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/pullsecrets", "serving/queue", "serving/settings", "serving/stream", "serving/trace"}},
+	{"serving/controller", []string{"serving/api", "serving/config", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/pullsecrets", "serving/queue", "serving/settings", "serving/standby", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/compile", []string{"internal/goenv"}},
 	{"internal/goenv", nil},
@@ -118,7 +120,7 @@ var arrows = []struct {
 
 // standardOnly start in every pod, so they and all they import are the
 // standard library and our own packages of the same kind.
-var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/settings", "serving/stream", "serving/trace", "examples/hello", "examples/autoscale"}
+var standardOnly = []string{"cmd/queue", "serving/proxy", "serving/queue", "serving/settings", "serving/standby", "serving/stream", "serving/trace", "examples/hello", "examples/autoscale"}
 
 type pkg struct {
 	ImportPath string

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -31,6 +32,9 @@ type Options struct {
 	// Again says that the same programs will be built after edits: what a build
 	// need not repeat is remembered, until Close.
 	Again bool
+	// Delve is a file with the debugger, for Linux. Where it is set, programs
+	// are made for it to look into, and it is in their images at DelvePath.
+	Delve string
 }
 
 // Builder builds images. It is safe for concurrent use.
@@ -38,7 +42,8 @@ type Builder struct {
 	workDir  string
 	platform v1.Platform
 	bases    bases
-	memory   *memory // nil where nothing is remembered
+	memory   *memory                  // nil where nothing is remembered
+	delve    func() (v1.Layer, error) // nil where nothing is debugged
 }
 
 // New makes a Builder. From then on this process's environment is that of
@@ -59,6 +64,9 @@ func New(o Options) *Builder {
 		bases:    bases{waits: o.Waits},
 		workDir:  o.WorkDir,
 		platform: v1.Platform{OS: "linux", Architecture: o.Arch},
+	}
+	if o.Delve != "" {
+		b.delve = sync.OnceValues(func() (v1.Layer, error) { return delveLayer(o.Delve) })
 	}
 	if o.Again {
 		b.memory, _ = newMemory() // without a folder to work in, the go command makes everything anew
@@ -81,6 +89,18 @@ func (b *Builder) Close() {
 // A source that does not compile gives a *CompileError, anything else that is
 // in the way of an image an *ImageError. When ctx ends the compiler is stopped, what it wrote is removed, and the error wraps ctx's.
 func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, error) {
+	img, err := b.build(ctx, dir, importPath)
+	if err != nil || b.delve == nil {
+		return img, err
+	}
+	if img, err = b.withDelve(img); err != nil {
+		return nil, &ImageError{Target: importPath, Err: err}
+	}
+	return img, nil
+}
+
+// build is Build, but for Delve.
+func (b *Builder) build(ctx context.Context, dir, importPath string) (v1.Image, error) {
 	cfg, err := b.config(dir)
 	if err != nil {
 		return nil, seenFrom(b.workDir, err)
@@ -163,6 +183,9 @@ func (b *Builder) config(dir string) (*config, error) {
 	cfg, err := load(dir)
 	if err != nil {
 		return nil, err
+	}
+	if b.delve != nil {
+		cfg = cfg.debugging()
 	}
 	return cfg.inEnv(goenv.Services(b.platform.OS, b.platform.Architecture)), nil
 }

@@ -29,6 +29,24 @@ func Programs(s *servingv1.Service, own string) ([]string, error) {
 	return programs, nil
 }
 
+// ServingProgram is the import path of the main package that takes a Service's
+// requests, and empty where that is an image which is built already.
+func ServingProgram(s *servingv1.Service, own string) string {
+	named, err := withPrograms(s, own)
+	if err != nil {
+		return ""
+	}
+	c := named.Spec.Template.Spec.ServingContainer()
+	if c == nil {
+		return ""
+	}
+	program, ok := strings.CutPrefix(c.Image, scheme)
+	if !ok {
+		return ""
+	}
+	return program
+}
+
 // errNoContainer is a mistake in a service.yaml that takes the program's import
 // path to see.
 var errNoContainer = errors.New("of several containers none has the image")

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/discovery"
@@ -69,8 +70,9 @@ type Box struct {
 	parts   *parts
 	sockets string // a directory
 	server  *apiserver.Server
-	pods    *network.Network // nil: they share the machine's
-	metrics proxy.Exposition // of all parts
+	runner  atomic.Pointer[runner.Runner] // of the node; nil until it is started
+	pods    *network.Network              // nil: they share the machine's
+	metrics proxy.Exposition              // of all parts
 }
 
 // New returns a Box that runs nothing yet. Stop gives back what it takes.
@@ -140,8 +142,23 @@ func (b *Box) Kubeconfig() string { return b.server.Kubeconfig() }
 func (b *Box) StartRegistry(ctx context.Context) error {
 	address := loopback(b.RegistryPort)
 	return b.listen(ctx, "the registry", address, func(life context.Context) error {
-		return registry.Run(life, registry.Config{Address: address, Root: filepath.Join(b.Dir, "registry"), Metrics: &b.metrics, Log: b.log})
+		return registry.Run(life, registry.Config{
+			Address: address, Root: filepath.Join(b.Dir, "registry"), Metrics: &b.metrics, Log: b.log,
+			Pushed: func(image string) { go b.fetch(life, image) },
+		})
 	})
+}
+
+// fetch brings an image that was pushed to the node, which a pod will ask for in
+// a moment. What goes wrong is the pod's to say.
+func (b *Box) fetch(ctx context.Context, image string) {
+	r := b.runner.Load()
+	if r == nil {
+		return
+	}
+	if there, err := r.Pull(ctx, fmt.Sprintf("localhost:%d/%s", b.RegistryPort, image), false, nil); err == nil {
+		there.Release()
+	}
 }
 
 // Pods say what pods of this machine have of their own.
@@ -162,6 +179,7 @@ func (b *Box) StartNode(ctx context.Context) (Pods, error) {
 	if err != nil {
 		return Pods{}, fmt.Errorf("preparing to run pods: %w", err)
 	}
+	b.runner.Store(r)
 	var shared error
 	if b.pods, shared = b.podNetworks(r.Isolation(), names); shared == nil { //nolint:contextcheck // it is there until it is closed
 		b.parts.start(ctx, "the cluster's names", names.run)
@@ -201,6 +219,11 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 	ctrl, err := controller.New(b.REST(), controller.Config{
 		QueueImage: queueImage, Domain: b.Domain, ProgressDeadline: b.ProgressDeadline,
 		DrainQuietPeriod: b.DrainQuietPeriod, Log: b.log,
+		Standby: controller.Standby{
+			URL:      fmt.Sprintf("http://%s:%d/standby", network.Machine, b.MetricsPort),
+			Program:  queueImage,
+			Registry: fmt.Sprintf("http://%s:%d", network.Machine, b.RegistryPort),
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)
@@ -218,7 +241,7 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 		return fmt.Errorf("preparing to look for the box's parts: %w", err)
 	}
 	doors := newDoors(clients, b.PartsIn, b.Parts, b.dial, b.log)
-	if err := b.startMetrics(ctx, ctrl.Loop(), doors); err != nil {
+	if err := b.startMetrics(ctx, ctrl, doors); err != nil {
 		return err
 	}
 	address := loopback(b.HTTPPort)
@@ -241,11 +264,12 @@ func (b *Box) dial(ctx context.Context, network, address string) (net.Conn, erro
 const metricsLimit = time.Second
 
 // startMetrics serves the numbers of all parts together, which on kind each
-// serves by itself, and what Prometheus needs to know and to reach besides.
-func (b *Box) startMetrics(ctx context.Context, loop http.Handler, doors *doors) error {
+// serves by itself, and what Prometheus needs to know and to reach besides. Pods
+// that stand by wait here too.
+func (b *Box) startMetrics(ctx context.Context, ctrl *controller.Controller, doors *doors) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", &b.metrics)
-	mux.Handle("PUT /loop", loop)
+	mux.Handle("PUT /loop", ctrl.Loop())
 	mux.Handle("GET /targets/", http.StripPrefix("/targets", targets.Handler(doors.pods)))
 	mux.Handle("/parts/{part}/", doors.inside())
 	address := loopback(b.MetricsPort)
@@ -254,7 +278,19 @@ func (b *Box) startMetrics(ctx context.Context, loop http.Handler, doors *doors)
 		if err != nil {
 			return fmt.Errorf("opening the metrics' address: %w", err)
 		}
+		mux.Handle("/standby", until(life, ctrl.Standby()))
 		return proxy.Server{Listener: listener, Handler: ofThisMachine(mux), Limit: metricsLimit, Log: b.log}.Serve(life)
+	})
+}
+
+// until serves requests with next, and ends them when life does: who waits for a
+// word is not waited for.
+func until(life context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		next.ServeHTTP(w, r.WithContext(ctx)) //nolint:contextcheck // it is the request's
 	})
 }
 

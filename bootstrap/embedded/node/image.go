@@ -21,6 +21,12 @@ func (c *container) pull(life context.Context) (*runner.Image, bool) {
 	if c.spec.ImagePullPolicy == corev1.PullNever {
 		return c.find(life)
 	}
+	if c.spec.ImagePullPolicy != corev1.PullAlways { // one that is here needs no credentials, and nobody is asked for them
+		if image, err := c.pod.node.runner.Find(life, c.spec.Image); err == nil {
+			c.noteHere()
+			return image, true
+		}
+	}
 	const id = ""
 	for {
 		began := time.Now()
@@ -72,7 +78,7 @@ func (c *container) find(life context.Context) (*runner.Image, bool) {
 	for {
 		image, err := c.pod.node.runner.Find(life, c.spec.Image)
 		if err == nil {
-			c.note(reasonPulled, "Container image %q already present on machine", c.spec.Image)
+			c.noteHere()
 			return image, true
 		}
 		if life.Err() != nil {
@@ -88,6 +94,10 @@ func (c *container) find(life context.Context) (*runner.Image, bool) {
 			return nil, false
 		}
 	}
+}
+
+func (c *container) noteHere() {
+	c.note(reasonPulled, "Container image %q already present on machine", c.spec.Image)
 }
 
 // shown is how long a failed pull is told as such before it is told as a wait

@@ -41,9 +41,16 @@ func (c *container) checkListening(ctx context.Context, process *runner.Process,
 	if c.answers(ctx, int(port)) {
 		return
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !c.pod.standsBy() {
 		c.warn(reasonNotListening, "%s", notListening(c.spec.Name, port, listening(process.PID())))
 	}
+}
+
+// standsBy says that p's program has not begun, and waits for what it is to be.
+func (p *pod) standsBy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.latest.Labels[servingv1.StandbyLabel] == servingv1.StandbyWaits
 }
 
 // answers says whether the pod takes connections at port, on whichever of its

@@ -199,6 +199,11 @@ func TestPrivateImage(t *testing.T) {
 	}
 	w.wait(late, "a ready pod", isReady)
 
+	stranger := w.wait(w.pod(corev1.PodSpec{Containers: container()}), "a ready pod", isReady)
+	if words, want := w.event(stranger, reasonPulled), fmt.Sprintf("Container image %q already present on machine", image); words != want {
+		t.Errorf("of an image that is here the event is %q, want %q", words, want)
+	}
+
 	robot := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, ImagePullSecrets: []corev1.LocalObjectReference{{Name: "regcred"}}}
 	if _, err := w.client.CoreV1().ServiceAccounts(w.namespace).Create(t.Context(), robot, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

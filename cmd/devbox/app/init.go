@@ -25,12 +25,17 @@ spec:
 `
 
 func (d *devbox) initCommand() *cobra.Command {
-	return &cobra.Command{
+	debug := false
+	cmd := &cobra.Command{
 		Use:   "init [directory]",
 		Short: "Write the service.yaml of a main package that has none",
 		Long: `Write the service.yaml of a main package that has none: the Service that
 ` + "`devbox up`" + ` would make of it anyway, as a place for your changes. A file that is
-there is never overwritten.`,
+there is never overwritten.
+
+--debug writes, instead and into the working directory, what VS Code
+(.vscode/launch.json) and GoLand (.run) need to debug the services in the directory,
+and prints the command that runs them so.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
@@ -40,6 +45,9 @@ there is never overwritten.`,
 			targets, _, err := watcher.Discover(cmd.Context(), []string{dir})
 			if err != nil {
 				return ofInput(err)
+			}
+			if debug {
+				return d.initDebug(targets)
 			}
 			for _, target := range targets {
 				if target.Service == nil {
@@ -52,6 +60,8 @@ there is never overwritten.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&debug, "debug", false, "write what VS Code and GoLand need to debug what `devbox up --debug` runs")
+	return cmd
 }
 
 // write gives a target its manifest, and prints the file's path.

@@ -24,6 +24,7 @@ type status struct {
 	Box      boxStatus        `json:"box"`
 	Parts    []partStatus     `json:"parts"`
 	Services []serviceStatus  `json:"services"`
+	Standby  []standbyStatus  `json:"standby"` // pods that stand by, or have been adopted
 	Objects  []deploy.Applied `json:"objects"` // that were applied from manifests
 }
 
@@ -64,6 +65,16 @@ type serviceStatus struct {
 	Ready     string `json:"ready"`    // True, False or Unknown
 	Reason    string `json:"reason,omitempty"`
 	Message   string `json:"message,omitempty"`
+	Standby   string `json:"standby,omitempty"` // what there is to say of a pod that stands by for it
+}
+
+// standbyStatus is a pod that was made before anybody knew what it is to be.
+type standbyStatus struct {
+	Namespace     string `json:"namespace"`
+	Pod           string `json:"pod"`
+	Configuration string `json:"configuration"`
+	State         string `json:"state"`              // waiting or adopted
+	Revision      string `json:"revision,omitempty"` // that it has become a pod of
 }
 
 func (d *devbox) statusCommand() *cobra.Command {
@@ -109,6 +120,9 @@ func (c *cluster) status(ctx context.Context) (*status, error) {
 			return nil, err
 		}
 		s.Services = append(s.Services, one)
+	}
+	if s.Standby, err = c.standby(ctx); err != nil {
+		return nil, err
 	}
 	s.Objects, err = deploy.AppliedIn(ctx, c.config, c.client)
 	return s, err
@@ -244,7 +258,26 @@ func (c *cluster) serviceStatus(ctx context.Context, service *servingv1.Service)
 	if n := revision.Status.DesiredReplicas; n != nil {
 		s.Desired = *n
 	}
+	s.Standby = revision.Status.Annotations[servingv1.StandbyAnnotation]
 	return s, nil
+}
+
+// standby are the pods that stand by.
+func (c *cluster) standby(ctx context.Context) ([]standbyStatus, error) {
+	var pods corev1.PodList
+	if err := c.client.List(ctx, &pods, client.HasLabels{servingv1.StandbyLabel}); err != nil {
+		return nil, fmt.Errorf("listing the pods that stand by: %w", err)
+	}
+	all := []standbyStatus{}
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; pod.DeletionTimestamp == nil {
+			all = append(all, standbyStatus{
+				Namespace: pod.Namespace, Pod: pod.Name, Configuration: pod.Labels[servingv1.StandbyOfLabel],
+				State: pod.Labels[servingv1.StandbyLabel], Revision: pod.Labels[servingv1.RevisionLabel],
+			})
+		}
+	}
+	return all, nil
 }
 
 // print lays it out for people.
@@ -269,6 +302,12 @@ func (s *status) print(out io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, cmp.Or(service.URL, service.Host),
 			cmp.Or(service.Serving, service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
 	}
+	if len(s.Standby) > 0 {
+		fmt.Fprintf(table, "\nSTANDBY POD\tOF\tSTATE\tREVISION\n")
+	}
+	for _, p := range s.Standby {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Pod, p.Configuration, p.State, cmp.Or(p.Revision, "-"))
+	}
 	if len(s.Objects) > 0 {
 		fmt.Fprintf(table, "\nOBJECT\tNAMESPACE\tREADY\tFROM\n")
 	}
@@ -281,6 +320,11 @@ func (s *status) print(out io.Writer) error {
 	}
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	for _, service := range s.Services {
+		if service.Standby != "" {
+			fmt.Fprintf(out, "\n%s: %s\n", service.Name, service.Standby)
+		}
 	}
 	if len(s.Box.Lacks) > 0 {
 		fmt.Fprintf(out, "\nThe log of the box's process is %s\nThe %s engine has none of:\n  %s\n", s.Box.Log, s.Box.Engine, strings.Join(s.Box.Lacks, "\n  "))

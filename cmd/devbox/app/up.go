@@ -20,7 +20,7 @@ import (
 
 func (d *devbox) upCommand() *cobra.Command {
 	options := newBoxOptions()
-	detach, image := false, ""
+	detach, image, debug := false, "", debugged{}
 	cmd := d.reports(&cobra.Command{
 		Use:   "up [directory...]",
 		Short: "Bring the box up, serve what is in the directories, and watch it",
@@ -53,6 +53,12 @@ that runs, and --without observability takes them away. The box remembers.
 nothing but mutual TLS through; --mesh=false takes them away. Both can be done
 while the box is in use, and the box remembers.
 
+--debug hello runs the service under Delve, the debugger, at 127.0.0.1:2345, and
+compiles it so that one sees every line and variable; two services have two ports.
+What stands at a breakpoint is not ended, scaled or timed out, for as long as a
+request may take (timeoutSeconds); each save is debugged at the same address, to
+which debuggers connect again. ` + "`devbox init --debug`" + ` sets up an editor.
+
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello
   devbox up ./...
@@ -61,13 +67,19 @@ A second Ctrl-C does not wait for what is being stopped.`,
   devbox up --image registry.example.com/team/hello:v3
   devbox up --with observability ./examples/hello
   devbox up --mesh ./examples/hello
+  devbox up --debug hello ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
 		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
 			if err := options.check(); err != nil {
 				return ofInput(err)
 			}
-			if image != "" && len(dirs) > 0 {
+			switch {
+			case image != "" && len(dirs) > 0:
 				return ofInput(fmt.Errorf("--image takes the place of directories, but got %s too", dirs[0]))
+			case len(debug) > 0 && image != "":
+				return ofInput(errors.New("--debug is for what is built here, and --image is built already"))
+			case len(debug) > 0 && detach:
+				return ofInput(errors.New("--debug leads debuggers to the service for as long as `devbox up` runs, and --detach ends it"))
 			}
 			reader := d.reader()
 			defer reader.Close()
@@ -85,12 +97,13 @@ A second Ctrl-C does not wait for what is being stopped.`,
 					return targets, nil, err
 				}
 			}
-			return d.ending(d.up(cmd.Context(), config, find, detach || image != ""), reader.Show)
+			return d.ending(d.up(cmd.Context(), config, find, detach || image != "", debug), reader.Show)
 		},
 	}, "text, or json for one event a line")
 	options.add(cmd)
 	cmd.Flags().BoolVar(&detach, "detach", false, "return when the services are live, and do not watch")
 	envName(cmd.Flags(), "detach")
+	cmd.Flags().Var(&debug, "debug", "run these services under Delve, on ports of 127.0.0.1 from 2345 on, or on this one and no other")
 	cmd.Flags().StringVar(&image, "image", "", "serve this image, which is built already, in the place of directories")
 	return cmd
 }
@@ -101,7 +114,7 @@ type finder func(context.Context) (targets []watcher.Target, leftOut []string, e
 // up is the main job. It finds the services first, because a wrong directory
 // should not cost anybody the start of a cluster, then brings the box up,
 // then goes into the loop.
-func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, detach bool) error {
+func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, detach bool, wanted debugged) error {
 	targets, leftOut, err := find(ctx)
 	if err != nil {
 		return ofInput(err)
@@ -116,6 +129,11 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 	for _, left := range leftOut {
 		config.Events.Emit(event.Event{Kind: event.Note, Message: left})
 	}
+	debug, err := d.debugging(ctx, wanted, targets, config.Events)
+	if err != nil {
+		return err
+	}
+	defer closeAll(debug.Listeners)
 	counted := tally.New()
 	config.Events = both(config.Events, counted.Take)
 	for _, t := range targets {
@@ -144,6 +162,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 		Engine:   box.Engine,
 		Once:     detach,
 		Events:   config.Events,
+		Debug:    debug,
 		Command:  d.command,
 
 		Questions: questions,

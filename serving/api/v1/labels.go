@@ -41,6 +41,24 @@ const (
 	MeshSidecar = "sidecar"
 )
 
+// StandbyLabel is on a pod that stands by: it waits to become one of a revision
+// of the configuration that StandbyOfLabel names, or has become one. That is the
+// case until the pod that the revision asks for has taken its place.
+const (
+	StandbyLabel   = "devbox.dev/standby"
+	StandbyWaits   = "waiting"
+	StandbyAdopted = "adopted"
+	StandbyOfLabel = "devbox.dev/standby-of"
+)
+
+// AdoptedAnnotation is when a standby pod became its revision's, in RFC 3339 with
+// nanoseconds, on that pod.
+const AdoptedAnnotation = "devbox.dev/adopted"
+
+// StandbyAnnotation is in the status of a revision what there is to say of a pod
+// that stands by for it, in words: that one serves it, or why none does.
+const StandbyAnnotation = "devbox.dev/standby"
+
 // ScaleReasonAnnotation is why the autoscaler wants the pods that it wants, in
 // words, in a revision's status. It changes with their number, not more often.
 const ScaleReasonAnnotation = "devbox.dev/scale-reason"
