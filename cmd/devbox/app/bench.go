@@ -91,7 +91,7 @@ func (d *devbox) benchLoop(ctx context.Context, dir string, flags benchFlags) er
 	if err != nil {
 		return &problem{code: codeUsage, cause: fmt.Errorf("--package: %w", err)}
 	}
-	c, err := d.cluster()
+	c, err := d.cluster(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"syscall"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -22,7 +26,7 @@ type cluster struct {
 }
 
 // cluster finds the box and connects to it.
-func (d *devbox) cluster() (*cluster, error) {
+func (d *devbox) cluster(ctx context.Context) (*cluster, error) {
 	box, err := d.load()
 	if err != nil {
 		return nil, err
@@ -30,6 +34,9 @@ func (d *devbox) cluster() (*cluster, error) {
 	config, err := box.RESTConfig()
 	if err != nil {
 		return nil, classify(codeCluster, err, d.command("up"))
+	}
+	if nobodyListens(ctx, config.Host) {
+		return nil, &problem{code: codeCluster, cause: fmt.Errorf("box %q does not run: nobody listens at %s, where its API server should be", d.name, config.Host), next: d.command("up")}
 	}
 	kinds := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, servingv1.AddToScheme} {
@@ -42,6 +49,21 @@ func (d *devbox) cluster() (*cluster, error) {
 		return nil, classify(codeCluster, fmt.Errorf("connecting to the box: %w", err), d.command("up"))
 	}
 	return &cluster{d: d, box: box, config: config, client: c}, nil
+}
+
+// nobodyListens says whether a connection to a server is refused. What else is
+// wrong with it, who asks it finds out.
+func nobodyListens(ctx context.Context, server string) bool {
+	at, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at.Host)
+	if err != nil {
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}
+	_ = conn.Close() // nothing was said
+	return false
 }
 
 // services lists the box's Services, or the one of a name, which must be there.

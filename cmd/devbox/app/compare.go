@@ -88,7 +88,7 @@ func (d *devbox) compare(ctx context.Context, dir string, flags compareFlags) er
 	if err != nil {
 		return err
 	}
-	c, err := d.cluster()
+	c, err := d.cluster(ctx)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (d *devbox) complete(cmd *cobra.Command, list client.ObjectList, options ..
 	if fromEnvironment(cmd.Flags()) != nil {
 		return
 	}
-	c, err := d.cluster()
+	c, err := d.cluster(cmd.Context())
 	if err != nil {
 		return
 	}

@@ -97,7 +97,7 @@ otherwise undo it. Saves go on making revisions, which take no traffic, as
 // traffic changes where the traffic of a service goes, and reports where that is
 // once the gateway does so.
 func (d *devbox) traffic(ctx context.Context, command, name string, change func(context.Context, *cluster, *servingv1.Service) error) error {
-	c, err := d.cluster()
+	c, err := d.cluster(ctx)
 	if err != nil {
 		return err
 	}

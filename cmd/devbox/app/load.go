@@ -62,7 +62,7 @@ box, and --host one of its hosts: a program that runs without the serving stack.
 			if err := flags.check(); err != nil {
 				return err
 			}
-			c, err := d.cluster()
+			c, err := d.cluster(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ a Job or a Pod; each line begins with its pod's name then.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: d.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := d.cluster()
+			c, err := d.cluster(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -83,7 +83,7 @@ func (d *devbox) statusCommand() *cobra.Command {
 		Short: "Show the box, its parts, and its services",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := d.cluster()
+			c, err := d.cluster(cmd.Context())
 			if err != nil {
 				return err
 			}

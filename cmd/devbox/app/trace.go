@@ -112,7 +112,7 @@ func (f *traceFlags) request() (way.Request, error) {
 
 // trace sends a request to the service of a name, and shows its way.
 func (d *devbox) trace(ctx context.Context, name string, request way.Request, flags traceFlags) error {
-	c, err := d.cluster()
+	c, err := d.cluster(ctx)
 	if err != nil {
 		return err
 	}

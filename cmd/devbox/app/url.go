@@ -31,7 +31,7 @@ no URL: the reason goes to stderr, and asked for by name it is an error.`,
 			if len(args) == 1 {
 				name = args[0]
 			}
-			c, err := d.cluster()
+			c, err := d.cluster(cmd.Context())
 			if err != nil {
 				return err
 			}

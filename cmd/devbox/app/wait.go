@@ -252,7 +252,7 @@ func (d *devbox) cutShort(err error) error {
 
 // latest waits for the latest revision of a service that no session serves.
 func (d *devbox) latest(ctx context.Context, name string, hear func(watcher.Standing)) error {
-	c, err := d.cluster()
+	c, err := d.cluster(ctx)
 	if err != nil {
 		return err
 	}
