@@ -91,6 +91,13 @@ func TestAgain(t *testing.T) {
 		{"a new file", func() { write(t, dir, "lib/more.go", "package lib\n\nfunc more() {}\n") }, "by the go command: lib/more.go is new", "so: good day leafs"},
 		{"flags", func() { write(t, dir, ".ko.yaml", "defaultLdflags: [-s]\ndefaultFlags: [-trimpath]\n") }, "by the go command: .ko.yaml or the environment has changed", "so: good day leafs"},
 		{"a body with flags", func() { replace(t, dir, "lib/lib.go", "good day", "bye") }, "compiled example.com/tiny/lib and linked", "so: bye leafs"},
+		{"a folder that is gone", func() {
+			if err := os.RemoveAll(filepath.Join(dir, "mid")); err != nil {
+				t.Fatal(err)
+			}
+			replace(t, dir, "main.go", "/mid", "/lib")
+			replace(t, dir, "main.go", "mid.", "lib.")
+		}, "by the go command: the package, the imports or a directive of main.go have changed", "so: bye leafs"},
 		{"a workspace", func() { write(t, dir, "go.work", "go 1.26\n\nuse .\n") }, "by the go command: go.work is new", "so: bye leafs"},
 	} {
 		step.edit()
@@ -113,6 +120,30 @@ func TestAgain(t *testing.T) {
 			t.Fatalf("%s: %v", step.name, err)
 		}
 		sameImage(t, step.name, img, anew)
+	}
+}
+
+// TestAgainThroughLink names files as the developer's folder has them, also
+// where the shell came to it by a link, which the go command takes from PWD.
+func TestAgainThroughLink(t *testing.T) {
+	dir, link := shelf(t), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(link) // sets PWD too
+	b := build.New(build.Options{Again: true, WorkDir: dir})
+	t.Cleanup(b.Close)
+	if _, err := b.Build(t.Context(), dir, "example.com/tiny"); err != nil {
+		t.Fatal(err)
+	}
+	b.Learned()
+	write(t, dir, "lib/more.go", "package lib\n")
+	img, err := b.Build(t.Context(), dir, "example.com/tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := build.Way(img), "by the go command: lib/more.go is new"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
 

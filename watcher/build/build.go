@@ -57,6 +57,9 @@ func New(o Options) *Builder {
 		name, value, _ := strings.Cut(variable, "=")
 		_ = os.Setenv(name, value) // which fails for no name like these
 	}
+	if o.WorkDir != "" { // the go command names files by it, so no link may lead to it
+		_ = os.Setenv("PWD", o.WorkDir)
+	}
 	b := &Builder{
 		bases:    bases{waits: o.Waits},
 		workDir:  o.WorkDir,

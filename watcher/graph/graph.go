@@ -158,6 +158,9 @@ func (g *Graph) Concerns(file string) (Reason, bool) {
 	if pkg, ok := g.packages[dir]; ok && Compiled(name) {
 		return Reason{File: file, Kind: Source, Words: "new in " + g.importer(pkg)}, true
 	}
+	if dir == g.target.Dir && name == profile {
+		return Reason{File: file, Kind: Source, Words: "the profile of " + g.target.ImportPath}, true
+	}
 	if g.manifests != nil && dir == g.target.Dir && g.manifests(name) {
 		return Reason{File: file, Kind: Manifest, Words: "a manifest of " + g.target.Name}, true
 	}
@@ -237,6 +240,10 @@ func Affected(graphs []*Graph, files []string) []Effect {
 	}
 	return effects
 }
+
+// profile is what the go command optimizes a main package by, where one of
+// this name lies beside it, unless -pgo says otherwise.
+const profile = "default.pgo"
 
 // Compiled says whether the go command may compile a file of this name.
 func Compiled(name string) bool {

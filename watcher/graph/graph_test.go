@@ -52,6 +52,9 @@ func TestConcerns(t *testing.T) {
 		{"/app/cmd/hello/extra.go", Source, "new in example.com/app/cmd/hello"},
 		{"/app/cmd/hello/main_test.go", "", ""},
 		{"/app/cmd/hello/README.md", "", ""},
+		{"/app/cmd/hello/default.pgo", Source, "the profile of example.com/app/cmd/hello"},
+		{"/app/cmd/hello/cpu.pgo", "", ""},
+		{"/app/lib/default.pgo", "", ""}, // the main package's alone counts
 		{"/app/cmd/hello/main.go~", "", ""},
 		{"/app/cmd/hello/.#main.go", "", ""},
 		{"/app/cmd/hello/service.yaml", Manifest, "the manifest of hello"},

@@ -2,7 +2,9 @@ package recipe
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -72,7 +74,7 @@ func (w *watched) look(before State) (State, error) {
 	now := State{}
 	for _, dir := range w.dirs {
 		entries, err := os.ReadDir(dir)
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a folder that is gone is files that are
 			return nil, fmt.Errorf("reading a package's folder: %w", err)
 		}
 		for _, e := range entries {
