@@ -155,7 +155,9 @@ func (m *manifests) mapAlone(t *testing.T) {
 func (m *manifests) edit(t *testing.T) {
 	before, mark := m.pod(t), m.up.Mark()
 	box.Edit(t, m.main, `"Hello `, `"Howdy `)
-	m.up.WaitAfter(mark, "the new revision", soon, live)
+	m.up.WaitAfter(mark, "the new revision", soon, func(e event.Event) bool { // of the story before, service.yaml may be told of yet
+		return live(e) && strings.Contains(strings.Join(e.Files, " "), "main.go")
+	})
 	e := m.up.WaitAfter(mark, "the new pod", soon, objectsLive)
 	t.Logf("the pod was live in %s %v", e.Duration, e.Phases)
 	m.answers(t, host, "Howdy Moon!")

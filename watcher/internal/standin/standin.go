@@ -183,16 +183,25 @@ func (b *Box) run(ctx context.Context, s *servingv1.Service, rev *servingv1.Revi
 			return err
 		}
 		if err := b.ended(ctx, rev, pod, code, output, late); err != nil {
-			return client.IgnoreNotFound(err) // somebody has deleted it meanwhile
+			return ignoreDeleted(err)
 		}
 		if code == 0 {
-			return client.IgnoreNotFound(b.ready(ctx, s, rev, output))
+			return ignoreDeleted(b.ready(ctx, s, rev, output))
 		}
 		if late {
 			break
 		}
 	}
 	return nil
+}
+
+// ignoreDeleted is nil where somebody has deleted the object meanwhile: an API
+// server says that it is not there, or that it is not the one that was meant.
+func ignoreDeleted(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }
 
 // start runs all programs of a revision, one after the other.
