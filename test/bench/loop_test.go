@@ -39,7 +39,8 @@ func main() {
 		log.Fatal(err)
 	}
 	http.HandleFunc("/pods", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, c.CoreV1().Pods("").List(context.Background(), metav1.ListOptions{}))
+		pods, err := c.CoreV1().Pods("").List(context.Background(), metav1.ListOptions{})
+		fmt.Fprintln(w, pods, err)
 	})
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") })
 	log.Fatal(http.ListenAndServe(":"+os.Getenv("PORT"), nil))

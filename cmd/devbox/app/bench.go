@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/internal/loopbench"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/watcher"
@@ -176,7 +177,11 @@ func (d *devbox) showBench(r *loopbench.Report) error {
 // ofBench puts what went wrong into its class.
 func ofBench(err error) error {
 	if failed, ok := errors.AsType[*loopbench.FailedError](err); ok {
-		return &problem{code: codeRollout, cause: failed, next: "mend it, then the same command again"}
+		code := codeRollout
+		if failed.Event.Kind == event.BuildFailed {
+			code = codeBuild
+		}
+		return &problem{code: code, cause: failed, next: "mend it, then the same command again"}
 	}
 	if errors.Is(err, loopbench.ErrUnrelated) {
 		return &problem{code: codeUsage, cause: err, next: "name a package that it imports with --package"}
