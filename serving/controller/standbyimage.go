@@ -272,38 +272,20 @@ func (s *standbyImages) extract(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	layers, err := img.Layers()
-	if err != nil {
-		return nil, err
-	}
 	if len(config.Config.Entrypoint) == 0 {
 		return nil, fmt.Errorf("image %s names no program", s.program)
 	}
 	want := path.Clean("/" + config.Config.Entrypoint[0])
-	for _, l := range slices.Backward(layers) {
-		if program, err := fileOf(l, want); program != nil || err != nil {
-			return program, err
-		}
-	}
-	return nil, fmt.Errorf("image %s has no %s", s.program, want)
-}
-
-// fileOf is a file of a layer, nil where it has none of that name.
-func fileOf(l v1.Layer, want string) ([]byte, error) {
-	content, err := l.Uncompressed()
-	if err != nil {
-		return nil, err
-	}
-	defer content.Close()
-	for archive := tar.NewReader(content); ; {
+	files := mutate.Extract(img)
+	defer files.Close()
+	for archive := tar.NewReader(files); ; {
 		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return nil, nil
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("image %s has no %s", s.program, want)
+		case err != nil:
 			return nil, err
-		}
-		if h.Typeflag == tar.TypeReg && path.Clean("/"+h.Name) == want {
+		case h.Typeflag == tar.TypeReg && path.Clean("/"+h.Name) == want:
 			return io.ReadAll(archive)
 		}
 	}
