@@ -31,6 +31,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
@@ -49,13 +50,15 @@ type Target struct {
 	Service      *servingv1.Service // nil where the target is manifests
 	Image        v1.Image           // of Prebuilt; nil where it is built
 
-	copiedFrom string // the program's image where the folder was copied from, which its manifest still names
+	guest      *deploy.Guest // of AsGuest
+	copiedFrom string        // the program's image where the folder was copied from, which its manifest still names
 }
 
 // Config is what Run needs.
 type Config struct {
 	Targets  []Target
-	Registry string // as in localhost:5001
+	Registry push.Registry
+	Guest    *deploy.Guest // nil where the cluster is the box's own
 	REST     *rest.Config
 	Gateway  string // as in http://127.0.0.1:8080
 	Domain   string
@@ -78,7 +81,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain, Command: cfg.Command})
+	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain, Command: cfg.Command, Guest: cfg.Guest})
 	if err != nil {
 		return err
 	}

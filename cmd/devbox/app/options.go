@@ -20,6 +20,8 @@ type boxOptions struct {
 
 	with, without words
 	mesh          bool
+
+	guest bootstrap.Guest // of a cluster that is there already
 }
 
 func newBoxOptions() *boxOptions {
@@ -32,12 +34,18 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.images, "images", "", "take the images of a kind box, and of what watches any box, from this OCI layout, with no network")
 	choose(cmd, choice{&o.engine, engines().Names()}, "engine", "",
-		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; auto, kind where Docker answers and its images can be had, else embedded")
+		"what runs the box: kind, a cluster in Docker with Istio; embedded, a process here, with pods as processes; context, a cluster that is there already; auto, kind where Docker answers and its images can be had, else embedded")
 	flags.Var(&o.port, "port", "serve on this port of 127.0.0.1; without it 8080, or the next free one,")
 	flags.Var(&o.with, "with", "what the box is to have besides: observability, which is Prometheus, Zipkin and Grafana")
 	flags.Var(&o.without, "without", "what the box is to have no longer: observability")
 	flags.BoolVar(&o.mesh, "mesh", false, "give services' pods Istio's sidecars, with mutual TLS on all of a request's way; --mesh=false takes them away")
-	for _, name := range []string{"images", "port", "with", "without", "mesh"} {
+	flags.StringVar(&o.guest.Context, "context", "", "the cluster that is there already, by a context of your kubeconfig; it is --engine context")
+	flags.StringVar(&o.guest.Registry, "registry", "", "push images to this HOST/PATH with your own credentials; that cluster's nodes take them from there")
+	flags.StringVar(&o.guest.Namespace, "namespace", "", "the namespace of that cluster to deploy to; without it the context's, or default")
+	flags.StringVar(&o.guest.User, "user", "", "add -NAME to the names of services there, where several people share a namespace")
+	flags.StringVar(&o.guest.Gateway, "gateway", "", "where that cluster's requests come in, as http://HOST:PORT; without it its load balancer, or a port-forward")
+	flags.StringVar(&o.guest.PullSecret, "pull-secret", "", "the Secret there with which nodes take the images, where the registry asks for one")
+	for _, name := range append(slices.Clone(guestFlags), "images", "port", "with", "without", "mesh") {
 		envName(flags, name)
 	}
 	for _, name := range []string{"with", "without"} {
@@ -48,8 +56,21 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	}
 }
 
-// check refuses flags that contradict each other.
-func (o *boxOptions) check() error {
+// guestFlags are those of a cluster that is there already.
+var guestFlags = []string{"context", "registry", "namespace", "user", "gateway", "pull-secret"}
+
+// check refuses flags that contradict each other. Whoever names a context means
+// its engine.
+func (o *boxOptions) check(flags *pflag.FlagSet) error {
+	for _, name := range guestFlags {
+		if !flags.Changed(name) || o.engine == guestEngine() {
+			continue
+		}
+		if o.engine != bootstrap.Auto {
+			return fmt.Errorf("--%s is for a cluster that is there already, --engine %s, and not for --engine %s", name, guestEngine(), o.engine)
+		}
+		o.engine = guestEngine()
+	}
 	for _, word := range o.with.are {
 		if slices.Contains(o.without.are, word) {
 			return fmt.Errorf("--with %s and --without %s contradict each other", word, word)
@@ -66,6 +87,7 @@ func (o *boxOptions) config(name string, flags *pflag.FlagSet) bootstrap.Config 
 		mesh = &o.mesh
 	}
 	return bootstrap.Config{
+		Guest:     o.guest,
 		Mesh:      mesh,
 		Name:      name,
 		Engine:    o.engine,
