@@ -38,16 +38,12 @@ const lookEvery = 500 * time.Millisecond
 // Ended looks whether the box's record is there: a cluster that is away for a
 // while is waited for.
 func (e entrance) Ended(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(lookEvery):
-		}
+	for again(ctx) {
 		if _, err := os.Stat(filepath.Join(e.box.Dir(), "box.json")); errors.Is(err, fs.ErrNotExist) {
 			return errors.New("its record is gone")
 		}
 	}
+	return nil
 }
 
 // Log is none.
@@ -68,28 +64,28 @@ func (e entrance) Open(ctx context.Context) error {
 		return err
 	}
 	opened, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- forward(ctx, config, to, e.box.HTTPPort, opened) }()
+	go func() {
+		ended <- forward(ctx, config, to, e.box.HTTPPort, opened)
+		for again(ctx) {
+			_ = forward(ctx, config, to, e.box.HTTPPort, nil) // a pod that is gone will have a successor
+		}
+	}()
 	select {
 	case <-opened:
+		return nil
 	case err := <-ended:
 		return fmt.Errorf("opening a way to the gateway: %w", err)
 	}
-	go func() {
-		for ctx.Err() == nil {
-			select {
-			case <-ended:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case <-time.After(lookEvery):
-			case <-ctx.Done():
-				return
-			}
-			go func() { ended <- forward(ctx, config, to, e.box.HTTPPort, nil) }()
-		}
-	}()
-	return nil
+}
+
+// again returns after a while, and says whether ctx goes on.
+func again(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(lookEvery):
+		return true
+	}
 }
 
 // forward leads a port of 127.0.0.1 to a pod that is ready, until ctx ends or the
