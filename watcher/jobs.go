@@ -151,7 +151,7 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 	l.do(ctx, func() func(context.Context) {
 		for importPath, img := range built {
 			var err error
-			if images[importPath], err = l.cfg.Registry.Image(ctx, of.repository(importPath), img); err != nil {
+			if images[importPath], err = l.cfg.Registry.Image(ctx, of.repository(importPath), build.Variants(img)...); err != nil {
 				return func(context.Context) { l.notShipped(t, &BoxError{err}) }
 			}
 		}

@@ -113,7 +113,7 @@ func (p *placing) run(ctx context.Context) (swept bool) {
 func (p *placing) push(ctx context.Context) {
 	p.images = maps.Clone(p.images)
 	for importPath, image := range p.built {
-		ref, err := p.registry.Image(ctx, p.name+"/"+path.Base(importPath), image)
+		ref, err := p.registry.Image(ctx, p.name+"/"+path.Base(importPath), build.Variants(image)...)
 		if err == nil {
 			p.images[importPath] = ref
 		}

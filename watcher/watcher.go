@@ -59,6 +59,7 @@ type Config struct {
 	Targets  []Target
 	Registry push.Registry
 	Guest    *deploy.Guest // nil where the cluster is the box's own
+	Archs    []string      // that nodes have; this machine's where none is said
 	REST     *rest.Config
 	Gateway  string // as in http://127.0.0.1:8080
 	Domain   string
@@ -88,6 +89,9 @@ func Run(ctx context.Context, cfg Config) error {
 	options := build.Options{WorkDir: workDir, Again: !cfg.Once, Waits: func(sentence string) {
 		cfg.Events.Emit(event.Event{Kind: event.Note, Message: sentence})
 	}}
+	if len(cfg.Archs) > 0 {
+		options.Arch, options.Others = cfg.Archs[0], cfg.Archs[1:]
+	}
 	builder := build.New(options)
 	defer builder.Close()
 	l := newLoop(cfg, workDir, builder, deployer)

@@ -51,6 +51,7 @@ func newDesk(t *testing.T) *desk {
 	t.Cleanup(images.Close)
 	d.registry = strings.TrimPrefix(images.URL, "http://") + "/alice"
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv("KO_DOCKER_REPO", "")
 	d.sits("alice")
 	d.contexts(nil)
 	return d

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -60,6 +61,12 @@ func (s *survey) settle() {
 		s.Add("user", bootstrap.Fail, fmt.Sprintf("--user %s: %s", guest.User, wrong[0]), "")
 		return
 	}
+	for _, p := range guest.Platforms {
+		if os, arch, ok := strings.Cut(p, "/"); !ok || os != "linux" || arch == "" || strings.Contains(arch, "/") {
+			s.Add("platform", bootstrap.Fail, fmt.Sprintf("--platform %s: pods of services run on linux/ARCH", p), "write it as linux/amd64 or linux/arm64")
+			return
+		}
+	}
 	var err error
 	if s.access, err = find(guest.Context); err != nil {
 		hint := "give one of them with --context"
@@ -69,6 +76,7 @@ func (s *survey) settle() {
 		s.Add("context", bootstrap.Fail, err.Error(), hint)
 		return
 	}
+	guest.Registry = cmp.Or(guest.Registry, os.Getenv("KO_DOCKER_REPO"))
 	guest.Namespace = cmp.Or(guest.Namespace, s.access.namespace, metav1.NamespaceDefault)
 	if err := guest.Identify(s.Name); err != nil {
 		s.Add("box", bootstrap.Fail, err.Error(), "")

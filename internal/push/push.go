@@ -12,7 +12,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Registry is where images go.
@@ -36,16 +39,13 @@ func (r Registry) names() []name.Option {
 	return nil
 }
 
-// Image writes an image to the registry under repository and returns the
-// reference, by digest, under which it is there. Layers that the registry has
-// are not sent again; it is asked each time, because it forgets images that are
-// old. Where a registry of the user's refuses, the error is a *RefusedError.
-func (r Registry) Image(ctx context.Context, repository string, img v1.Image) (string, error) {
-	digest, err := img.Digest()
-	if err != nil {
-		return "", fmt.Errorf("hashing the image of %s: %w", repository, err)
-	}
-	ref, err := name.NewDigest(r.Prefix+"/"+repository+"@"+digest.String(), r.names()...)
+// Image writes an image to the registry under repository, or an index of those
+// for several platforms, and returns the reference, by digest, under which it is
+// there. Layers that the registry has are not sent again; it is asked each time,
+// because it forgets images that are old. Where a registry of the user's
+// refuses, the error is a *RefusedError.
+func (r Registry) Image(ctx context.Context, repository string, platforms ...v1.Image) (string, error) {
+	repo, err := name.NewRepository(r.Prefix+"/"+repository, r.names()...)
 	if err != nil {
 		return "", fmt.Errorf("naming the image of %s: %w", repository, err)
 	}
@@ -53,8 +53,32 @@ func (r Registry) Image(ctx context.Context, repository string, img v1.Image) (s
 	if r.Keychain != nil {
 		options = append(options, remote.WithAuthFromKeychain(r.Keychain))
 	}
-	if err := remote.Write(ref, img, options...); err != nil {
-		return "", fmt.Errorf("pushing to %s: %w", ref.Context(), refusal(ref.Context(), err))
+	digest, err := write(repo, platforms, options)
+	if err != nil {
+		return "", fmt.Errorf("pushing to %s: %w", repo, refusal(repo, err))
 	}
-	return ref.Name(), nil
+	return repo.Digest(digest.String()).Name(), nil
+}
+
+func write(repo name.Repository, platforms []v1.Image, options []remote.Option) (v1.Hash, error) {
+	if len(platforms) == 1 {
+		digest, err := platforms[0].Digest()
+		if err != nil {
+			return digest, fmt.Errorf("hashing it: %w", err)
+		}
+		return digest, remote.Write(repo.Digest(digest.String()), platforms[0], options...)
+	}
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, img := range platforms {
+		config, err := img.ConfigFile()
+		if err != nil {
+			return v1.Hash{}, fmt.Errorf("reading its platform: %w", err)
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: config.Platform()}})
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		return digest, fmt.Errorf("hashing it: %w", err)
+	}
+	return digest, remote.WriteIndex(repo.Digest(digest.String()), index, options...)
 }

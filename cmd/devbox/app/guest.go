@@ -4,6 +4,9 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"runtime"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -19,6 +22,24 @@ func guestOf(box *bootstrap.Box) *deploy.Guest {
 		return nil
 	}
 	return &deploy.Guest{ID: g.ID, Owner: g.Owner, Namespace: g.Namespace, Suffix: g.User, PullSecret: g.PullSecret, Remote: !isHere(box.Gateway())}
+}
+
+// archsOf are the architectures of the box's nodes, where they may be others than
+// this machine's, which is the first where it is among them.
+func archsOf(box *bootstrap.Box) []string {
+	if box.Guest == nil {
+		return nil
+	}
+	var archs []string
+	for _, p := range box.Guest.Platforms {
+		_, arch, _ := strings.Cut(p, "/")
+		if arch == runtime.GOARCH {
+			archs = slices.Insert(archs, 0, arch)
+			continue
+		}
+		archs = append(archs, arch)
+	}
+	return archs
 }
 
 // registryOf is where images for the box go.

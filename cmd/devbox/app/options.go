@@ -40,12 +40,13 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	flags.Var(&o.without, "without", "what the box is to have no longer: observability")
 	flags.BoolVar(&o.mesh, "mesh", false, "give services' pods Istio's sidecars, with mutual TLS on all of a request's way; --mesh=false takes them away")
 	flags.StringVar(&o.guest.Context, "context", "", "the cluster that is there already, by a context of your kubeconfig; it is --engine context")
-	flags.StringVar(&o.guest.Registry, "registry", "", "push images to this HOST/PATH with your own credentials; that cluster's nodes take them from there")
+	flags.StringVar(&o.guest.Registry, "registry", "", "push images to this HOST/PATH with your own credentials; that cluster's nodes take them from there; without it what KO_DOCKER_REPO says")
 	flags.StringVar(&o.guest.Namespace, "namespace", "", "the namespace of that cluster to deploy to; without it the context's, or default")
 	flags.StringVar(&o.guest.User, "user", "", "add -NAME to the names of services there, where several people share a namespace")
 	flags.StringVar(&o.guest.Gateway, "gateway", "", "where that cluster's requests come in, as http://HOST:PORT; without it its load balancer, or a port-forward")
+	flags.StringSliceVar(&o.guest.Platforms, "platform", nil, "build for these, such as linux/amd64,linux/arm64; without it for all that the cluster's nodes have")
 	flags.StringVar(&o.guest.PullSecret, "pull-secret", "", "the Secret there with which nodes take the images, where the registry asks for one")
-	for _, name := range append(slices.Clone(guestFlags), "images", "port", "with", "without", "mesh") {
+	for _, name := range []string{"images", "port", "with", "without", "mesh", "context"} {
 		envName(flags, name)
 	}
 	for _, name := range []string{"with", "without"} {
@@ -57,24 +58,37 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 }
 
 // guestFlags are those of a cluster that is there already.
-var guestFlags = []string{"context", "registry", "namespace", "user", "gateway", "pull-secret"}
+var guestFlags = []string{"context", "registry", "namespace", "user", "gateway", "platform", "pull-secret"}
 
-// check refuses flags that contradict each other. Whoever names a context means
-// its engine.
-func (o *boxOptions) check(flags *pflag.FlagSet) error {
-	for _, name := range guestFlags {
-		if !flags.Changed(name) || o.engine == guestEngine() {
-			continue
-		}
-		if o.engine != bootstrap.Auto {
-			return fmt.Errorf("--%s is for a cluster that is there already, --engine %s, and not for --engine %s", name, guestEngine(), o.engine)
-		}
-		o.engine = guestEngine()
+// check refuses flags that contradict each other.
+func (o *boxOptions) check(name string, flags *pflag.FlagSet) error {
+	if err := o.checkGuest(name, flags); err != nil {
+		return err
 	}
 	for _, word := range o.with.are {
 		if slices.Contains(o.without.are, word) {
 			return fmt.Errorf("--with %s and --without %s contradict each other", word, word)
 		}
+	}
+	return nil
+}
+
+// checkGuest refuses what is said of a cluster that is there already where
+// another box is meant. Whoever names a context means its engine.
+func (o *boxOptions) checkGuest(name string, flags *pflag.FlagSet) error {
+	at := slices.IndexFunc(guestFlags, flags.Changed)
+	if at < 0 || o.engine == guestEngine() {
+		return nil
+	}
+	if o.engine != bootstrap.Auto {
+		return fmt.Errorf("--%s is for a cluster that is there already, --engine %s, and not for --engine %s", guestFlags[at], guestEngine(), o.engine)
+	}
+	if flags.Changed("context") {
+		o.engine = guestEngine()
+		return nil
+	}
+	if box, err := engines().Load(name); err != nil || box.Guest == nil {
+		return fmt.Errorf("--%s is for a cluster that is there already: name it with --context", guestFlags[at])
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -77,7 +78,7 @@ A second Ctrl-C does not wait for what is being stopped.`,
   devbox up --context team --registry ghcr.io/alice --user alice ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
 		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
-			if err := options.check(cmd.Flags()); err != nil {
+			if err := options.check(d.name, cmd.Flags()); err != nil {
 				return ofInput(err)
 			}
 			switch {
@@ -158,8 +159,11 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 		return classify(codeCluster, err, d.command("up"))
 	}
 	guest := guestOf(box)
+	if archs := archsOf(box); len(archs) > 0 && len(wanted) > 0 && !slices.Equal(archs, []string{runtime.GOARCH}) {
+		return ofInput(fmt.Errorf("--debug: Delve is made for this machine's architecture alone, and the cluster's nodes are %s", strings.Join(archs, ", ")))
+	}
 	if guest != nil {
-		if targets, err = watcher.AsGuest(targets, guest); err != nil {
+		if targets, err = watcher.AsGuest(targets, guest, archsOf(box)); err != nil {
 			return ofInput(err)
 		}
 	}
@@ -176,6 +180,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 		Targets:  targets,
 		Registry: registryOf(box),
 		Guest:    guest,
+		Archs:    archsOf(box),
 		REST:     rest,
 		Gateway:  box.Gateway(),
 		Domain:   box.Domain,
