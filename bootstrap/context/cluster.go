@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -62,13 +61,21 @@ var needed = []string{"services", "routes", "configurations", "revisions"}
 
 // serving asks whether Knative Serving is there, ours or upstream's: its API is
 // one.
-func (s *survey) serving(context.Context) {
+func (s *survey) serving(ctx context.Context) {
 	const group = "serving.knative.dev"
+	if s.guest.Install && s.isMine(ctx, servingv1.Namespace) {
+		s.settleInstall(ctx) // what an earlier one began, or this devbox has newer
+		return
+	}
 	list, err := s.clients.Discovery().ServerResourcesForGroupVersion(servingv1.GroupVersion.String())
 	if apierrors.IsNotFound(err) {
 		if versions := s.versions(group); len(versions) > 0 {
 			s.Add("serving", bootstrap.Fail, fmt.Sprintf("the cluster serves %s in %s, and not in v1", group, strings.Join(versions, ", ")),
 				"a Knative Serving of 2019 or later has v1: upgrade it")
+			return
+		}
+		if s.guest.Install {
+			s.settleInstall(ctx)
 			return
 		}
 		s.notInstalled()
@@ -119,7 +126,7 @@ func (s *survey) notInstalled() {
 		missing = append(missing, "Istio, or another ingress of Knative's")
 	}
 	s.Add("serving", bootstrap.Fail, "the cluster has no "+strings.Join(missing, " and no "),
-		"install Knative Serving as https://knative.dev/docs/install says")
+		"`devbox up --install` puts devbox's own there, where you administer the cluster; or install Knative Serving as https://knative.dev/docs/install says")
 }
 
 // place asks for the box's namespace. Who may not read it finds out by rights.
@@ -167,8 +174,14 @@ func (s *survey) names(ctx context.Context) {
 	}
 }
 
+// isMine says whether a namespace is there that the box has made.
+func (s *survey) isMine(ctx context.Context, name string) bool {
+	there, err := s.clients.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	return err == nil && there.Labels[servingv1.GuestLabel] == s.guest.ID
+}
+
 // whose says in words whose an object is.
-func whose(o *unstructured.Unstructured) string {
+func whose(o metav1.Object) string {
 	if owner := o.GetAnnotations()[servingv1.GuestAnnotation]; owner != "" {
 		return "which is of " + owner
 	}

@@ -1,6 +1,7 @@
 package context
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -13,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -22,6 +26,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/charts"
@@ -30,7 +35,10 @@ import (
 	"github.com/kind-in-a-box/devbox/test/bed"
 )
 
-func TestMain(m *testing.M) { bed.MainBare(m) }
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
+	bed.MainBare(m)
+}
 
 var all = bootstrap.Engines{Engine{}}
 
@@ -390,4 +398,90 @@ func TestRegistryThatRefuses(t *testing.T) {
 	d.refused(cfg, "does not begin with a host", "docker.io/alice/images")
 	cfg.Guest.Registry = "127.0.0.1:1/alice"
 	d.refused(cfg, "127.0.0.1:1/alice does not answer")
+}
+
+// TestInstall puts the serving stack, and Istio with it, into a cluster that has
+// neither, and takes both away again, but while somebody uses them.
+func TestInstall(t *testing.T) {
+	d := newDesk(t)
+	d.kinds()
+	gateway := httptest.NewServer(http.NotFoundHandler())
+	defer gateway.Close()
+	cfg := d.config()
+	cfg.Guest.Gateway = gateway.URL
+	cfg.Platform = func(context.Context) (bootstrap.Platform, error) {
+		serving, err := random.Image(64, 1)
+		d.must(err)
+		queue, err := random.Image(64, 1)
+		return bootstrap.Platform{Serving: serving, Queue: queue}, err
+	}
+	d.refused(cfg, "has no Knative Serving", "and no Istio", "--install")
+	d.as("bob")
+	bobs := cfg
+	bobs.Guest.Install = true
+	d.refused(bobs, "--install: in the whole cluster you may not", "create, patch, delete namespaces", "create, delete customresourcedefinitions.apiextensions.k8s.io")
+	d.contexts(nil)
+
+	ends := d.running()
+	cfg.Guest.Install = true
+	_, err := all.Up(t.Context(), cfg)
+	d.must(err)
+	image := d.deployment("knative-serving", "controller").Spec.Template.Spec.Containers[0].Image
+	if !strings.HasPrefix(image, d.registry+"/devbox-serving@sha256:") {
+		t.Errorf("the controller's image is %s, want one of the user's registry", image)
+	}
+	d.deployment("istio-system", "istiod")
+	_, err = all.Up(t.Context(), cfg) // once more is nothing
+	d.must(err)
+
+	d.service("billing", func(*servingv1.Service) {})
+	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
+	d.deployment("knative-serving", "controller") // for whom billing is
+	d.must(d.bed.Client().DeleteAllOf(t.Context(), &servingv1.Service{}, client.InNamespace(d.namespace)))
+	_, err = all.Up(t.Context(), cfg)
+	d.must(err)
+	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
+	ends()
+	d.until("nothing is left of it", func() bool {
+		var kinds apiextensionsv1.CustomResourceDefinitionList
+		d.must(d.bed.Client().List(t.Context(), &kinds))
+		var namespaces corev1.NamespaceList
+		d.must(d.bed.Client().List(t.Context(), &namespaces))
+		return len(kinds.Items) == 0 && !slices.ContainsFunc(namespaces.Items, func(n corev1.Namespace) bool {
+			return n.Name == "knative-serving" || n.Name == "istio-system"
+		})
+	})
+}
+
+func (d *desk) deployment(namespace, name string) *appsv1.Deployment {
+	d.Helper()
+	var there appsv1.Deployment
+	d.must(d.bed.Client().Get(d.Context(), client.ObjectKey{Namespace: namespace, Name: name}, &there))
+	return &there
+}
+
+// running plays the controllers of a cluster: every Deployment runs.
+func (d *desk) running() (end func()) {
+	d.Helper()
+	ctx, cancel := context.WithCancel(d.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			var list appsv1.DeploymentList
+			if d.bed.Client().List(ctx, &list) != nil {
+				return
+			}
+			for i := range list.Items {
+				o := &list.Items[i]
+				if o.Status.ObservedGeneration == o.Generation {
+					continue
+				}
+				o.Status = appsv1.DeploymentStatus{ObservedGeneration: o.Generation, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+				_ = d.bed.Client().Status().Update(ctx, o) // it is looked at again
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	return func() { cancel(); <-ended }
 }

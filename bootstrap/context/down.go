@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -51,7 +52,14 @@ func (Engine) Down(ctx context.Context, box *bootstrap.Box, say func(string)) er
 	if err != nil {
 		return err
 	}
-	return r.await(ctx, had)
+	if err := r.await(ctx, had); err != nil || !box.Guest.Install {
+		return err
+	}
+	charts, err := helm.New(config)
+	if err != nil {
+		return err
+	}
+	return (&uninstall{r, charts}).all(ctx)
 }
 
 // labelled are the kinds in namespaces that can be listed and deleted, each once.

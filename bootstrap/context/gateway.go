@@ -34,6 +34,10 @@ func (s *survey) gateway(ctx context.Context) {
 		s.given(s.Guest.Gateway)
 		return
 	}
+	if s.install != nil && s.install.istio && !s.installed {
+		s.SettleGatewayPort(ctx) // which it takes where no load balancer comes with the gateway
+		return
+	}
 	service := s.findGateway(ctx)
 	if service == nil {
 		return

@@ -29,13 +29,16 @@ type survey struct {
 	access  *access
 	clients kubernetes.Interface
 	objects dynamic.Interface
+
+	install   *install // nil where nothing is
+	installed bool     // it is there
 }
 
 // look asks one thing after the other, each of which makes sense only where
 // those before it do.
 func (s *survey) look(ctx context.Context) {
 	s.settle()
-	for _, ask := range []func(context.Context){s.reach, s.serving, s.place, s.rights, s.names, s.registry, s.nodes, s.gateway} {
+	for _, ask := range []func(context.Context){s.reach, s.serving, s.place, s.rights, s.names, s.registry, s.nodes, s.ownArchitecture, s.gateway} {
 		if len(s.Failed()) > 0 {
 			return
 		}

@@ -13,18 +13,21 @@ import (
 type up struct {
 	*survey
 	noted bootstrap.Gate // cluster: the box has its record
+	ready bootstrap.Gate // serving is there
 }
 
 func (u *up) steps() []bootstrap.Step {
-	u.noted = make(bootstrap.Gate)
-	return []bootstrap.Step{
-		{Name: "cluster", Do: u.cluster},
-		{Name: "gateway", After: u.noted, Do: u.answers},
+	u.noted, u.ready = make(bootstrap.Gate), make(bootstrap.Gate)
+	steps := []bootstrap.Step{{Name: "cluster", Do: u.cluster}, {Name: "gateway", After: u.ready, Do: u.answers}}
+	if u.install != nil {
+		return append(steps, bootstrap.Step{Name: "serving", After: u.noted, Do: u.installAll})
 	}
+	u.ready.Open()
+	return steps
 }
 
 // cluster notes where the box is. In the cluster itself nothing is made before
-// the first service is.
+// the first service is, but by --install.
 func (u *up) cluster(context.Context, func(string)) (string, error) {
 	if err := bootstrap.WritePrivate(u.Box.Kubeconfig, u.access.file); err != nil {
 		return "", err
@@ -37,8 +40,22 @@ func (u *up) cluster(context.Context, func(string)) (string, error) {
 	return fmt.Sprintf("context %s, namespace %s, images by %s", u.guest.Context, u.guest.Namespace, u.guest.Registry), nil
 }
 
+// find finds the way in to what was just installed, and notes it.
+func (u *up) find(ctx context.Context) error {
+	u.gateway(ctx)
+	if failed := u.Failed(); len(failed) > 0 {
+		return &bootstrap.PrerequisiteError{Findings: failed}
+	}
+	return u.Box.Save()
+}
+
 // answers looks whether requests come in.
 func (u *up) answers(ctx context.Context, say func(string)) (string, error) {
+	if u.installed {
+		if err := u.find(ctx); err != nil {
+			return "", err
+		}
+	}
 	if to := u.guest.Forward; to != nil {
 		pods, err := u.clients.CoreV1().Pods(to.Namespace).List(ctx, metav1.ListOptions{LabelSelector: to.Selector})
 		if err != nil {

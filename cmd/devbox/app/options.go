@@ -45,6 +45,7 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	flags.StringVar(&o.guest.User, "user", "", "add -NAME to the names of services there, where several people share a namespace")
 	flags.StringVar(&o.guest.Gateway, "gateway", "", "where that cluster's requests come in, as http://HOST:PORT; without it its load balancer, or a port-forward")
 	flags.StringSliceVar(&o.guest.Platforms, "platform", nil, "build for these, such as linux/amd64,linux/arm64; without it for all that the cluster's nodes have")
+	flags.BoolVar(&o.guest.Install, "install", false, "where that cluster has no Knative Serving, put devbox's own there, and Istio where there is none; a down removes them again when nobody uses them")
 	flags.StringVar(&o.guest.PullSecret, "pull-secret", "", "the Secret there with which nodes take the images, where the registry asks for one")
 	for _, name := range []string{"images", "port", "with", "without", "mesh", "context"} {
 		envName(flags, name)
@@ -58,7 +59,7 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 }
 
 // guestFlags are those of a cluster that is there already.
-var guestFlags = []string{"context", "registry", "namespace", "user", "gateway", "platform", "pull-secret"}
+var guestFlags = []string{"context", "registry", "namespace", "user", "gateway", "platform", "pull-secret", "install"}
 
 // check refuses flags that contradict each other.
 func (o *boxOptions) check(name string, flags *pflag.FlagSet) error {

@@ -27,7 +27,8 @@ func main() {
 func run() error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	server, err := apiserver.Start(ctx, apiserver.Options{Dir: os.Args[1], NoSync: true, NoOpenAPI: true, Cluster: slices.Contains(os.Args[2:], "cluster")})
+	cluster := slices.Contains(os.Args[2:], "cluster")
+	server, err := apiserver.Start(ctx, apiserver.Options{Dir: os.Args[1], NoSync: true, NoOpenAPI: !cluster, Cluster: cluster})
 	if err != nil {
 		return err
 	}
