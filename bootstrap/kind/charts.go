@@ -20,6 +20,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/rollout"
 	"github.com/kind-in-a-box/devbox/charts"
 	"github.com/kind-in-a-box/devbox/charts/istio"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -34,7 +35,14 @@ var istioKinds = []schema.GroupVersionResource{
 }
 
 // stack is the names of the serving stack's images in the node.
-type stack struct{ serving, queue string }
+type stack struct {
+	serving, queue string
+	content        v1.Image // of queue
+}
+
+// standbyRepository is where the box's registry has queue-proxy, whose program
+// waits in pods that stand by.
+const standbyRepository = "devbox/queue"
 
 // importIstio puts Istio's images into the node while its control plane
 // starts, and opens istioIn.
@@ -157,6 +165,7 @@ func (u *up) platform(ctx context.Context, say func(string)) (string, error) {
 	if err := u.nodeUp.Wait(ctx); err != nil {
 		return "", err
 	}
+	u.stack.content = built.Queue
 	present, err := images.Present(ctx, u.node)
 	if err != nil {
 		return "", err
@@ -201,6 +210,10 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	digest, err := u.stack.content.Digest()
+	if err != nil {
+		return "", fmt.Errorf("reading the image of queue-proxy: %w", err)
+	}
 	say("installing the serving stack")
 	_, err = u.helm.Apply(ctx, helm.Release{
 		Name:      "serving",
@@ -213,6 +226,8 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 			"registryPort": u.box.RegistryPort,
 			"tracing":      u.tracing(),
 			"mesh":         map[string]any{"mtls": u.mtls()},
+
+			"standbyProgram": fmt.Sprintf("%s/%s@%s", u.box.Registry(), standbyRepository, digest),
 		},
 	})
 	if err != nil {
@@ -221,9 +236,16 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	u.servingIn.Open()
 	say("waiting for the box to answer")
 	g, ctx := errgroup.WithContext(ctx)
-	for _, d := range []string{"controller", "activator", "registry"} {
+	for _, d := range []string{"controller", "activator"} {
 		g.Go(func() error { return rollout.Await(ctx, u.clients, servingv1.Namespace, d) })
 	}
+	g.Go(func() error {
+		if err := rollout.Await(ctx, u.clients, servingv1.Namespace, "registry"); err != nil {
+			return err
+		}
+		_, err := push.Box(u.box.Registry()).Image(ctx, standbyRepository, u.stack.content)
+		return err
+	})
 	g.Go(func() error {
 		ctx, cancel := context.WithTimeoutCause(ctx, rollout.Timeout, fmt.Errorf("no answer in %s", rollout.Timeout))
 		defer cancel()
