@@ -50,6 +50,7 @@ func TestBox(t *testing.T) {
 		{"a second up finds everything there", d.secondUp},
 		{"the commands that report", d.reports},
 		{"the loop is measured, and leaves nothing behind", d.measured},
+		{"to others who know its kubeconfig it is a cluster that is there already", d.guests},
 		{"a stopped box is started again", d.stoppedBox},
 		{"down leaves nothing", d.down},
 	} {
