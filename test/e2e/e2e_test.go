@@ -49,6 +49,8 @@ func TestBox(t *testing.T) {
 		{"Ctrl-C leaves the box answering", d.interrupt},
 		{"a second up finds everything there", d.secondUp},
 		{"the commands that report", d.reports},
+		{"traffic is divided, and goes back when it is released", d.divided},
+		{"a command in a pod, or the reason why there is none", d.command},
 		{"the loop is measured, and leaves nothing behind", d.measured},
 		{"a stopped box is started again", d.stoppedBox},
 		{"down leaves nothing", d.down},
@@ -339,6 +341,12 @@ func (d *day) reports(t *testing.T) {
 	if out, code := d.Run("logs", "hello"); code != 0 {
 		t.Errorf("devbox logs: exit %d\n%s", code, out)
 	}
+	for _, command := range []string{"services", "revisions hello", "describe hello", "traffic hello"} {
+		out, code := d.Run(append(strings.Fields(command), "-o", "json")...)
+		if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "hello-0000") {
+			t.Errorf("devbox %s -o json: exit %d, want JSON that names a revision:\n%s", command, code, out)
+		}
+	}
 	out, code := d.Run("status", "-o", "json")
 	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, `"hello"`) {
 		t.Errorf("devbox status -o json: exit %d, want JSON that names hello:\n%s", code, out)
@@ -351,6 +359,49 @@ func (d *day) reports(t *testing.T) {
 		if !slices.Contains(columns, column) {
 			t.Errorf("kubectl get ksvc has the columns %v; want %s among them", columns, column)
 		}
+	}
+}
+
+// divided gives the revision before some of the traffic, and a host of its own.
+func (d *day) divided(t *testing.T) {
+	type revision struct {
+		Name, Ready string
+		Percent     int64
+	}
+	var all []revision
+	if out, code := d.Run("revisions", "hello", "-o", "json"); code != 0 || json.Unmarshal([]byte(out), &all) != nil {
+		t.Fatalf("devbox revisions: exit %d\n%s", code, out)
+	}
+	all = slices.DeleteFunc(all, func(r revision) bool { return r.Ready != "True" })
+	if len(all) < 2 || all[0].Percent != 100 {
+		t.Fatalf("the revisions are %+v; want the newest with all of the traffic, and another", all)
+	}
+	before := all[1].Name
+	if out, code := d.Run("traffic", "hello", "--to", before+"=30,@latest=70", "--tag", before+"=before"); code != 0 || !strings.Contains(out, "30%") {
+		t.Fatalf("devbox traffic: exit %d\n%s", code, out)
+	}
+	if status, _, err := d.Get("before-"+host, "/"); err != nil || status != http.StatusOK {
+		t.Errorf("GET of the tag's host: status %d, error %v", status, err)
+	}
+	if out, code := d.Run("traffic", "hello", "--to", "hello-99999=100"); code != 2 || !strings.Contains(out, before) {
+		t.Errorf("traffic to a revision that is not there: exit %d; want 2, and those that are\n%s", code, out)
+	}
+	if out, code := d.Run("hold", "--release", "hello"); code != 0 {
+		t.Fatalf("devbox hold --release: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer)
+}
+
+// command runs the program a second time in its pod, where its port is taken.
+func (d *day) command(t *testing.T) {
+	d.expect(t, d.answer)
+	out, code := d.Run("exec", "hello", "--", "/ko-app/hello")
+	want := "address already in use"
+	if d.Engine() == "embedded" {
+		want = "exec is not there in the embedded engine"
+	}
+	if code != 1 || !strings.Contains(out, want) {
+		t.Errorf("devbox exec: exit %d; want 1 and %q\n%s", code, want, out)
 	}
 }
 

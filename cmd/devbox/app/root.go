@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/klog/v2"
 	controllerlog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/terminal"
@@ -91,6 +93,7 @@ with an API server of its own and with pods as processes.
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
 		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.eventsCommand(),
+		d.servicesCommand(), d.revisionsCommand(), d.describeCommand(), d.trafficCommand(), d.execCommand(),
 		d.waitCommand(), d.holdCommand(), d.rollbackCommand(),
 		d.traceCommand(), d.loadCommand(), d.compareCommand(), d.benchCommand(), d.uiCommand(),
 		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
@@ -201,6 +204,7 @@ func choose(cmd *cobra.Command, c choice, name, letter, help string) {
 const (
 	textFormat = "text"
 	jsonFormat = "json"
+	yamlFormat = "yaml"
 )
 
 // reports gives a command the flag -o.
@@ -208,6 +212,32 @@ func (d *devbox) reports(cmd *cobra.Command, help string) *cobra.Command {
 	d.output = textFormat
 	choose(cmd, choice{&d.output, []string{textFormat, jsonFormat}}, "output", "o", help)
 	return cmd
+}
+
+// lists gives a command that shows what is in the box the flag -o.
+func (d *devbox) lists(cmd *cobra.Command) *cobra.Command {
+	d.output = textFormat
+	choose(cmd, choice{&d.output, []string{textFormat, jsonFormat, yamlFormat}}, "output", "o", "text, json or yaml")
+	return cmd
+}
+
+// list prints what such a command has found: as a table for people, which text
+// writes, or as it is.
+func (d *devbox) list(found any, text func(table *tabwriter.Writer)) error {
+	switch d.output {
+	case jsonFormat:
+		return d.printJSON(found)
+	case yamlFormat:
+		data, err := yaml.Marshal(found)
+		if err != nil {
+			return fmt.Errorf("encoding what was found: %w", err)
+		}
+		_, err = d.stdout.Write(data)
+		return err
+	}
+	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+	text(table)
+	return table.Flush()
 }
 
 // printJSON writes what a command reports.
