@@ -62,6 +62,7 @@ func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *
 		one := &target{Target: t, images: map[string]string{}, pending: &request{since: now, build: true, list: t.Image == nil, first: true}}
 		if t.Service == nil {
 			one.objects = newObjects()
+			one.objects.swept = t.set != nil // what belongs to nobody is not looked for
 		}
 		l.targets = append(l.targets, one)
 	}

@@ -7,10 +7,15 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/test/box"
@@ -50,6 +55,7 @@ func TestBox(t *testing.T) {
 		{"a second up finds everything there", d.secondUp},
 		{"the commands that report", d.reports},
 		{"traffic is divided, and goes back when it is released", d.divided},
+		{"a release is deployed", d.released},
 		{"a command in a pod, or the reason why there is none", d.command},
 		{"the loop is measured, and leaves nothing behind", d.measured},
 		{"a stopped box is started again", d.stoppedBox},
@@ -343,7 +349,7 @@ func (d *day) reports(t *testing.T) {
 	}
 	for _, command := range []string{"services", "revisions hello", "describe hello", "traffic hello"} {
 		out, code := d.Run(append(strings.Fields(command), "-o", "json")...)
-		if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "hello-0000") {
+		if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "hello-000") {
 			t.Errorf("devbox %s -o json: exit %d, want JSON that names a revision:\n%s", command, code, out)
 		}
 	}
@@ -392,10 +398,41 @@ func (d *day) divided(t *testing.T) {
 	d.expect(t, d.answer)
 }
 
+// released pushes ko's own image into the box's registry, on a base image that is
+// there, and deploys the manifests that name it.
+func (d *day) released(t *testing.T) {
+	var status struct{ Box struct{ Registry string } }
+	if out, code := d.Run("status", "-o", "json"); code != 0 || json.Unmarshal([]byte(out), &status) != nil {
+		t.Fatalf("devbox status: exit %d\n%s", code, out)
+	}
+	registry := status.Box.Registry
+	base, err := name.ParseReference(registry + "/base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(base, empty.Image); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "release.yaml")
+	release := d.Command(t.Context(), "release", d.dir, "--registry", registry+"/released", "--platform", "linux/"+runtime.GOARCH, "-o", file)
+	release.Env = append(release.Env, "KO_DEFAULTBASEIMAGE="+base.String())
+	if out, err := release.CombinedOutput(); err != nil {
+		t.Fatalf("devbox release: %v\n%s", err, out)
+	}
+	out, code := d.Run("deploy", "-f", file)
+	if code != 0 || !strings.Contains(out, "live") {
+		t.Fatalf("devbox deploy: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer)
+	if out, code := d.Run("describe", "hello"); code != 0 || !strings.Contains(out, registry+"/released/hello-") {
+		t.Errorf("devbox describe: exit %d; want the image of the release\n%s", code, out)
+	}
+}
+
 // command runs the program a second time in its pod, where its port is taken.
 func (d *day) command(t *testing.T) {
 	d.expect(t, d.answer)
-	out, code := d.Run("exec", "hello", "--", "/ko-app/hello")
+	out, code := d.Run("exec", "hello", "--name", d.Name(), "--", "/ko-app/hello")
 	want := "address already in use"
 	if d.Engine() == "embedded" {
 		want = "exec is not there in the embedded engine"

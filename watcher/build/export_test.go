@@ -16,3 +16,6 @@ func (b *Builder) Learned() {
 		<-one.ended
 	}
 }
+
+// Refusal is what a registry's error means to a person.
+var Refusal = refusal

@@ -93,6 +93,7 @@ with an API server of its own and with pods as processes.
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
 		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.eventsCommand(),
+		d.releaseCommand(), d.deployCommand(),
 		d.servicesCommand(), d.revisionsCommand(), d.describeCommand(), d.trafficCommand(), d.execCommand(),
 		d.waitCommand(), d.holdCommand(), d.rollbackCommand(),
 		d.traceCommand(), d.loadCommand(), d.compareCommand(), d.benchCommand(), d.uiCommand(),
@@ -152,6 +153,14 @@ func envName(flags *pflag.FlagSet, name string) {
 	variable := "DEVBOX_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	flag.Usage += " (env " + variable + ")"
 	flag.Annotations = map[string][]string{environment: {variable}}
+}
+
+// alsoVariable lets another tool's variable stand in for a flag too, where ours is
+// not set.
+func alsoVariable(flags *pflag.FlagSet, name, variable string) {
+	flag := flags.Lookup(name)
+	flag.Usage += ", or " + variable
+	flag.Annotations[environment] = append(flag.Annotations[environment], variable)
 }
 
 // fromEnvironment sets the flags that the command line does not from their
