@@ -30,7 +30,10 @@ var update = flag.Bool("update", false, "write what is into the golden files")
 // are left out: they are plain files, to be read where they lie.
 func TestServingRenders(t *testing.T) {
 	for name, values := range map[string]map[string]any{
-		"kind": {"image": "devbox.local/serving:1", "queueImage": "devbox.local/queue:1"},
+		"kind": {
+			"image": "devbox.local/serving:1", "queueImage": "devbox.local/queue:1",
+			"standbyProgram": "localhost:5001/devbox/queue@sha256:" + strings.Repeat("0", 64),
+		},
 		"embedded": {
 			"image": "devbox.local/serving:1", "queueImage": "devbox.local/queue:1", "registryPort": 5055,
 			"istio": map[string]any{"enabled": false}, "workloads": false,

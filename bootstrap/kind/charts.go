@@ -19,6 +19,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/charts"
 	"github.com/kind-in-a-box/devbox/charts/istio"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -33,7 +34,14 @@ var istioKinds = []schema.GroupVersionResource{
 }
 
 // stack is the names of the serving stack's images in the node.
-type stack struct{ serving, queue string }
+type stack struct {
+	serving, queue string
+	content        v1.Image // of queue
+}
+
+// standbyRepository is where the box's registry has queue-proxy, whose program
+// waits in pods that stand by.
+const standbyRepository = "devbox/queue"
 
 // importIstio puts Istio's images into the node while its control plane
 // starts, and opens istioIn.
@@ -156,6 +164,7 @@ func (u *up) platform(ctx context.Context, say func(string)) (string, error) {
 	if err := u.nodeUp.Wait(ctx); err != nil {
 		return "", err
 	}
+	u.stack.content = built.Queue
 	present, err := images.Present(ctx, u.node)
 	if err != nil {
 		return "", err
@@ -200,6 +209,10 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	digest, err := u.stack.content.Digest()
+	if err != nil {
+		return "", fmt.Errorf("reading the image of queue-proxy: %w", err)
+	}
 	say("installing the serving stack")
 	_, err = u.helm.Apply(ctx, helm.Release{
 		Name:      "serving",
@@ -212,6 +225,8 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 			"registryPort": u.box.RegistryPort,
 			"tracing":      u.tracing(),
 			"mesh":         map[string]any{"mtls": u.mtls()},
+
+			"standbyProgram": fmt.Sprintf("%s/%s@%s", u.box.Registry(), standbyRepository, digest),
 		},
 	})
 	if err != nil {
@@ -220,9 +235,16 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	u.servingIn.Open()
 	say("waiting for the box to answer")
 	g, ctx := errgroup.WithContext(ctx)
-	for _, d := range []string{"controller", "activator", "registry"} {
+	for _, d := range []string{"controller", "activator"} {
 		g.Go(func() error { return awaitDeployment(ctx, u.clients, servingv1.Namespace, d) })
 	}
+	g.Go(func() error {
+		if err := awaitDeployment(ctx, u.clients, servingv1.Namespace, "registry"); err != nil {
+			return err
+		}
+		_, err := push.Image(ctx, u.box.Registry(), standbyRepository, u.stack.content)
+		return err
+	})
 	g.Go(func() error {
 		ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("no answer in %s", deployTimeout))
 		defer cancel()

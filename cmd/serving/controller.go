@@ -33,6 +33,7 @@ func controllerCommand(log logger) *cobra.Command {
 			if c.Mirrors, err = parseMirrors(mirrors); err != nil {
 				return err
 			}
+			c.Standby.Registry = registryOf(c.Standby.Program, c.Mirrors)
 			c.Log = log()
 			return runController(cmd.Context(), c, address, activators)
 		},
@@ -44,6 +45,8 @@ func controllerCommand(log logger) *cobra.Command {
 	flags.StringArrayVar(&mirrors, "registry", nil, "HOST=URL: where the registry that images call HOST is found from here")
 	flags.DurationVar(&c.ProgressDeadline, "progress-deadline", 10*time.Minute, "how long a revision's first pod may take to answer")
 	flags.DurationVar(&c.DrainQuietPeriod, "drain-quiet-period", time.Second, "how long a pod that is to end must have been idle")
+	flags.StringVar(&c.Standby.URL, "standby-url", "", "where pods that stand by find /standby of the health address; none means that none do")
+	flags.StringVar(&c.Standby.Program, "standby-program", "", "image of queue-proxy in a registry that --registry names")
 	flags.StringVar(&address, "stream-address", fmt.Sprintf(":%d", stream.Port), "where activators tell what they count")
 	flags.StringVar(&activators, "stream-account", "", "NAMESPACE/NAME: the service account of activators; none means that anybody may tell")
 	flags.StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz, /readyz and /metrics are served")
@@ -96,6 +99,15 @@ func guard(cluster *rest.Config, who string) ([]stream.Guard, error) {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	return []stream.Guard{account.Only(c, namespace, name, stream.Audience)}, nil
+}
+
+// registryOf is where the registry of an image is found.
+func registryOf(image string, mirrors map[string]*url.URL) string {
+	host, _, _ := strings.Cut(image, "/")
+	if at, ok := mirrors[host]; ok {
+		return at.String()
+	}
+	return "http://" + host
 }
 
 // parseMirrors reads HOST=URL pairs.

@@ -168,5 +168,12 @@ func (d *digests) mirrored(ref name.Reference) (name.Reference, error) {
 	if at.Scheme == "http" {
 		opts = append(opts, name.Insecure)
 	}
-	return name.NewTag(at.Host+"/"+ref.Context().RepositoryStr()+":"+ref.Identifier(), opts...)
+	repository, err := name.NewRepository(at.Host+"/"+ref.Context().RepositoryStr(), opts...)
+	if err != nil {
+		return nil, err
+	}
+	if _, byDigest := ref.(name.Digest); byDigest {
+		return repository.Digest(ref.Identifier()), nil
+	}
+	return repository.Tag(ref.Identifier()), nil
 }

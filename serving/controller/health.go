@@ -43,6 +43,7 @@ func (c *Controller) health() http.Handler {
 		}
 	})
 	mux.Handle("PUT /loop", c.Loop())
+	mux.Handle("/standby", c.Standby())
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		c.WriteMetrics(w)

@@ -48,9 +48,11 @@ func (s Standby) images(lookups *digests) (*standbyImages, error) {
 
 const (
 	// standbyStart is how long a pod may take to begin to wait; one that has not
-	// is made anew, and the time between two tries grows up to standbyRetry.
+	// is made anew. The time between two tries begins with firstRetry, in which a
+	// registry that has been restarted is there again, and grows up to lastRetry.
 	standbyStart = time.Minute
-	standbyRetry = 10 * time.Minute
+	firstRetry   = 5 * time.Second
+	lastRetry    = 10 * time.Minute
 )
 
 // everything is the one thing that standbys reconcile: which services have a pod
@@ -102,7 +104,7 @@ type kept struct {
 func newStandbys(c, direct client.Client, fleet *fleet, images *standbyImages, url string, force *inForce, wake func(types.NamespacedName)) *standbys {
 	s := &standbys{
 		client: c, direct: direct, fleet: fleet, images: images, url: url, force: force, wake: wake,
-		tries: flowcontrol.NewBackOff(standbyStart, standbyRetry),
+		tries: flowcontrol.NewBackOff(firstRetry, lastRetry),
 		kept:  map[types.NamespacedName]*kept{}, called: map[types.NamespacedName]time.Time{},
 		words: map[types.UID]string{}, taken: map[string]*adoptee{},
 	}

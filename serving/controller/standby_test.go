@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,7 +58,11 @@ func newStanding(t *testing.T) *standing {
 	t.Cleanup(s.registry.Close)
 	program := s.push("devbox/queue", "queue")
 	fleet := s.revisions.fleet
-	images, err := newStandbyImages(program, s.registry.URL, func(ref name.Reference) (name.Reference, error) { return ref, nil })
+	at, err := url.Parse(s.registry.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := newStandbyImages(program, s.registry.URL, newDigests(map[string]*url.URL{registryHost: at}, nil, nil).mirrored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +84,10 @@ func (s *standing) standBy(pods string) {
 		s.Fatal(err)
 	}
 }
+
+// registryHost is what images call the registry, which the controller finds
+// elsewhere.
+const registryHost = "localhost:5001"
 
 // push puts an image like ko's into the registry, whose program has this
 // content.
@@ -119,7 +128,7 @@ func (s *standing) push(repository, content string) string {
 	if err := remote.Write(ref, img); err != nil {
 		s.Fatal(err)
 	}
-	return ref.Name()
+	return registryHost + "/" + repository + "@" + digest.String()
 }
 
 // keep has the controller look what is to stand by, and returns the pods that do.

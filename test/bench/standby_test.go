@@ -21,9 +21,6 @@ const stands = 10 // of each kind
 // edit, in turns with and without one.
 func BenchmarkStandby(b *testing.B) {
 	bx := box.New(b, "devbox-bench")
-	if bx.Engine() != "embedded" {
-		b.Skip("pods stand by on the embedded engine alone")
-	}
 	dir := box.Program(b, filepath.Join("..", "subject"))
 	up := bx.Up("--port", "18080", dir)
 	up.Wait("the first revision", 5*time.Minute, live)
@@ -32,13 +29,19 @@ func BenchmarkStandby(b *testing.B) {
 	b.Run("Cold", s.standbyCold)
 }
 
-// standby says for how many services a pod stands by, and waits until it does.
-func (s *subject) standby(b *testing.B, pods int) {
+// standBy says for how many services a pod stands by.
+func standBy(b *testing.B, bx *box.Box, pods int) {
 	b.Helper()
 	patch := fmt.Appendf(nil, `{"data":{"standby-pods":"%d"}}`, pods)
-	if _, err := s.Kubernetes().CoreV1().ConfigMaps("knative-serving").Patch(b.Context(), "config-devbox", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	if _, err := bx.Kubernetes().CoreV1().ConfigMaps("knative-serving").Patch(b.Context(), "config-devbox", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// standby is standBy, and waits until they do.
+func (s *subject) standby(b *testing.B, pods int) {
+	b.Helper()
+	standBy(b, s.Box, pods)
 	box.Eventually(b, fmt.Sprintf("%d pods stand by", pods), func() bool {
 		list, err := s.Kubernetes().CoreV1().Pods(metav1.NamespaceDefault).List(b.Context(), metav1.ListOptions{LabelSelector: "devbox.dev/standby=waiting"})
 		if err != nil {

@@ -62,7 +62,7 @@ var arrows = []struct {
 	{"bootstrap/helm", nil},
 	{"bootstrap/images", []string{"bootstrap/docker"}},
 	{"bootstrap/parts", []string{"bootstrap", "charts"}},
-	{"bootstrap/kind", []string{"bootstrap", "charts", "serving/api"}},
+	{"bootstrap/kind", []string{"bootstrap", "charts", "internal/push", "serving/api"}},
 	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
 	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "internal/compile", "internal/platform", "internal/push", "serving"}},
 	{"charts", nil},
