@@ -50,8 +50,9 @@ type Target struct {
 	Service      *servingv1.Service // nil where the target is manifests
 	Image        v1.Image           // of Prebuilt; nil where it is built
 
-	set        *manifest.Set // of Written; nil where the files are in Dir
-	copiedFrom string        // the program's image where the folder was copied from, which its manifest still names
+	variables  map[string]string // of the .env in Dir
+	set        *manifest.Set     // of Written; nil where the files are in Dir
+	copiedFrom string            // the program's image where the folder was copied from, which its manifest still names
 }
 
 // Config is what Run needs.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/dotenv"
 )
 
 // serviceDescription is what `devbox describe` says of a service.
@@ -162,7 +164,11 @@ func containersOf(p *servingv1.PodSpec, annotations map[string]string) []contain
 			one.Port = c.UserPort()
 		}
 		for _, v := range c.Env {
-			one.Environment = append(one.Environment, variableStatus{v.Name, sourceOf(&v)})
+			from := sourceOf(&v)
+			if c == serving && slices.Contains(strings.Split(annotations[dotenv.Annotation], ","), v.Name) {
+				from = ".env"
+			}
+			one.Environment = append(one.Environment, variableStatus{v.Name, from})
 		}
 		for _, from := range c.EnvFrom {
 			one.Environment = append(one.Environment, variableStatus{from.Prefix + "*", wholeSourceOf(&from)})

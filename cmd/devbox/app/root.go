@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/go-logr/logr"
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -127,13 +128,14 @@ func said(err error) error {
 	return fmt.Errorf("--%s: %w", flag.Name, wrong.Unwrap())
 }
 
-// silenceLibraries keeps the log lines of ko and of Kubernetes' libraries off
-// the screen: what they warn of comes back as an error too, and devbox says
+// silenceLibraries keeps the log lines of ko, of Kubernetes' libraries and of
+// Docker Compose's off the screen: what they warn of comes back as an error too, and devbox says
 // it once.
 func silenceLibraries() {
 	log.SetOutput(io.Discard)
 	klog.SetLogger(logr.Discard())
 	controllerlog.SetLogger(logr.Discard())
+	logrus.SetOutput(io.Discard)
 }
 
 // noArguments refuses arguments where there is nothing they could mean.
