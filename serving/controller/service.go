@@ -37,6 +37,11 @@ func (r *services) Reconcile(ctx context.Context, svc *servingv1.Service) (recon
 	if err == nil {
 		err = r.route(ctx, svc, config)
 	}
+	if err == nil && config.Status.ObservedGeneration != config.Generation {
+		// Its own reconciler is at it, and brings us back. To write that down
+		// would only be in the way of the new revision.
+		return reconcile.Result{}, nil
+	}
 	return reconcile.Result{}, errors.Join(err, r.patchStatus(ctx, before, svc))
 }
 

@@ -148,6 +148,8 @@ func (c *credentials) restConfig() *rest.Config {
 		TLSClientConfig: rest.TLSClientConfig{CAData: c.ca},
 		// The server is this process, and it has its own limits.
 		QPS: -1,
+		// It would pack every event of a watch, for this machine to unpack.
+		DisableCompression: true,
 	}
 }
 

@@ -84,7 +84,7 @@ func TestConfigurationConditions(t *testing.T) {
 	expect(t, &s.Status, "Ready True\n")
 
 	s.SetLatestCreatedRevisionName("hello-00002")
-	expect(t, &s.Status, "Ready Unknown\n")
+	expect(t, &s.Status, "Ready Unknown Deploying\n")
 	s.MarkLatestCreatedFailed("hello-00002", "it does not start")
 	expect(t, &s.Status, "Ready False RevisionFailed Revision \"hello-00002\" failed with message: it does not start.\n")
 }

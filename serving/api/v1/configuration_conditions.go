@@ -27,10 +27,11 @@ func (s *ConfigurationStatus) InitializeConditions() {
 }
 
 // SetLatestCreatedRevisionName names the newest revision. The Configuration
-// is not ready until that very revision is.
+// is not ready until that very revision is, which is expected to say first that
+// it deploys: said here already, that is no write of its own.
 func (s *ConfigurationStatus) SetLatestCreatedRevisionName(name string) {
 	if s.LatestCreatedRevisionName != name {
-		s.mark(corev1.ConditionUnknown, "", "")
+		s.mark(corev1.ConditionUnknown, ReasonDeploying, "")
 	}
 	s.LatestCreatedRevisionName = name
 }
