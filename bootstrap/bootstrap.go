@@ -50,6 +50,12 @@ type Config struct {
 	Mesh       *bool
 	Namespaces []string
 
+	// Guest is what is asked of a box in a cluster that is there already; only the
+	// engine for that looks at it. Services are those that will be, by the names
+	// that their files give them.
+	Guest    Guest
+	Services []string
+
 	// Platform builds the images of the serving stack on this machine, while
 	// the cluster starts. Nil makes a box with Istio and no serving stack.
 	Platform func(context.Context) (Platform, error)

@@ -36,6 +36,9 @@ type Box struct {
 	// Mesh says that services' pods are in Istio's mesh, of kind.
 	Mesh bool `json:"mesh,omitempty"`
 
+	// Guest is set where devbox did not make the cluster.
+	Guest *Guest `json:"guest,omitempty"`
+
 	// Complete says that the box was created to the end. A record without it
 	// is of a creation that was cut off.
 	Complete bool `json:"complete"`
@@ -49,11 +52,29 @@ func NewBox(name, engine, dir string) *Box {
 }
 
 // Gateway is the URL of the box's ingress.
-func (b *Box) Gateway() string { return fmt.Sprintf("http://127.0.0.1:%d", b.HTTPPort) }
+func (b *Box) Gateway() string {
+	if b.Guest != nil && b.Guest.Gateway != "" {
+		return b.Guest.Gateway
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", b.HTTPPort)
+}
 
 // Registry is the name of the box's registry in an image reference, on this
 // machine and in the cluster.
-func (b *Box) Registry() string { return fmt.Sprintf("localhost:%d", b.RegistryPort) }
+func (b *Box) Registry() string {
+	if b.Guest != nil {
+		return b.Guest.Registry
+	}
+	return fmt.Sprintf("localhost:%d", b.RegistryPort)
+}
+
+// Namespace is the only one that the box has in its cluster, "" where it has all.
+func (b *Box) Namespace() string {
+	if b.Guest == nil {
+		return ""
+	}
+	return b.Guest.Namespace
+}
 
 // RESTConfig is how to reach the box's API server.
 func (b *Box) RESTConfig() (*rest.Config, error) {
@@ -61,8 +82,10 @@ func (b *Box) RESTConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig of box %s: %w", b.Name, err)
 	}
-	config.QPS = -1                  // the box's API server has nobody else to be spared for
-	config.DisableCompression = true // it is on this machine
+	if b.Guest == nil {
+		config.QPS = -1                  // the box's API server has nobody else to be spared for
+		config.DisableCompression = true // it is on this machine
+	}
 	return config, nil
 }
 

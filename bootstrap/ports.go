@@ -63,6 +63,21 @@ func (s *Survey) SettlePort(port *int) {
 	}
 }
 
+// SettleGatewayPort gives s.Box a port of 127.0.0.1 for its gateway and no other,
+// which it had before where nobody has taken that.
+func (s *Survey) SettleGatewayPort(ctx context.Context) {
+	wanted := s.Port
+	if !s.PortFixed {
+		wanted = cmp.Or(s.Box.HTTPPort, wanted)
+	}
+	port, err := s.httpPort(ctx, wanted)
+	if err != nil {
+		s.Add("port", Fail, err.Error(), "choose another with --port")
+		return
+	}
+	s.Box.HTTPPort = port
+}
+
 func (s *Survey) keptPort() {
 	if s.PortFixed && s.Port != s.Box.HTTPPort {
 		s.Add("port", Fail, fmt.Sprintf("box %s is on 127.0.0.1:%d, not on %d", s.Box.Name, s.Box.HTTPPort, s.Port),

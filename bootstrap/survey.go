@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,5 +185,5 @@ func (s *Survey) summary() string {
 			said = append(said, f.Message)
 		}
 	}
-	return strings.Join(append(said, fmt.Sprintf("127.0.0.1:%d", s.Box.HTTPPort)), ", ")
+	return strings.Join(append(said, strings.TrimPrefix(s.Box.Gateway(), "http://")), ", ")
 }

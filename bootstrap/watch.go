@@ -8,6 +8,22 @@ import (
 	"time"
 )
 
+// Opener is an Entrance through which requests come only while somebody holds it
+// open.
+type Opener interface {
+	// Open returns when requests come through, and holds it open until ctx ends.
+	Open(ctx context.Context) error
+}
+
+// Open holds the way to the box's gateway open until ctx ends, where it is not
+// open by itself.
+func (b *Box) Open(ctx context.Context) error {
+	if o, ok := b.Entrance.(Opener); ok {
+		return o.Open(ctx)
+	}
+	return nil
+}
+
 // Watch returns a context that ends when ctx does, or when the box has ended
 // for good; then its cause is a *ClusterError. stop ends the watching.
 func (b *Box) Watch(ctx context.Context) (_ context.Context, stop func()) {

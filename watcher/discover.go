@@ -321,6 +321,9 @@ func manifestsIn(dir string) (t Target, any bool, err error) {
 // readManifest is the Service that service.yaml describes, or the default one.
 func (t Target) readManifest() (*servingv1.Service, error) {
 	s, _, err := t.describedService()
+	if err == nil && t.guest != nil {
+		err = t.guest.Adapt(s)
+	}
 	return s, err
 }
 

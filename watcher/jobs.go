@@ -13,7 +13,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
-	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
@@ -152,7 +151,7 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 	l.do(ctx, func() func(context.Context) {
 		for importPath, img := range built {
 			var err error
-			if images[importPath], err = push.Image(ctx, l.cfg.Registry, of.repository(importPath), img); err != nil {
+			if images[importPath], err = l.cfg.Registry.Image(ctx, of.repository(importPath), build.Variants(img)...); err != nil {
 				return func(context.Context) { l.notShipped(t, &BoxError{err}) }
 			}
 		}

@@ -25,6 +25,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/registry"
 	"github.com/kind-in-a-box/devbox/test/bed"
@@ -98,7 +99,7 @@ func (p *place) beginWith(once bool, targets []Target) *session {
 	done := make(chan error, 1)
 	go func() {
 		done <- Run(ctx, Config{
-			Targets: targets, Registry: p.registry, REST: p.rest,
+			Targets: targets, Registry: push.Box(p.registry), REST: p.rest,
 			Gateway: p.box.URL, Domain: standin.Domain, Engine: "embedded", Once: once, Events: s.take, Questions: s.questions,
 		})
 	}()

@@ -34,7 +34,7 @@ const certain = 500 * time.Millisecond
 //	push --> each object, in order: resolve, locate, place --> remove what left
 type placing struct {
 	deployer *deploy.Deployer
-	registry string
+	registry push.Registry
 	workDir  string
 	engine   string
 	owned    func() ([]owned, error) // what is in the box of any directory
@@ -113,7 +113,7 @@ func (p *placing) run(ctx context.Context) (swept bool) {
 func (p *placing) push(ctx context.Context) {
 	p.images = maps.Clone(p.images)
 	for importPath, image := range p.built {
-		ref, err := push.Image(ctx, p.registry, p.name+"/"+path.Base(importPath), image)
+		ref, err := p.registry.Image(ctx, p.name+"/"+path.Base(importPath), build.Variants(image)...)
 		if err == nil {
 			p.images[importPath] = ref
 		}

@@ -31,6 +31,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
@@ -52,13 +53,16 @@ type Target struct {
 
 	variables  map[string]string // of the .env in Dir
 	set        *manifest.Set     // of Written; nil where the files are in Dir
+	guest      *deploy.Guest     // of AsGuest
 	copiedFrom string            // the program's image where the folder was copied from, which its manifest still names
 }
 
 // Config is what Run needs.
 type Config struct {
 	Targets  []Target
-	Registry string // as in localhost:5001
+	Registry push.Registry
+	Guest    *deploy.Guest // nil where the cluster is the box's own
+	Archs    []string      // that nodes have; this machine's where none is said
 	REST     *rest.Config
 	Gateway  string // as in http://127.0.0.1:8080
 	Domain   string
@@ -81,13 +85,16 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain, Command: cfg.Command})
+	deployer, err := deploy.New(deploy.Config{REST: cfg.REST, Gateway: cfg.Gateway, Domain: cfg.Domain, Command: cfg.Command, Guest: cfg.Guest})
 	if err != nil {
 		return err
 	}
 	options := build.Options{WorkDir: workDir, Again: !cfg.Once, Waits: func(sentence string) {
 		cfg.Events.Emit(event.Event{Kind: event.Note, Message: sentence})
 	}}
+	if len(cfg.Archs) > 0 {
+		options.Arch, options.Others = cfg.Archs[0], cfg.Archs[1:]
+	}
 	builder := build.New(options)
 	defer builder.Close()
 	l := newLoop(cfg, workDir, builder, deployer)

@@ -103,7 +103,7 @@ func (u *up) bringParts(ctx context.Context, say func(string)) (refs map[string]
 		if err != nil {
 			return nil, err
 		}
-		if refs[string(r)], err = push.Image(ctx, u.box.Registry(), "devbox/"+string(r), img); err != nil {
+		if refs[string(r)], err = push.Box(u.box.Registry()).Image(ctx, "devbox/"+string(r), img); err != nil {
 			return nil, err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
+	"github.com/kind-in-a-box/devbox/bootstrap/rollout"
 	"github.com/kind-in-a-box/devbox/charts"
 	"github.com/kind-in-a-box/devbox/charts/istio"
 	"github.com/kind-in-a-box/devbox/internal/push"
@@ -110,7 +111,7 @@ func (u *up) istio(ctx context.Context, say func(string)) (string, error) {
 				return err
 			}
 			say("waiting for " + c.Release)
-			if err := awaitDeployment(ctx, u.clients, istio.Namespace, c.Release); err != nil {
+			if err := rollout.Await(ctx, u.clients, istio.Namespace, c.Release); err != nil {
 				return err
 			}
 		}
@@ -236,17 +237,17 @@ func (u *up) serving(ctx context.Context, say func(string)) (string, error) {
 	say("waiting for the box to answer")
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range []string{"controller", "activator"} {
-		g.Go(func() error { return awaitDeployment(ctx, u.clients, servingv1.Namespace, d) })
+		g.Go(func() error { return rollout.Await(ctx, u.clients, servingv1.Namespace, d) })
 	}
 	g.Go(func() error {
-		if err := awaitDeployment(ctx, u.clients, servingv1.Namespace, "registry"); err != nil {
+		if err := rollout.Await(ctx, u.clients, servingv1.Namespace, "registry"); err != nil {
 			return err
 		}
-		_, err := push.Image(ctx, u.box.Registry(), standbyRepository, u.stack.content)
+		_, err := push.Box(u.box.Registry()).Image(ctx, standbyRepository, u.stack.content)
 		return err
 	})
 	g.Go(func() error {
-		ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("no answer in %s", deployTimeout))
+		ctx, cancel := context.WithTimeoutCause(ctx, rollout.Timeout, fmt.Errorf("no answer in %s", rollout.Timeout))
 		defer cancel()
 		return bootstrap.AwaitAnswers(ctx, u.box)
 	})

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/rollout"
 	"github.com/kind-in-a-box/devbox/charts/istio"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
@@ -235,7 +236,7 @@ func (u *up) patchNamespace(ctx context.Context, name, patch string) error {
 // awaitPods waits until the pods of all revisions in the namespaces have
 // sidecars, or have none.
 func (u *up) awaitPods(ctx context.Context, namespaces []string, sidecars bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("not in %s", deployTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, rollout.Timeout, fmt.Errorf("not in %s", rollout.Timeout))
 	defer cancel()
 	var failed error
 	err := bootstrap.Poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
@@ -338,7 +339,7 @@ func (u *up) lastWords(ctx context.Context, pod *corev1.Pod) string {
 // awaitGateway has the activator take requests in one way, and waits until the
 // gateway sends them so.
 func (u *up) awaitGateway(ctx context.Context, mode string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("the gateway does not follow in %s", deployTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, rollout.Timeout, fmt.Errorf("the gateway does not follow in %s", rollout.Timeout))
 	defer cancel()
 	configs := u.clients.CoreV1().ConfigMaps(servingv1.Namespace)
 	if _, err := configs.Patch(ctx, "config-mesh", types.MergePatchType, []byte(`{"data":{"mtls":"`+mode+`"}}`), metav1.PatchOptions{}); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/images"
 	"github.com/kind-in-a-box/devbox/bootstrap/parts"
+	"github.com/kind-in-a-box/devbox/bootstrap/rollout"
 )
 
 // noteParts writes down what the box will have before it has it, so that a
@@ -49,7 +50,7 @@ func (u *up) observability(ctx context.Context, say func(string)) (string, error
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, r := range u.parts {
-		g.Go(func() error { return awaitDeployment(ctx, u.clients, bootstrap.WatchNamespace, string(r)) })
+		g.Go(func() error { return rollout.Await(ctx, u.clients, bootstrap.WatchNamespace, string(r)) })
 	}
 	if err := g.Wait(); err != nil {
 		return "", err

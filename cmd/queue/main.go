@@ -29,6 +29,12 @@ const (
 	memoryLimit = 64 << 20
 )
 
+// cores is on how many cores the sidecar runs at a time. A request is a handful
+// of goroutines that wake each other, each for some microseconds. With a second
+// core the runtime wakes a thread of the kernel's for most of them, which costs
+// more than what it has to do (docs/request-road.md#what-it-costs).
+const cores = 1
+
 // Who starts a container may have asked the kernel to end it with him, which the
 // kernel notes for the first thread alone. So that one has to be the thread that
 // becomes the user's program.
@@ -52,6 +58,9 @@ func main() {
 		standBy(ctx, log, os.Args[2])
 	}
 	runtime.UnlockOSThread()
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(cores)
+	}
 	exit(log, run(ctx, log))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,12 @@ func activatorCommand(log logger) *cobra.Command {
 				return fmt.Errorf("asking for the pod's name: %w", err)
 			}
 			c.Upgraded, c.Log = true, log() // this process is the activator
+			if os.Getenv("GOMAXPROCS") == "" {
+				// The other half is for who calls and who answers. Two cores for
+				// one request cost more than they bring
+				// (docs/request-road.md#what-it-costs).
+				runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
+			}
 			return activator.Run(cmd.Context(), c)
 		},
 	}

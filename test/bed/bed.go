@@ -58,6 +58,7 @@ type Bed struct {
 var the struct {
 	mu    sync.Mutex
 	main  bool // there is a Main to end it
+	bare  bool // of MainBare
 	dir   string
 	stdin io.Closer // which keeps the server running
 	cmd   *exec.Cmd
@@ -77,6 +78,14 @@ func Main(m *testing.M) {
 		_ = the.cmd.Wait() // the tests have passed or failed already
 	}
 	_ = os.RemoveAll(the.dir)
+}
+
+// MainBare is Main where the server is as a cluster's that nobody has put anything
+// into: users have the rights that RBAC gives them, there are the kinds of
+// workloads, and none of the serving stack's.
+func MainBare(m *testing.M) {
+	the.bare = true
+	Main(m)
 }
 
 // Start returns the Bed, and starts it when it is the first to ask.
@@ -114,6 +123,9 @@ func start() (*Bed, error) {
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	if the.bare {
+		return &Bed{config, kubeconfig, c}, nil
 	}
 	crds, err := charts.CRDs()
 	if err != nil {
@@ -166,6 +178,9 @@ func launch() (string, error) {
 	}
 	the.dir = dir
 	cmd := exec.Command(program, dir)
+	if the.bare {
+		cmd.Args = append(cmd.Args, "cluster")
+	}
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

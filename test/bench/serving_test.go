@@ -34,6 +34,7 @@ func BenchmarkServing(b *testing.B) {
 	s := &subject{Box: bx, image: bx.Image("subject")}
 	b.Run("Cold", s.cold)
 	b.Run("Warm", s.warm)
+	b.Run("One", s.one)
 	b.Run("Most", s.most)
 	b.Run("Load", s.load)
 	b.Run("Burst", s.burst)

@@ -5,6 +5,7 @@ package bench
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,64 +57,127 @@ func (s *subject) sideBySide(b *testing.B, name string, lasts time.Duration) (wa
 	return road.Stop(), bare.Stop()
 }
 
-// warm sends requests the whole way and straight to the pod, side by side at
-// the same rate, so that both meet the same machine.
+// ways are those to a pod that are measured in turns.
+type ways struct {
+	straight, gateway, road way
+}
+
+// way is one of them, and what was measured of it.
+type way struct {
+	name   string
+	caller *load.Caller // nil where the engine has no such way
+	took   []time.Duration
+	rates  []time.Duration // of one request, as the machine has one each
+}
+
+// ways makes a service of one pod, and finds the ways to it.
+func (s *subject) ways(b *testing.B, name string) *ways {
+	b.Helper()
+	host := s.Service(b, name, s.image, 0, map[string]string{"min-scale": "1", "max-scale": "1"})
+	pod := s.pod(b, name)
+	w := &ways{
+		straight: way{name: "straight to the pod", caller: s.from(s.straight(b, pod), host)},
+		gateway:  way{name: "the gateway straight to the pod"},
+		road:     way{name: "the whole road", caller: s.from(s.gateway(b), host)},
+	}
+	if s.Engine() == "kind" {
+		w.gateway.caller = s.from(s.gateway(b), s.gatewayTo(b, pod))
+	}
+	return w
+}
+
+// all are the ways that there are.
+func (w *ways) all() []*way {
+	if w.gateway.caller == nil {
+		return []*way{&w.straight, &w.road}
+	}
+	return []*way{&w.straight, &w.gateway, &w.road}
+}
+
+// others are those that the whole road is measured against.
+func (w *ways) others() []*way { return w.all()[:len(w.all())-1] }
+
+// add keeps what came of requests.
+func (w *way) add(b *testing.B, all load.Results) {
+	b.Helper()
+	if failed := all.Failed(); len(failed) > 0 {
+		b.Fatalf("%s: %d requests failed:\n%s", w.name, len(failed), failed.List())
+	}
+	for _, r := range all {
+		w.took = append(w.took, r.Took)
+	}
+	slices.Sort(w.took)
+}
+
+// percentile is the time that so many of a hundred requests took at most.
+func (w *way) percentile(p int) time.Duration { return w.took[(len(w.took)-1)*p/100] }
+
+// warm sends requests all ways at the same rate, side by side, so that all meet
+// the same machine.
 func (s *subject) warm(b *testing.B) {
 	const lasts = 60 * time.Second
-	ours, bare := s.sideBySide(b, "warm", lasts)
-	if failed := append(ours.Failed(), bare.Failed()...); len(failed) > 0 {
-		b.Errorf("%d requests failed:\n%s", len(failed), failed.List())
+	w := s.ways(b, "warm")
+	var loads []*load.Load
+	for _, way := range w.all() {
+		loads = append(loads, way.caller.Start(rate))
+		time.Sleep(time.Second / rate / time.Duration(len(w.all()))) // so that they take turns
+	}
+	time.Sleep(lasts)
+	for i, way := range w.all() {
+		way.add(b, loads[i].Stop())
 	}
 	for _, p := range []struct {
 		percent int
 		goal    string
 	}{{50, "+1 ms"}, {99, "+3 ms"}} {
-		a, r := ours.Percentile(p.percent), bare.Percentile(p.percent)
-		b.ReportMetric((a-r).Seconds()*1000, fmt.Sprintf("ms-more/p%d", p.percent))
-		note(b, row{
-			what:     fmt.Sprintf("a request by gateway, activator and queue-proxy, p%d of %d at %d a second", p.percent, len(ours), rate),
-			measured: milliseconds(a), against: "straight to the pod, in turn with it: " + milliseconds(r), ratio: fmt.Sprintf("%.2f (%+.2f ms)", ratio(a, r), (a-r).Seconds()*1000), goal: p.goal,
-		})
+		for _, other := range w.others() {
+			a, r := w.road.percentile(p.percent), other.percentile(p.percent)
+			goal := ""
+			if other == &w.straight {
+				goal = p.goal
+				b.ReportMetric((a-r).Seconds()*1000, fmt.Sprintf("ms-more/p%d", p.percent))
+			}
+			note(b, row{
+				what:     fmt.Sprintf("a request by gateway, activator and queue-proxy, p%d of %d at %d a second", p.percent, len(w.road.took), rate),
+				measured: milliseconds(a), against: other.name + ", in turn with it: " + milliseconds(r),
+				ratio: fmt.Sprintf("%.2f (%+.2f ms)", ratio(a, r), (a-r).Seconds()*1000), goal: goal,
+			})
+		}
 	}
 }
 
-// most finds how many requests a second the road carries, in turn with the
-// gateway straight to the pod, and with nothing in between.
+// one sends one request after another, most as many as the road carries.
+func (s *subject) one(b *testing.B) {
+	s.turns(b, "one", 1, "one request after another: requests a second", "")
+}
 func (s *subject) most(b *testing.B) {
-	const clients, rounds, lasts = 32, 5, 5 * time.Second
-	host := s.Service(b, "most", s.image, 0, map[string]string{"min-scale": "1", "max-scale": "1"})
-	pod := s.pod(b, "most")
-	ways := []struct {
-		name   string
-		caller *load.Caller
-		rates  []time.Duration // of one request, as the machine has one each
-	}{
-		{name: "nothing in between", caller: s.from(s.straight(b, pod), host)},
-		{name: "the whole road", caller: s.from(s.gateway(b), host)},
-	}
-	if s.Engine() == "kind" {
-		ways = append(ways, ways[1])
-		ways[2].name, ways[2].caller = "the gateway straight to the pod", s.from(s.gateway(b), s.gatewayTo(b, pod))
-	}
+	s.turns(b, "most", 32, "the most requests a second that the road carries, 32 clients on the same cores", "0.5")
+}
+
+// turns has clients send one request after another, all ways in turns.
+func (s *subject) turns(b *testing.B, name string, clients int, what, goal string) {
+	b.Helper()
+	const rounds, lasts = 5, 5 * time.Second
+	w := s.ways(b, name)
 	for range rounds {
-		for i := range ways {
-			all := ways[i].caller.Saturate(clients, lasts)
-			if failed := all.Failed(); len(failed) > 0 {
-				b.Fatalf("%s: %d requests failed:\n%s", ways[i].name, len(failed), failed.List())
-			}
-			ways[i].rates = append(ways[i].rates, lasts/time.Duration(len(all)))
+		for _, way := range w.all() {
+			all := way.caller.Saturate(clients, lasts)
+			way.add(b, all)
+			way.rates = append(way.rates, lasts/time.Duration(len(all)))
 		}
 	}
-	road := median(ways[1].rates)
-	for i, way := range ways {
-		if i == 1 {
-			continue
+	road := median(w.road.rates)
+	for _, other := range w.others() {
+		r := row{
+			what:     fmt.Sprintf("%s, median of %d times %s", what, rounds, lasts),
+			measured: fmt.Sprintf("%s (p50 %s)", perSecond(road), milliseconds(w.road.percentile(50))),
+			against:  fmt.Sprintf("%s: %s (p50 %s)", other.name, perSecond(median(other.rates)), milliseconds(other.percentile(50))),
+			ratio:    fmt.Sprintf("%.2f", ratio(median(other.rates), road)),
 		}
-		r := ratio(median(way.rates), road)
-		note(b, row{
-			what:     fmt.Sprintf("the most requests a second that the road carries, %d clients on the same cores, median of %d times %s", clients, rounds, lasts),
-			measured: perSecond(road), against: way.name + ": " + perSecond(median(way.rates)), ratio: fmt.Sprintf("%.2f", r),
-		})
+		if other == &w.gateway {
+			r.goal = goal
+		}
+		note(b, r)
 	}
 	b.ReportMetric(1/road.Seconds(), "requests/s")
 }
@@ -123,7 +187,7 @@ func perSecond(each time.Duration) string { return fmt.Sprintf("%.0f", 1/each.Se
 // gatewayTo leads a host from the gateway to a pod with nothing in between.
 func (s *subject) gatewayTo(b *testing.B, pod *corev1.Pod) (host string) {
 	b.Helper()
-	const name = "straight"
+	name := "straight-" + pod.Labels["app"]
 	host = name + ".default.example.com"
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: name}}
 	service.Spec.Selector = map[string]string{"app": pod.Labels["app"]}

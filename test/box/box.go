@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,20 @@ func on(t testing.TB, name string, engine engine) *Box {
 		}
 	})
 	return b
+}
+
+// Guest returns the box of somebody else on this machine, who knows this one by
+// its kubeconfig alone: to him it is a cluster that is there already.
+func (b *Box) Guest(name string) *Box {
+	b.t.Helper()
+	g := &Box{t: b.t, bin: b.bin, name: name, home: b.t.TempDir(), engine: b.engine}
+	g.env = append(slices.Clone(b.env), "DEVBOX_ENGINE=", "XDG_CONFIG_HOME="+g.home, "KUBECONFIG="+filepath.Join(b.Folder(), "kubeconfig"))
+	b.t.Cleanup(func() {
+		if out, code := g.Run("down"); code != 0 {
+			b.t.Errorf("devbox down of a guest: exit %d\n%s", code, out)
+		}
+	})
+	return g
 }
 
 // Name is the box's name.

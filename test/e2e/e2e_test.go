@@ -58,6 +58,7 @@ func TestBox(t *testing.T) {
 		{"a release is deployed", d.released},
 		{"a command in a pod, or the reason why there is none", d.command},
 		{"the loop is measured, and leaves nothing behind", d.measured},
+		{"to others who know its kubeconfig it is a cluster that is there already", d.guests},
 		{"a stopped box is started again", d.stoppedBox},
 		{"down leaves nothing", d.down},
 	} {

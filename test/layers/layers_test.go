@@ -65,6 +65,8 @@ var arrows = []struct {
 	{"bootstrap/parts", []string{"bootstrap", "charts"}},
 	{"bootstrap/kind", []string{"bootstrap", "charts", "internal/push", "serving/api"}},
 	{"bootstrap/kind/cluster", []string{"bootstrap/docker"}},
+	{"bootstrap/context", []string{"bootstrap", "charts", "internal/push", "serving/api"}},
+	{"bootstrap/rollout", nil},
 	{"bootstrap/embedded", []string{"bootstrap", "charts", "internal/event", "internal/compile", "internal/platform", "internal/push", "serving"}},
 	{"charts", nil},
 	{"charts/istio", nil},
@@ -207,6 +209,7 @@ func TestArrowsPointOneWay(t *testing.T) {
 var engines = map[string][]string{
 	"bootstrap/kind":     {"cmd/devbox/app/engines.go"},
 	"bootstrap/embedded": {"cmd/devbox/app/engines.go", "cmd/box/main.go"},
+	"bootstrap/context":  {"cmd/devbox/app/engines.go"},
 }
 
 // TestNobodyNamesAnEngine but the one place that chooses.

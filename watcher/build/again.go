@@ -327,6 +327,9 @@ type image struct {
 // Way says in words how an image of a Builder's was made, as in "compiled
 // example.com/lib and linked"; it is empty for one that remembers nothing.
 func Way(img v1.Image) string {
+	if s, ok := img.(several); ok {
+		img = s.Image
+	}
 	made, _ := img.(image)
 	return made.way
 }

@@ -26,6 +26,8 @@ type Options struct {
 	WorkDir string
 	// Arch is the architecture to build for; empty means this machine's.
 	Arch string
+	// Others are architectures to build for besides.
+	Others []string
 	// Waits is told, in a sentence, of a registry that has not answered for a
 	// while. Nil where nobody wants to know.
 	Waits func(sentence string)
@@ -44,6 +46,7 @@ type Builder struct {
 	bases    bases
 	memory   *memory                  // nil where nothing is remembered
 	delve    func() (v1.Layer, error) // nil where nothing is debugged
+	others   []*Builder               // of the other architectures
 }
 
 // New makes a Builder. From then on this process's environment is that of
@@ -53,6 +56,12 @@ func New(o Options) *Builder {
 		o.Arch = runtime.GOARCH
 	}
 	removeStale()
+	var others []*Builder
+	for _, arch := range o.Others { // before the first, whose environment stays
+		other := o
+		other.Arch, other.Others = arch, nil
+		others = append(others, New(other))
+	}
 	for _, variable := range goenv.Services("linux", o.Arch) {
 		name, value, _ := strings.Cut(variable, "=")
 		_ = os.Setenv(name, value) // which fails for no name like these
@@ -61,6 +70,7 @@ func New(o Options) *Builder {
 		_ = os.Setenv("PWD", o.WorkDir)
 	}
 	b := &Builder{
+		others:   others,
 		bases:    bases{waits: o.Waits},
 		workDir:  o.WorkDir,
 		platform: v1.Platform{OS: "linux", Architecture: o.Arch},
@@ -77,6 +87,9 @@ func New(o Options) *Builder {
 // Close forgets what is remembered, and removes it. No Build may run, or
 // follow.
 func (b *Builder) Close() {
+	for _, other := range b.others {
+		other.Close()
+	}
 	if b.memory != nil {
 		b.memory.close()
 	}
@@ -90,13 +103,15 @@ func (b *Builder) Close() {
 // in the way of an image an *ImageError. When ctx ends the compiler is stopped, what it wrote is removed, and the error wraps ctx's.
 func (b *Builder) Build(ctx context.Context, dir, importPath string) (v1.Image, error) {
 	img, err := b.build(ctx, dir, importPath)
-	if err != nil || b.delve == nil {
-		return img, err
+	if err != nil {
+		return nil, err
 	}
-	if img, err = b.withDelve(img); err != nil {
-		return nil, &ImageError{Target: importPath, Err: err}
+	if b.delve != nil {
+		if img, err = b.withDelve(img); err != nil {
+			return nil, &ImageError{Target: importPath, Err: err}
+		}
 	}
-	return img, nil
+	return b.forOthers(ctx, dir, importPath, img)
 }
 
 // build is Build, but for Delve.

@@ -139,7 +139,7 @@ func TestKoYAMLIsHonoured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := push.Image(t.Context(), host, "some/base", named)
+	ref, err := push.Box(host).Image(t.Context(), "some/base", named)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestPushSendsOnlyWhatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		uploads.Store(0)
-		ref, err := push.Image(t.Context(), host, "tiny", img)
+		ref, err := push.Box(host).Image(t.Context(), "tiny", img)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,3 @@ func (b *Builder) Learned() {
 		<-one.ended
 	}
 }
-
-// Refusal is what a registry's error means to a person.
-var Refusal = refusal

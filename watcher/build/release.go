@@ -57,7 +57,7 @@ func NewReleaser(o ReleaseOptions) (*Releaser, error) {
 
 // Release makes the image of the main package importPath, with dir as Build has
 // it, pushes it with its bill of materials, and returns its name by digest. It
-// fails as Build does, and with a *RegistryError where that refuses it.
+// fails as Build does, and with a *PushError where the registry does not take it.
 func (r *Releaser) Release(ctx context.Context, dir, importPath string) (string, error) {
 	if ref := r.pushed[importPath]; ref != "" {
 		return ref, nil
@@ -68,11 +68,20 @@ func (r *Releaser) Release(ctx context.Context, dir, importPath string) (string,
 	}
 	ref, err := r.publisher.Publish(ctx, result, ko.StrictScheme+importPath)
 	if err != nil {
-		return "", refusal(r.options.Registry, err)
+		return "", &PushError{r.options.Registry, err}
 	}
 	r.pushed[importPath] = ref.String()
 	return ref.String(), nil
 }
+
+// PushError says that a registry has not taken an image.
+type PushError struct {
+	Registry string // a host and a path on it
+	Err      error
+}
+
+func (e *PushError) Error() string { return "pushing to " + e.Registry + ": " + e.Err.Error() }
+func (e *PushError) Unwrap() error { return e.Err }
 
 // build has ko make an image, or one for each platform.
 func (r *Releaser) build(ctx context.Context, dir, importPath string) (ko.Result, error) {

@@ -110,11 +110,14 @@ func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) erro
 	for _, field := range serversOwn {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
+	if err := d.claim(ctx, u); err != nil {
+		return err
+	}
 	put := func() error {
 		return d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership)
 	}
 	err := again(ctx, put)
-	if !lacksNamespace(err) {
+	if !lacksNamespace(err) || d.guest != nil { // a guest's is not his to make
 		return err
 	}
 	if err := d.makeNamespace(ctx, u.GetNamespace()); err != nil {
@@ -156,7 +159,8 @@ func passing(err error) bool {
 // Refused says whether an error is that a description is wrong, by the API
 // server's word or by ours, which no waiting mends.
 func Refused(err error) bool {
-	return errors.Is(err, errNoContainer) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown && !passing(err)
+	_, notYours := errors.AsType[*NotYoursError](err)
+	return notYours || errors.Is(err, errElsewhere) || errors.Is(err, errNoContainer) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown && !passing(err)
 }
 
 // lacksNamespace says whether an error is that the object's namespace is not

@@ -47,6 +47,7 @@ type Config struct {
 	Domain  string                    // of the services' hosts
 	Command func(words string) string // how a person calls a command of devbox's on this box; nil for the box of no name
 	Slow    time.Duration             // how long a revision may take before Wait says why it does; 0 means 5 s
+	Guest   *Guest                    // nil where the cluster is the box's own
 }
 
 // Deployer deploys any number of Services. Run must run beside it.
@@ -55,6 +56,7 @@ type Deployer struct {
 	domain  string
 	slow    time.Duration
 	command func(words string) string
+	guest   *Guest // nil in a box's own cluster
 	http    *http.Client
 	client  client.Client // writes
 	cache   cache.Cache   // reads
@@ -79,6 +81,7 @@ func New(cfg Config) (*Deployer, error) {
 		gateway: cfg.Gateway,
 		domain:  cfg.Domain,
 		slow:    cfg.Slow,
+		guest:   cfg.Guest,
 		http:    &http.Client{Timeout: time.Second, Transport: &http.Transport{}},
 		news:    make(chan struct{}),
 	}
@@ -99,8 +102,9 @@ func New(cfg Config) (*Deployer, error) {
 	// What is asked once fails where the box is gone, and says so; what watches
 	// waits until it is back.
 	if d.cache, err = cache.New(patient.Config(cfg.REST), cache.Options{
-		Scheme:   scheme,
-		ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: labels.NewSelector().Add(*ofServices)}},
+		Scheme:            scheme,
+		DefaultNamespaces: cfg.Guest.scope(),
+		ByObject:          map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: labels.NewSelector().Add(*ofServices)}},
 	}); err != nil {
 		return nil, fmt.Errorf("watching the box: %w", err)
 	}

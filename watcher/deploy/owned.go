@@ -20,7 +20,10 @@ import (
 // Owned are all objects in the box that devbox made of manifests, in whatever
 // session. Which kinds to look through, the API server is asked for.
 func (d *Deployer) Owned(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
-	return ownedIn(ctx, d.client, d.discovery)
+	if d.guest != nil {
+		return ownedIn(ctx, d.client, d.discovery, d.guest.Namespace)
+	}
+	return ownedIn(ctx, d.client, d.discovery, "")
 }
 
 // Applied is an object that devbox made of a manifest, as it stands.
@@ -33,14 +36,14 @@ type Applied struct {
 	Message   string `json:"message,omitempty"`
 }
 
-// AppliedIn are all such objects in a box, in the order of their directories,
-// kinds and names.
-func AppliedIn(ctx context.Context, config *rest.Config, c client.Client) ([]Applied, error) {
+// AppliedIn are all such objects in a box, or in one namespace, in the order of
+// their directories, kinds and names.
+func AppliedIn(ctx context.Context, config *rest.Config, c client.Client, namespace string) ([]Applied, error) {
 	api, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the box: %w", err)
 	}
-	owned, err := ownedIn(ctx, c, api)
+	owned, err := ownedIn(ctx, c, api, namespace)
 	all := []Applied{} // JSON has a list, also of none
 	for _, o := range owned {
 		one := Applied{Kind: o.Kind, Name: o.Name, Namespace: o.Namespace, Directory: o.Annotations[DirectoryAnnotation], Ready: true}
@@ -61,8 +64,10 @@ func AppliedIn(ctx context.Context, config *rest.Config, c client.Client) ([]App
 	return all, err
 }
 
-func ownedIn(ctx context.Context, c client.Client, api discovery.DiscoveryInterface) ([]metav1.PartialObjectMetadata, error) {
-	kinds, err := kindsOf(api)
+// ownedIn looks through every kind, or those of one namespace. There what may not
+// be listed is passed over: whoever may not list a kind has made nothing of it.
+func ownedIn(ctx context.Context, c client.Client, api discovery.DiscoveryInterface, namespace string) ([]metav1.PartialObjectMetadata, error) {
+	kinds, err := kindsOf(api, namespace != "")
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +75,9 @@ func ownedIn(ctx context.Context, c client.Client, api discovery.DiscoveryInterf
 	for _, kind := range kinds {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(kind)
-		switch err := c.List(ctx, list, client.HasLabels{OwnerLabel}); {
+		switch err := c.List(ctx, list, client.HasLabels{OwnerLabel}, client.InNamespace(namespace)); {
+		case namespace != "" && apierrors.IsForbidden(err):
+			continue
 		case apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
 			continue // it went while we looked
 		case err != nil:
@@ -86,8 +93,9 @@ func ownedIn(ctx context.Context, c client.Client, api discovery.DiscoveryInterf
 	return owned, nil
 }
 
-// kindsOf are those of which objects can be listed and deleted, each once.
-func kindsOf(api discovery.DiscoveryInterface) ([]schema.GroupVersionKind, error) {
+// kindsOf are those of which objects can be listed and deleted, each once: all,
+// or those that are in namespaces.
+func kindsOf(api discovery.DiscoveryInterface, namespaced bool) ([]schema.GroupVersionKind, error) {
 	lists, err := discovery.ServerPreferredResources(api)
 	if partly := (*discovery.ErrGroupDiscoveryFailed)(nil); err != nil && !errors.As(err, &partly) {
 		return nil, fmt.Errorf("asking for the kinds of objects: %w", err)
@@ -99,6 +107,9 @@ func kindsOf(api discovery.DiscoveryInterface) ([]schema.GroupVersionKind, error
 			continue
 		}
 		for _, r := range list.APIResources {
+			if namespaced && !r.Namespaced {
+				continue
+			}
 			if !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "delete") {
 				kinds = append(kinds, version.WithKind(r.Kind))
 			}

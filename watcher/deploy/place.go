@@ -64,6 +64,8 @@ func (d *Deployer) Locate(u *unstructured.Unstructured) error {
 		return &UnknownKindError{Kind: u.GroupVersionKind()}
 	case err != nil:
 		return fmt.Errorf("asking for the kind %s: %w", u.GetKind(), err)
+	case namespaced && d.guest != nil:
+		u.SetNamespace(cmp.Or(u.GetNamespace(), d.guest.Namespace))
 	case namespaced:
 		u.SetNamespace(cmp.Or(u.GetNamespace(), metav1.NamespaceDefault))
 	default:

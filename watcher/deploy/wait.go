@@ -308,7 +308,7 @@ func (w *waiting) goLive(at time.Time) {
 		w.pod = at // the gateway's word came before the cache's
 	}
 	live := Report{Stage: Live, Revision: w.revision, Pod: w.pod.Sub(w.start), Switch: at.Sub(w.pod)}
-	if w.now.service != nil {
+	if w.now.service != nil && (w.guest == nil || !w.guest.Remote) {
 		live.Browser, live.Unfound = servingv1.BrowserHost(w.now.service)
 	}
 	if !w.follows {

@@ -22,8 +22,8 @@ import (
 
 // cut leaves out the API groups and the admission that the box has no use
 // for.
-func cut(s *options.ServerRunOptions) {
-	s.APIEnablement.RuntimeConfig = served()
+func cut(s *options.ServerRunOptions, o Options) {
+	s.APIEnablement.RuntimeConfig = served(o)
 	registerUsers(s.Admission)
 	s.Admission.GenericAdmission.DisablePlugins = unused(s.Admission.GenericAdmission.RecommendedPluginOrder)
 	// One user does not need to be protected from another.
@@ -32,7 +32,7 @@ func cut(s *options.ServerRunOptions) {
 }
 
 // served are the API versions that the box serves, and no others.
-func served() cliflag.ConfigurationMap {
+func served(o Options) cliflag.ConfigurationMap {
 	versions := cliflag.ConfigurationMap{"api/all": "false"}
 	for _, version := range []string{
 		"v1",
@@ -47,6 +47,11 @@ func served() cliflag.ConfigurationMap {
 		"networking.k8s.io/v1", // ranges of cluster IPs
 	} {
 		versions[version] = "true"
+	}
+	if o.Cluster {
+		for _, version := range []string{"apps/v1", "autoscaling/v2", "policy/v1", "rbac.authorization.k8s.io/v1"} {
+			versions[version] = "true"
+		}
 	}
 	return versions
 }

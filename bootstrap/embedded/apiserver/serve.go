@@ -37,7 +37,7 @@ func serve(ctx context.Context, o Options, etcd string, listener net.Listener, c
 	if err := logTo(o.Log); err != nil {
 		return nil, err
 	}
-	completed, err := configure(etcd, listener, creds).Complete(ctx)
+	completed, err := configure(o, etcd, listener, creds).Complete(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("completing the API server's options: %w", err)
 	}
@@ -74,7 +74,7 @@ func serve(ctx context.Context, o Options, etcd string, listener net.Listener, c
 }
 
 // configure is the command line of this kube-apiserver.
-func configure(etcd string, listener net.Listener, creds *credentials) *options.ServerRunOptions {
+func configure(o Options, etcd string, listener net.Listener, creds *credentials) *options.ServerRunOptions {
 	s := options.NewServerRunOptions()
 	address, _ := listener.Addr().(*net.TCPAddr)
 
@@ -96,6 +96,9 @@ func configure(etcd string, listener net.Listener, creds *credentials) *options.
 	s.Authentication.ServiceAccounts.KeyFiles = []string{creds.signingKey}
 	s.ServiceAccountSigningKeyFile = creds.signingKey
 	s.Authorization.Modes = []string{"AlwaysAllow"}
+	if o.Cluster {
+		s.Authorization.Modes = []string{"RBAC"}
+	}
 	creds.kubelet.configure(&s.KubeletConfig)
 
 	// Watches last as long as their clients want, which is longer than anybody
@@ -104,7 +107,7 @@ func configure(etcd string, listener net.Listener, creds *credentials) *options.
 
 	s.AllowPrivileged = true // whoever runs the pods says what he cannot do
 
-	cut(s)
+	cut(s, o)
 	return s
 }
 

@@ -46,6 +46,9 @@ type Options struct {
 	// the time of a start. They are checked all the same; kubectl explain and
 	// Helm cannot do without, client-go can.
 	NoOpenAPI bool
+	// Cluster makes it as a cluster's: users have the rights that RBAC gives them,
+	// and there are the kinds of workloads, which nobody runs. It is for tests.
+	Cluster bool
 	// Log takes what etcd and Kubernetes log; nil discards it. The log of
 	// Kubernetes' libraries belongs to the process: the last Server started
 	// has it.

@@ -57,7 +57,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := push.Image(t.Context(), listener.Addr().String(), "some/image", img)
+	pushed, err := push.Box(listener.Addr().String()).Image(t.Context(), "some/image", img)
 	if err != nil {
 		t.Fatal(err)
 	}

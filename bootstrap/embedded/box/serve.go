@@ -130,7 +130,7 @@ func (s *serve) platform(ctx context.Context, _ func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s.queue, err = push.Image(ctx, s.Box.Registry(), "devbox/queue", kept["queue"]); err != nil {
+	if s.queue, err = push.Box(s.Box.Registry()).Image(ctx, "devbox/queue", kept["queue"]); err != nil {
 		return "", err
 	}
 	s.queueIn.Open()

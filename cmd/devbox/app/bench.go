@@ -111,7 +111,7 @@ func (d *devbox) benchLoop(ctx context.Context, dir string, flags benchFlags) er
 	reader := d.progress()
 	report, failed := loopbench.Run(ctx, loopbench.Config{
 		Loop: watcher.Config{
-			Targets: []watcher.Target{target}, Registry: c.box.Registry(), REST: c.config,
+			Targets: []watcher.Target{target}, Registry: registryOf(c.box), Guest: guestOf(c.box), Archs: archsOf(c.box), REST: c.config,
 			Gateway: c.box.Gateway(), Domain: c.box.Domain, Engine: c.box.Engine,
 		},
 		Package: edited, Edits: flags.edits, Pause: flags.pause, Progress: reader.Show,

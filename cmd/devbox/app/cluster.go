@@ -49,6 +49,9 @@ func (d *devbox) cluster(ctx context.Context) (*cluster, error) {
 	if err != nil {
 		return nil, classify(codeCluster, fmt.Errorf("connecting to the box: %w", err), d.command("up"))
 	}
+	if namespace := box.Namespace(); namespace != "" {
+		c = client.NewNamespacedClient(c, namespace)
+	}
 	return &cluster{d: d, box: box, config: config, client: c}, nil
 }
 
@@ -70,7 +73,11 @@ func nobodyListens(ctx context.Context, server string) bool {
 // services lists the box's Services, or the one of a name, which must be there.
 func (c *cluster) services(ctx context.Context, name string) ([]servingv1.Service, error) {
 	var list servingv1.ServiceList
-	if err := c.client.List(ctx, &list); err != nil {
+	var of []client.ListOption
+	if g := c.box.Guest; g != nil { // the others there are other people's
+		of = append(of, client.MatchingLabels{servingv1.GuestLabel: g.ID})
+	}
+	if err := c.client.List(ctx, &list, of...); err != nil {
 		return nil, classify(codeCluster, fmt.Errorf("listing the services: %w", err), c.d.command("up"))
 	}
 	if name == "" {
@@ -112,11 +119,28 @@ func thereAre(kind string, names []string) string {
 
 // url is a service's address for a browser on this machine, or why it has none.
 func (c *cluster) url(service *servingv1.Service) (address, why string) {
+	if !isHere(c.box.Gateway()) { // whether its name is known is up to whoever runs the cluster
+		return service.Status.URL, "it has no URL yet"
+	}
 	host, why := servingv1.BrowserHost(service)
 	if host == "" {
 		return "", why
 	}
-	return fmt.Sprintf("http://%s:%d", host, c.box.HTTPPort), ""
+	return fmt.Sprintf("http://%s:%s", host, portOf(c.box.Gateway())), ""
+}
+
+// portOf is the port of a URL.
+func portOf(address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return ""
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
 
 // host is the service's host, by its status.

@@ -140,7 +140,7 @@ func (d *devbox) image(ctx context.Context, box *bootstrap.Box, t watcher.Target
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w", t.Name, err)
 	}
-	ref, err := push.Image(ctx, box.Registry(), t.Name, img)
+	ref, err := push.Box(box.Registry()).Image(ctx, t.Name, img)
 	return ref, classify(codeCluster, err, d.command("up"))
 }
 

@@ -115,9 +115,17 @@ func (d *devbox) readFile(path string) (manifest.File, error) {
 
 // deploy applies a set, and waits until it is live.
 func (c *cluster) deploy(ctx context.Context, name string, set *manifest.Set, events event.Sink) error {
+	targets, guest := []watcher.Target{watcher.Written(name, set)}, guestOf(c.box)
+	if guest != nil {
+		var err error
+		if targets, err = watcher.AsGuest(targets, guest, archsOf(c.box)); err != nil {
+			return ofInput(err)
+		}
+	}
 	err := watcher.Run(ctx, watcher.Config{
-		Targets:  []watcher.Target{watcher.Written(name, set)},
-		Registry: c.box.Registry(),
+		Targets:  targets,
+		Guest:    guest,
+		Registry: registryOf(c.box),
 		REST:     c.config,
 		Gateway:  c.box.Gateway(),
 		Domain:   c.box.Domain,

@@ -18,7 +18,7 @@ func (d *devbox) doctorCommand() *cobra.Command {
 Nothing is changed. It looks with the same flags as ` + "`devbox up`" + `.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := options.check(); err != nil {
+			if err := options.check(d.name, cmd.Flags()); err != nil {
 				return ofInput(err)
 			}
 			findings := engines().Check(cmd.Context(), options.config(d.name, cmd.Flags()))

@@ -15,7 +15,8 @@ func (d *devbox) downCommand() *cobra.Command {
 		Use:   "down",
 		Short: "Remove the box, leaving nothing",
 		Long: `Remove the box: its container, network, volumes and files, and its entry in your
-kubeconfig. Where there is no box, there is nothing to do.`,
+kubeconfig. In a cluster that was there before, it is what has the box's label that
+is removed, and nothing else. Where there is no box, there is nothing to do.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			reader := d.reader()

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kind-in-a-box/devbox/internal/load"
-	"github.com/kind-in-a-box/devbox/internal/served"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
@@ -87,6 +86,9 @@ func (c *cluster) load(ctx context.Context, on *subject, flags *loadFlags) error
 	}
 	site, err := c.site(ctx, on.host)
 	if err != nil {
+		return err
+	}
+	if err := c.open(ctx); err != nil {
 		return err
 	}
 	plan, err := flags.plan(site.Gateway)
@@ -189,9 +191,9 @@ func (c *cluster) site(ctx context.Context, host string) (load.Site, error) {
 			}
 		}
 	}
-	others, err := served.Hosts(ctx, c.client)
+	others, err := c.others(ctx)
 	if err != nil {
-		return site, classify(codeCluster, err, c.d.command("up"))
+		return site, err
 	}
 	for _, h := range others {
 		site.Hosts = append(site.Hosts, h.Name)

@@ -35,7 +35,7 @@ a Job or a Pod; each line begins with its pod's name then.`,
 			if err != nil {
 				return err
 			}
-			t := &tail.Tailer{Selector: servingv1.ServiceLabel, Queue: queue, Follow: follow, Tell: d.logLine(queue, d.onTerminal())}
+			t := &tail.Tailer{Namespace: c.box.Namespace(), Selector: servingv1.ServiceLabel, Queue: queue, Follow: follow, Tell: d.logLine(queue, d.onTerminal())}
 			if len(args) == 1 {
 				if err := c.logsOf(cmd.Context(), args[0], t); err != nil {
 					return err

@@ -34,7 +34,7 @@ var exitCodes = []struct {
 	{codeOK, "done; also when Ctrl-C ends a command that runs until then"},
 	{codeFailure, "something else went wrong"},
 	{codeUsage, "the command line, a directory or a service.yaml is wrong, and nothing was touched; or the API server refuses it, or another manifest is wrong, and the others were applied"},
-	{codePrerequisite, "this machine lacks something, such as Docker, disk space or images"},
+	{codePrerequisite, "this machine lacks something, such as Docker, disk space or images; or the cluster of --context does, or the registry, or you the rights there"},
 	{codeCluster, "the box did not come up, is not there, or does not answer"},
 	{codeBuild, "a service does not compile, or its image cannot be made"},
 	{codeRollout, "a revision does not get ready, or an object is refused or not rolled out"},

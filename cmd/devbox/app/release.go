@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
@@ -94,8 +95,8 @@ func (a announced) Release(ctx context.Context, dir, importPath string) (string,
 
 // ofRelease puts what is in the way of a release into its class.
 func (d *devbox) ofRelease(ctx context.Context, err error) error {
-	if refused, ok := errors.AsType[*build.RegistryError](err); ok {
-		return &problem{code: codeFailure, cause: refused, next: refused.Hint}
+	if pushing, ok := errors.AsType[*build.PushError](err); ok {
+		return notPushed(pushing)
 	}
 	switch {
 	case interrupted(ctx):
@@ -104,6 +105,19 @@ func (d *devbox) ofRelease(ctx context.Context, err error) error {
 		return classify(codeBuild, err, "")
 	}
 	return ofInput(err)
+}
+
+// notPushed is what a registry's answer means to a person.
+func notPushed(err *build.PushError) error {
+	refused, ok := errors.AsType[*push.RefusedError](push.Refusal(err.Registry, err.Err))
+	if !ok {
+		return &problem{code: codeFailure, cause: err}
+	}
+	p := &problem{code: codeFailure, cause: refused, next: refused.Hint}
+	if refused.Plain {
+		p.next += "; or --insecure-registry, which everybody on the way can read and change"
+	}
+	return p
 }
 
 // writeReleases writes manifests to stdout, into one file, or into a file for each

@@ -115,7 +115,7 @@ func (c *cluster) status(ctx context.Context) (*status, error) {
 	if s.Standby, err = c.standby(ctx); err != nil {
 		return nil, err
 	}
-	s.Objects, err = deploy.AppliedIn(ctx, c.config, c.client)
+	s.Objects, err = deploy.AppliedIn(ctx, c.config, c.client, c.box.Namespace())
 	return s, err
 }
 
@@ -129,6 +129,9 @@ var steps = []struct{ step, namespace string }{
 // parts looks at what each step of `devbox up` leaves behind, and whose network
 // pods have.
 func (c *cluster) parts(ctx context.Context) (parts []partStatus, podNetwork string, err error) {
+	if c.box.Guest != nil {
+		return c.guestParts(ctx), servingv1.PodNetworkOwn, nil
+	}
 	var nodes corev1.NodeList
 	if err := c.client.List(ctx, &nodes); err != nil {
 		return nil, "", fmt.Errorf("asking the box: %w", err)

@@ -27,9 +27,9 @@ func (c *cluster) subject(ctx context.Context, command, name, host string) (*sub
 	if name != "" && host != "" {
 		return nil, &problem{code: codeUsage, cause: fmt.Errorf("%s takes a service or --host, and not both", command)}
 	}
-	others, err := served.Hosts(ctx, c.client)
+	others, err := c.others(ctx)
 	if err != nil {
-		return nil, classify(codeCluster, err, c.d.command("status"))
+		return nil, err
 	}
 	if host != "" {
 		return c.ofHost(ctx, host, others)
@@ -44,6 +44,16 @@ func (c *cluster) subject(ctx context.Context, command, name, host string) (*sub
 		}
 	}
 	return nil, err
+}
+
+// others are the hosts of the box's VirtualServices. In a cluster that is shared
+// they are not looked at: what is the box's there has its label, and is a service.
+func (c *cluster) others(ctx context.Context) ([]served.Host, error) {
+	if c.box.Guest != nil {
+		return nil, nil
+	}
+	hosts, err := served.Hosts(ctx, c.client)
+	return hosts, classify(codeCluster, err, c.d.command("status"))
 }
 
 func (c *cluster) ofService(s *servingv1.Service) *subject {

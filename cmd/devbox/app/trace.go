@@ -136,6 +136,9 @@ func (d *devbox) trace(ctx context.Context, name string, request way.Request, fl
 			return err
 		}
 	}
+	if err := c.open(ctx); err != nil {
+		return err
+	}
 	request.Service, request.Namespace, request.Plain = of.name, of.namespace, of.service == nil
 	request.Gateway, request.Host = c.box.Gateway(), of.host
 	if of.service != nil {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/way"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
@@ -151,7 +152,7 @@ func TestNoService(t *testing.T) {
 		t.Fatal(err)
 	}
 	hello := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}
-	c := &cluster{d: &devbox{name: "devbox"}, client: fake.NewClientBuilder().WithScheme(kinds).WithObjects(hello).Build()}
+	c := &cluster{d: &devbox{name: "devbox"}, box: &bootstrap.Box{}, client: fake.NewClientBuilder().WithScheme(kinds).WithObjects(hello).Build()}
 	if s, err := c.oneService(t.Context(), "load", "default/hello"); err != nil || s.Name != "hello" {
 		t.Errorf("got %v, %v", s, err)
 	}

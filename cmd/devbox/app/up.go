@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -62,6 +63,12 @@ What stands at a breakpoint is not ended, scaled or timed out, for as long as a
 request may take (timeoutSeconds); each save is debugged at the same address, to
 which debuggers connect again. ` + "`devbox init --debug`" + ` sets up an editor.
 
+--context team --registry ghcr.io/alice deploys to a cluster that is there already,
+with Knative Serving in it: to one namespace, and there to nothing that is not the
+box's own, which is all that ` + "`devbox down`" + ` removes. Your rights, the registry and
+the names are looked at before anything is written; --namespace, --user, --gateway
+and --pull-secret say more. docs/context.md has the whole of it.
+
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello
   devbox up ./...
@@ -71,9 +78,10 @@ A second Ctrl-C does not wait for what is being stopped.`,
   devbox up --with observability ./examples/hello
   devbox up --mesh ./examples/hello
   devbox up --debug hello ./examples/hello
+  devbox up --context team --registry ghcr.io/alice --user alice ./examples/hello
   devbox up -o json ./examples/hello | jq -r 'select(.kind == "revision.live") | .revision'`,
 		RunE: func(cmd *cobra.Command, dirs []string) (err error) {
-			if err := options.check(); err != nil {
+			if err := options.check(d.name, cmd.Flags()); err != nil {
 				return ofInput(err)
 			}
 			switch {
@@ -147,6 +155,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 	for _, t := range targets {
 		if t.Service != nil { // manifests name theirs themselves
 			config.Namespaces = append(config.Namespaces, t.Namespace)
+			config.Services = append(config.Services, t.Name)
 		}
 	}
 	box, err := engines().Up(ctx, config)
@@ -157,13 +166,29 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 	if err != nil {
 		return classify(codeCluster, err, d.command("up"))
 	}
+	guest := guestOf(box)
+	if archs := archsOf(box); len(archs) > 0 && len(wanted) > 0 && !slices.Equal(archs, []string{runtime.GOARCH}) {
+		return ofInput(fmt.Errorf("--debug: Delve is made for this machine's architecture alone, and the cluster's nodes are %s", strings.Join(archs, ", ")))
+	}
+	if guest != nil {
+		if targets, err = watcher.AsGuest(targets, guest, archsOf(box)); err != nil {
+			return ofInput(err)
+		}
+	}
+	opened, shut := context.WithCancel(ctx)
+	defer shut()
+	if err := box.Open(opened); err != nil {
+		return classify(codeCluster, err, d.command("up"))
+	}
 	idle.Settle()
 	watched, stop := box.Watch(ctx)
 	defer stop()
 	defer tellLoop(watched, box, counted)()
 	err = watcher.Run(watched, watcher.Config{
 		Targets:  targets,
-		Registry: box.Registry(),
+		Registry: registryOf(box),
+		Guest:    guest,
+		Archs:    archsOf(box),
 		REST:     rest,
 		Gateway:  box.Gateway(),
 		Domain:   box.Domain,

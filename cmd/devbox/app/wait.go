@@ -260,7 +260,10 @@ func (d *devbox) latest(ctx context.Context, name string, hear func(watcher.Stan
 	if err != nil {
 		return err
 	}
-	deployer, err := deploy.New(deploy.Config{REST: c.config, Gateway: c.box.Gateway(), Domain: c.box.Domain, Command: d.command})
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	deployer, err := deploy.New(deploy.Config{REST: c.config, Gateway: c.box.Gateway(), Domain: c.box.Domain, Command: d.command, Guest: guestOf(c.box)})
 	if err != nil {
 		return classify(codeCluster, err, d.command("status"))
 	}

@@ -86,3 +86,10 @@ const (
 	PortNameHTTP1 = "http1"
 	PortNameH2C   = "h2c"
 )
+
+// What devbox makes in a cluster that it shares with others has GuestLabel, which
+// says whose it is, and GuestAnnotation, which says so for people.
+const (
+	GuestLabel      = "kind-in-a-box.github.io/guest"
+	GuestAnnotation = "kind-in-a-box.github.io/guest"
+)

@@ -1,7 +1,7 @@
 // Command server is the API server of package bed in a process of its own, so
 // that no test binary has to link it, or compile it with the race detector.
 //
-//	bed --stdin, stdout--> server DIR
+//	bed --stdin, stdout--> server DIR [cluster]
 //
 // It prints the path of its kubeconfig when it is ready, and stops when its
 // standard input ends: so it never outlives the tests, however they end.
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/kind-in-a-box/devbox/bootstrap/embedded/apiserver"
 )
@@ -26,7 +27,8 @@ func main() {
 func run() error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	server, err := apiserver.Start(ctx, apiserver.Options{Dir: os.Args[1], NoSync: true, NoOpenAPI: true})
+	cluster := slices.Contains(os.Args[2:], "cluster")
+	server, err := apiserver.Start(ctx, apiserver.Options{Dir: os.Args[1], NoSync: true, NoOpenAPI: !cluster, Cluster: cluster})
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,6 @@
-package kind
+// Package rollout waits until a Deployment runs, and says of one that does not
+// what its pods wait for.
+package rollout
 
 import (
 	"context"
@@ -17,14 +19,14 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// deployTimeout is how long a Deployment whose image is in the node may take
+// Timeout is how long a Deployment whose image is in the node may take
 // to run.
-const deployTimeout = 3 * time.Minute
+const Timeout = 3 * time.Minute
 
-// awaitDeployment waits until a Deployment runs as it is written. Where it
+// Await waits until a Deployment runs as it is written. Where it
 // does not in time the error says what its pods wait for.
-func awaitDeployment(ctx context.Context, clients kubernetes.Interface, namespace, name string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, errors.New("it does not run in "+deployTimeout.String()))
+func Await(ctx context.Context, clients kubernetes.Interface, namespace, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, Timeout, errors.New("it does not run in "+Timeout.String()))
 	defer cancel()
 	list := cache.NewListWatchFromClient(clients.AppsV1().RESTClient(), "deployments", namespace, fields.OneTermEqualSelector("metadata.name", name))
 	_, err := watchtools.UntilWithSync(ctx, list, &appsv1.Deployment{}, nil, func(e watch.Event) (bool, error) {
