@@ -112,7 +112,7 @@ func (l *loop) run(ctx context.Context) error {
 
 // act does for every target what is decided.
 func (l *loop) act(ctx context.Context) {
-	for _, t := range l.targets {
+	for _, t := range l.inTurn(ctx) {
 		switch what, _ := t.decide(l.building < l.slots); what {
 		case start:
 			l.startBuild(ctx, t)
@@ -133,7 +133,11 @@ func (l *loop) act(ctx context.Context) {
 // that the files have settled. There are no more of them at a time than builds.
 func (l *loop) foresee(ctx context.Context, files []string) {
 	left := l.slots
-	for _, c := range l.concerned(files) {
+	concerned := l.concerned(files)
+	if len(concerned) > left {
+		concerned = inFront(concerned, func(c *concern) bool { return l.called(ctx, c.target) })
+	}
+	for _, c := range concerned {
 		t := c.target
 		if t.objects != nil || !slices.Contains(c.programs, t.ImportPath) || left == 0 {
 			continue
