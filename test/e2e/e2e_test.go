@@ -47,6 +47,7 @@ func TestBox(t *testing.T) {
 	}{
 		{"from nothing to an answer", d.firstAnswer},
 		{"an edit answers, and no request fails on the way", d.edit},
+		{"a pod that stands by serves the next revision until the pod of the manifest does", d.standBy},
 		{"a second up of a box in use is refused", d.secondUpIsRefused},
 		{"code that does not compile keeps the last good answer", d.brokenEdit},
 		{"a crashing revision takes no traffic and shows its log", d.crashingEdit},
