@@ -44,7 +44,12 @@ func (s *stage) join(id string, gateway http.Handler) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.deployer.Run(ctx) }()
-	s.Cleanup(func() { cancel(); <-done })
+	s.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.Errorf("Run = %v", err)
+		}
+	})
 }
 
 // TestUpstreamsServing: its gateway does not say which revision answers, so the
