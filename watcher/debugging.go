@@ -14,6 +14,7 @@ import (
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/delve"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
+	"github.com/kind-in-a-box/devbox/watcher/dotenv"
 )
 
 // Debug says what is debugged.
@@ -88,10 +89,10 @@ func (t *target) learnCommand(built map[string]v1.Image) error {
 	return nil
 }
 
-// template makes the Service to apply with some images: the target's own, or
-// one with its program under Delve.
+// template makes the Service to apply with some images: the target's own with the
+// variables of its .env, or one with its program under Delve besides.
 func (l *loop) template(t *target) func(context.Context, map[string]string) (*servingv1.Service, error) {
-	s := t.Service
+	s, _ := dotenv.Into(t.Service, t.variables)
 	if t.debug == nil {
 		return func(context.Context, map[string]string) (*servingv1.Service, error) { return s, nil }
 	}

@@ -359,6 +359,21 @@ func defaultService(t Target) *servingv1.Service {
 	return s
 }
 
+// DefaultManifest is the service.yaml of a target that has none, as a person
+// would write it; the fields that Knative fills in are left to it.
+func (t Target) DefaultManifest() string {
+	return fmt.Sprintf(`apiVersion: serving.knative.dev/v1
+kind: Service
+metadata:
+  name: %s
+spec:
+  template:
+    spec:
+      containers:
+        - image: ko://%s
+`, t.Name, t.ImportPath)
+}
+
 // serviceName makes a name that DNS and Kubernetes take out of a folder's.
 func serviceName(folder string) string {
 	name := strings.Map(func(r rune) rune {

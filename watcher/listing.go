@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kind-in-a-box/devbox/watcher/build"
+	"github.com/kind-in-a-box/devbox/watcher/dotenv"
 	"github.com/kind-in-a-box/devbox/watcher/graph"
 	"github.com/kind-in-a-box/devbox/watcher/notify"
 )
@@ -40,7 +41,7 @@ func (l *loop) listService(ctx context.Context, t Target) ([]*graph.Graph, error
 	for _, program := range t.programs() {
 		dir, of := t.Dir, graph.Target{Key: t.programKey(program), Name: t.Name, Dir: t.Dir, ImportPath: program}
 		if len(graphs) == 0 {
-			of.Manifest = t.ManifestPath
+			of.Manifest, of.Variables = t.ManifestPath, dotenv.Path(t.Dir)
 		}
 		if program != t.ImportPath {
 			p, err := findProgram(ctx, t.Dir, program)
@@ -87,7 +88,7 @@ func (l *loop) listed(ctx context.Context, t *target, graphs []*graph.Graph, err
 		if len(t.graphs) > 0 {
 			return
 		}
-		graphs = []*graph.Graph{graph.New(graph.Target{Key: t.programKey(t.ImportPath), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath}, graph.Listing{})}
+		graphs = []*graph.Graph{graph.New(graph.Target{Key: t.programKey(t.ImportPath), Name: t.Name, Dir: t.Dir, ImportPath: t.ImportPath, Manifest: t.ManifestPath, Variables: dotenv.Path(t.Dir)}, graph.Listing{})}
 	}
 	first := len(t.graphs) == 0
 	t.graphs = graphs

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
+	"github.com/kind-in-a-box/devbox/watcher/dotenv"
 	"github.com/kind-in-a-box/devbox/watcher/graph"
 	"github.com/kind-in-a-box/devbox/watcher/notify"
 )
@@ -62,6 +64,7 @@ func newLoop(cfg Config, workDir string, b *build.Builder, d *deploy.Deployer) *
 		one := &target{Target: t, images: map[string]string{}, pending: &request{since: now, build: true, list: t.Image == nil, first: true}}
 		if t.Service == nil {
 			one.objects = newObjects()
+			one.objects.swept = t.set != nil // what belongs to nobody is not looked for
 		}
 		l.targets = append(l.targets, one)
 	}
@@ -74,6 +77,9 @@ func (l *loop) run(ctx context.Context) error {
 	defer l.jobs.Wait()
 	defer cancel()
 	l.openDoors(ctx)
+	for _, t := range l.targets {
+		l.tellVariables(t)
+	}
 	for {
 		l.act(ctx)
 		l.answer()
@@ -106,7 +112,7 @@ func (l *loop) run(ctx context.Context) error {
 
 // act does for every target what is decided.
 func (l *loop) act(ctx context.Context) {
-	for _, t := range l.targets {
+	for _, t := range l.inTurn(ctx) {
 		switch what, _ := t.decide(l.building < l.slots); what {
 		case start:
 			l.startBuild(ctx, t)
@@ -127,7 +133,11 @@ func (l *loop) act(ctx context.Context) {
 // that the files have settled. There are no more of them at a time than builds.
 func (l *loop) foresee(ctx context.Context, files []string) {
 	left := l.slots
-	for _, c := range l.concerned(files) {
+	concerned := l.concerned(files)
+	if len(concerned) > left {
+		concerned = inFront(concerned, func(c *concern) bool { return l.called(ctx, c.target) })
+	}
+	for _, c := range concerned {
 		t := c.target
 		if t.objects != nil || !slices.Contains(c.programs, t.ImportPath) || left == 0 {
 			continue
@@ -233,7 +243,8 @@ func lists(reason graph.Reason, e edit) bool {
 	return reason.Kind == graph.Modules || reason.Kind == graph.Config || reason.Kind == graph.Source && e.reshaped || e.relinked
 }
 
-// reload reads a target's manifest again and says whether it is of use.
+// reload reads a target's manifest and its .env again and says whether they are of
+// use.
 func (l *loop) reload(t *target) bool {
 	s, err := t.readManifest()
 	if err == nil && (s.Name != t.Name || s.Namespace != t.Namespace) {
@@ -245,8 +256,30 @@ func (l *loop) reload(t *target) bool {
 		t.unread = &unreadError{err}
 		return false
 	}
-	t.Service, t.unread = s, nil
+	variables, err := t.readVariables()
+	if err != nil {
+		l.warn(t, err, "the variables before it stay in force until this is mended")
+		t.unread = &unreadError{err}
+		return false
+	}
+	t.Service, t.variables, t.unread = s, variables, nil
+	l.tellVariables(t)
 	return true
+}
+
+// tellVariables says, when it is another than before, what a target has of a .env:
+// names, and never values.
+func (l *loop) tellVariables(t *target) {
+	if t.Service == nil {
+		return
+	}
+	_, given := dotenv.Into(t.Service, t.variables)
+	said := given.Sentence()
+	if said == t.saidOfVariables {
+		return
+	}
+	t.saidOfVariables = said
+	l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Message: cmp.Or(said, "nothing of a .env any more")})
 }
 
 // everything are the files that there are now or were when last looked at.

@@ -78,9 +78,17 @@ type session struct {
 func (p *place) begin(once bool, args ...string) *session {
 	p.t.Helper()
 	targets, _, err := Discover(p.t.Context(), args)
+	if err == nil {
+		targets, err = WithVariables(targets)
+	}
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return p.beginWith(once, targets)
+}
+
+// beginWith runs the loop of some targets.
+func (p *place) beginWith(once bool, targets []Target) *session {
 	for i := range targets {
 		if targets[i].Service != nil {
 			targets[i].Namespace, targets[i].Service.Namespace = p.namespace, p.namespace

@@ -41,6 +41,9 @@ func newObjects() *objects {
 // readObjects are the objects of a directory, but for the Service that is a
 // target of its own, whose mistakes that one tells.
 func (t Target) readObjects() (*manifest.Set, error) {
+	if t.set != nil {
+		return t.set, nil
+	}
 	set, err := manifest.Read(t.Dir)
 	if err != nil || t.ManifestPath == "" {
 		return set, err

@@ -81,6 +81,8 @@ type target struct {
 	settled   bool    // there was such an end
 	slow      bool    // that it takes long was told
 
+	saidOfVariables string // of its .env
+
 	// Why what was last saved is not live, before there is a revision of it: the
 	// manifest cannot be read, the source not be built, the box does not take it.
 	unread, unbuilt, unshipped error

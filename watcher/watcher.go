@@ -35,6 +35,7 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
+	"github.com/kind-in-a-box/devbox/watcher/manifest"
 	"github.com/kind-in-a-box/devbox/watcher/notify"
 )
 
@@ -50,8 +51,10 @@ type Target struct {
 	Service      *servingv1.Service // nil where the target is manifests
 	Image        v1.Image           // of Prebuilt; nil where it is built
 
-	guest      *deploy.Guest // of AsGuest
-	copiedFrom string        // the program's image where the folder was copied from, which its manifest still names
+	variables  map[string]string // of the .env in Dir
+	set        *manifest.Set     // of Written; nil where the files are in Dir
+	guest      *deploy.Guest     // of AsGuest
+	copiedFrom string            // the program's image where the folder was copied from, which its manifest still names
 }
 
 // Config is what Run needs.

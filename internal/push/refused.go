@@ -17,6 +17,7 @@ type RefusedError struct {
 	Repository string
 	Reason     string // in words
 	Hint       string // what to do about it
+	Plain      bool   // it speaks plain HTTP
 	Err        error
 }
 
@@ -46,11 +47,22 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// Refusal is what a registry has said, in words, to whoever pushed to a host and a
+// path on it: a *RefusedError, or err where there is no more to say.
+func Refusal(registry string, err error) error {
+	repo, wrong := name.NewRepository(registry)
+	if wrong != nil {
+		return err
+	}
+	return refusal(repo, err)
+}
+
 // refusal is err in words, where a registry has said it.
 func refusal(repo name.Repository, err error) error {
 	host := repo.RegistryStr()
 	said := &RefusedError{Repository: repo.Name(), Err: err}
 	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		said.Plain = true
 		said.Reason = host + " speaks plain HTTP, and images are sent and taken by HTTPS alone but on this machine and in private networks"
 		said.Hint = "give the registry a certificate, or name it by localhost, a name in .local, or an address of a private network"
 		return said

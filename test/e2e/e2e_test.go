@@ -7,10 +7,15 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/test/box"
@@ -49,6 +54,9 @@ func TestBox(t *testing.T) {
 		{"Ctrl-C leaves the box answering", d.interrupt},
 		{"a second up finds everything there", d.secondUp},
 		{"the commands that report", d.reports},
+		{"traffic is divided, and goes back when it is released", d.divided},
+		{"a release is deployed", d.released},
+		{"a command in a pod, or the reason why there is none", d.command},
 		{"the loop is measured, and leaves nothing behind", d.measured},
 		{"to others who know its kubeconfig it is a cluster that is there already", d.guests},
 		{"a stopped box is started again", d.stoppedBox},
@@ -340,6 +348,12 @@ func (d *day) reports(t *testing.T) {
 	if out, code := d.Run("logs", "hello"); code != 0 {
 		t.Errorf("devbox logs: exit %d\n%s", code, out)
 	}
+	for _, command := range []string{"services", "revisions hello", "describe hello", "traffic hello"} {
+		out, code := d.Run(append(strings.Fields(command), "-o", "json")...)
+		if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "hello-000") {
+			t.Errorf("devbox %s -o json: exit %d, want JSON that names a revision:\n%s", command, code, out)
+		}
+	}
 	out, code := d.Run("status", "-o", "json")
 	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, `"hello"`) {
 		t.Errorf("devbox status -o json: exit %d, want JSON that names hello:\n%s", code, out)
@@ -352,6 +366,80 @@ func (d *day) reports(t *testing.T) {
 		if !slices.Contains(columns, column) {
 			t.Errorf("kubectl get ksvc has the columns %v; want %s among them", columns, column)
 		}
+	}
+}
+
+// divided gives the revision before some of the traffic, and a host of its own.
+func (d *day) divided(t *testing.T) {
+	type revision struct {
+		Name, Ready string
+		Percent     int64
+	}
+	var all []revision
+	if out, code := d.Run("revisions", "hello", "-o", "json"); code != 0 || json.Unmarshal([]byte(out), &all) != nil {
+		t.Fatalf("devbox revisions: exit %d\n%s", code, out)
+	}
+	all = slices.DeleteFunc(all, func(r revision) bool { return r.Ready != "True" })
+	if len(all) < 2 || all[0].Percent != 100 {
+		t.Fatalf("the revisions are %+v; want the newest with all of the traffic, and another", all)
+	}
+	before := all[1].Name
+	if out, code := d.Run("traffic", "hello", "--to", before+"=30,@latest=70", "--tag", before+"=before"); code != 0 || !strings.Contains(out, "30%") {
+		t.Fatalf("devbox traffic: exit %d\n%s", code, out)
+	}
+	if status, _, err := d.Get("before-"+host, "/"); err != nil || status != http.StatusOK {
+		t.Errorf("GET of the tag's host: status %d, error %v", status, err)
+	}
+	if out, code := d.Run("traffic", "hello", "--to", "hello-99999=100"); code != 2 || !strings.Contains(out, before) {
+		t.Errorf("traffic to a revision that is not there: exit %d; want 2, and those that are\n%s", code, out)
+	}
+	if out, code := d.Run("hold", "--release", "hello"); code != 0 {
+		t.Fatalf("devbox hold --release: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer)
+}
+
+// released pushes ko's own image into the box's registry, on a base image that is
+// there, and deploys the manifests that name it.
+func (d *day) released(t *testing.T) {
+	var status struct{ Box struct{ Registry string } }
+	if out, code := d.Run("status", "-o", "json"); code != 0 || json.Unmarshal([]byte(out), &status) != nil {
+		t.Fatalf("devbox status: exit %d\n%s", code, out)
+	}
+	registry := status.Box.Registry
+	base, err := name.ParseReference(registry + "/base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(base, empty.Image); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "release.yaml")
+	release := d.Command(t.Context(), "release", d.dir, "--registry", registry+"/released", "--platform", "linux/"+runtime.GOARCH, "-o", file)
+	release.Env = append(release.Env, "KO_DEFAULTBASEIMAGE="+base.String())
+	if out, err := release.CombinedOutput(); err != nil {
+		t.Fatalf("devbox release: %v\n%s", err, out)
+	}
+	out, code := d.Run("deploy", "-f", file)
+	if code != 0 || !strings.Contains(out, "live") {
+		t.Fatalf("devbox deploy: exit %d\n%s", code, out)
+	}
+	d.expect(t, d.answer)
+	if out, code := d.Run("describe", "hello"); code != 0 || !strings.Contains(out, registry+"/released/hello-") {
+		t.Errorf("devbox describe: exit %d; want the image of the release\n%s", code, out)
+	}
+}
+
+// command runs the program a second time in its pod, where its port is taken.
+func (d *day) command(t *testing.T) {
+	d.expect(t, d.answer)
+	out, code := d.Run("exec", "hello", "--name", d.Name(), "--", "/ko-app/hello")
+	want := "address already in use"
+	if d.Engine() == "embedded" {
+		want = "exec is not there in the embedded engine"
+	}
+	if code != 1 || !strings.Contains(out, want) {
+		t.Errorf("devbox exec: exit %d; want 1 and %q\n%s", code, want, out)
 	}
 }
 

@@ -41,6 +41,7 @@ var only = []struct {
 	{"go.etcd.io/etcd/server/v3", []string{"bootstrap/embedded"}, "etcd runs in the embedded engine"},
 	{"github.com/tsenart/vegeta/v12", []string{"internal/load"}, "vegeta is one way to put a load on a box"},
 	{"github.com/grafana/grafana-foundation-sdk", []string{"charts/dashboards"}, "Grafana is one reader of the list of panels"},
+	{"github.com/compose-spec/compose-go", []string{"watcher/dotenv"}, "one reading of a .env"},
 	{"github.com/fsnotify/fsnotify", []string{"watcher/notify"}, "the file system's events are settled in one place"},
 }
 
@@ -77,6 +78,7 @@ var arrows = []struct {
 	{"watcher/build", []string{"watcher/build", "watcher/graph", "internal/goenv"}},
 	{"watcher/manifest", []string{"serving/api"}},
 	{"watcher/delve", []string{"serving/api"}},
+	{"watcher/dotenv", []string{"serving/api"}},
 	{"watcher/deploy", []string{"serving/api", "internal/event", "internal/patient"}},
 	{"serving/api/v1", nil},
 	{"serving/api/v1beta1", []string{"serving/api/v1"}},

@@ -18,14 +18,16 @@ import (
 // base image.
 const koDefaultBase = "cgr.dev/chainguard/static:latest"
 
-// config is a .ko.yaml, with the loop's defaults for what it leaves open.
+// config is a .ko.yaml. That of a Builder has the loop's defaults for what it
+// leaves open.
 type config struct {
 	options.BuildOptions
 	root   string   // the folder of .ko.yaml, else the module's
 	unused []string // what in it is of no use, for people
 }
 
-func load(dir string) (*config, error) {
+// read reads the .ko.yaml of a folder.
+func read(dir string) (*config, error) {
 	root, err := configRoot(dir)
 	if err != nil {
 		return nil, err
@@ -41,6 +43,15 @@ func load(dir string) (*config, error) {
 	}
 	if err := cfg.checkTemplates(); err != nil {
 		return nil, &ConfigError{koFile(root), err}
+	}
+	return cfg, nil
+}
+
+// load is read, with the loop's defaults.
+func load(dir string) (*config, error) {
+	cfg, err := read(dir)
+	if err != nil {
+		return nil, err
 	}
 	// Asking git for the commit takes longer than an edit deserves, and a commit
 	// alone would make a new image of the same code. A flag of the user's that

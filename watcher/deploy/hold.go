@@ -65,14 +65,7 @@ func Hold(ctx context.Context, c client.Client, s *servingv1.Service) error {
 // Rollback gives all traffic of a Service to one of its revisions, and holds it
 // there. Tags stay as they are.
 func Rollback(ctx context.Context, c client.Client, s *servingv1.Service, revision string) error {
-	traffic := []servingv1.TrafficTarget{{RevisionName: revision, LatestRevision: new(false), Percent: new(int64(100))}}
-	for _, t := range s.Spec.Traffic {
-		if t.Tag != "" {
-			t.Percent = new(int64(0))
-			traffic = append(traffic, t)
-		}
-	}
-	return pin(ctx, c, s, traffic)
+	return Divide(ctx, c, s, Split{Shares: []Share{{To: revision, Percent: 100}}})
 }
 
 // Release lets the traffic of a Service go where it went before it was held: to

@@ -74,7 +74,8 @@ func (d *Deployer) Locate(u *unstructured.Unstructured) error {
 	return nil
 }
 
-// Place makes an object what a manifest in dir says. What was in the box
+// Place makes an object what a manifest in dir says. Without a directory it is
+// taken over from whoever had it, and nobody's from then on. What was in the box
 // before devbox came is changed and never called devbox's own; what another
 // directory has placed is refused. A Pod and a Job, whose descriptions cannot
 // change, are replaced where devbox made them.
@@ -148,6 +149,9 @@ func (d *Deployer) present(ctx context.Context, u *unstructured.Unstructured) (*
 
 // mine says whether an object is, or will be, one that devbox made of dir.
 func mine(now *metav1.PartialObjectMetadata, dir string) (bool, error) {
+	if dir == "" {
+		return false, nil
+	}
 	if now == nil || now.Labels[OwnerLabel] == Owner(dir) {
 		return true, nil
 	}

@@ -17,7 +17,7 @@ const scheme = "ko://"
 // that of the folder its manifest lies in, where a container is left to it.
 func Programs(s *servingv1.Service, own string) ([]string, error) {
 	var programs []string
-	named, err := withPrograms(s, own)
+	named, err := WithPrograms(s, own)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func Programs(s *servingv1.Service, own string) ([]string, error) {
 // ServingProgram is the import path of the main package that takes a Service's
 // requests, and empty where that is an image which is built already.
 func ServingProgram(s *servingv1.Service, own string) string {
-	named, err := withPrograms(s, own)
+	named, err := WithPrograms(s, own)
 	if err != nil {
 		return ""
 	}
@@ -53,7 +53,7 @@ var errNoContainer = errors.New("of several containers none has the image")
 
 // withImages is the Service with an image for each of its programs.
 func withImages(manifest *servingv1.Service, own string, images map[string]string) (*servingv1.Service, error) {
-	s, err := withPrograms(manifest, own)
+	s, err := WithPrograms(manifest, own)
 	if err != nil {
 		return nil, err
 	}
@@ -70,9 +70,9 @@ func withImages(manifest *servingv1.Service, own string, images map[string]strin
 	return s, nil
 }
 
-// withPrograms is the Service with a full import path in each image that ko is
+// WithPrograms is the Service with a full import path in each image that ko is
 // to build.
-func withPrograms(manifest *servingv1.Service, own string) (*servingv1.Service, error) {
+func WithPrograms(manifest *servingv1.Service, own string) (*servingv1.Service, error) {
 	s := manifest.DeepCopy()
 	all := described(&s.Spec.Template.Spec.PodSpec)
 	if slices.ContainsFunc(all, func(c *servingv1.Container) bool { return c.Image == scheme+own }) {

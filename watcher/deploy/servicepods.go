@@ -33,6 +33,13 @@ func (d *Deployer) ServicePods(ctx context.Context, service client.ObjectKey) ([
 	return pods.Items, changed, nil
 }
 
+// HasPods says whether any pod of a Service is known. Run must run beside it, and
+// have its caches.
+func (d *Deployer) HasPods(ctx context.Context, service client.ObjectKey) bool {
+	pods, _, err := d.ServicePods(ctx, service)
+	return err == nil && len(pods) > 0
+}
+
 // generation is the one of the Configuration that a pod's revision was made of.
 func generation(pod *corev1.Pod) int {
 	n, _ := strconv.Atoi(pod.Labels[servingv1.ConfigurationGenerationLabel]) // the platform writes it

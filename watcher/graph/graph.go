@@ -31,7 +31,7 @@ const (
 	Modules  Kind = "modules"  // go.mod and its like: build, and list again
 	Data     Kind = "data"     // kodata: build the image
 	Config   Kind = "config"   // .ko.yaml: build, and list again
-	Manifest Kind = "manifest" // service.yaml and its like: apply, nothing to build
+	Manifest Kind = "manifest" // service.yaml and its like, .env: apply, nothing to build
 )
 
 // Reason is why a file concerns a target.
@@ -48,6 +48,7 @@ type Target struct {
 	Dir        string // the main package's folder
 	ImportPath string
 	Manifest   string // service.yaml, whether it is there or not
+	Variables  string // the .env, likewise
 	KoConfig   string // .ko.yaml, likewise
 	// Data are the files and folders elsewhere that links in kodata lead to.
 	Data []string
@@ -82,6 +83,7 @@ func New(t Target, l Listing) *Graph {
 	}
 	g.addModules(modules, l)
 	g.addFile(t.Manifest, Manifest, "the manifest of "+t.Name)
+	g.addFile(t.Variables, Manifest, "the variables of "+t.Name)
 	g.addFile(t.KoConfig, Config, "ko's configuration")
 	for _, file := range t.Data {
 		g.addFile(file, Data, "data of "+t.Name)

@@ -54,26 +54,43 @@ func Read(dir string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{}
-	patches := map[string]bool{}
+	var all []File
+	var unread []Problem
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue // gone since it was listed
+		case errors.Is(err, fs.ErrNotExist): // gone since it was listed
 		case err != nil:
-			s.Problems = append(s.Problems, Problem{File: file, Words: "reading it: " + err.Error()})
-			continue
+			unread = append(unread, Problem{File: file, Words: "reading it: " + err.Error()})
+		default:
+			all = append(all, File{file, data})
 		}
-		for _, patch := range patchesOf(file, data) {
-			patches[filepath.Join(dir, patch)] = true
+	}
+	s := Decode(all)
+	s.Problems = append(unread, s.Problems...)
+	return s, nil
+}
+
+// File is a file of manifests, wherever it comes from.
+type File struct {
+	Path string
+	Data []byte
+}
+
+// Decode reads files that belong together.
+func Decode(files []File) *Set {
+	s := &Set{}
+	patches := map[string]bool{}
+	for _, f := range files {
+		for _, patch := range patchesOf(f.Path, f.Data) {
+			patches[filepath.Join(filepath.Dir(f.Path), patch)] = true
 		}
-		s.add(file, data)
+		s.add(f.Path, f.Data)
 	}
 	s.withoutPatches(patches)
 	s.withoutTwins()
 	slices.SortStableFunc(s.Objects, func(a, b Object) int { return cmp.Compare(rank(a), rank(b)) })
-	return s, nil
+	return s
 }
 
 // add reads one file into the set.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"syscall"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -89,9 +90,31 @@ func (c *cluster) services(ctx context.Context, name string) ([]servingv1.Servic
 		}
 	}
 	if len(named) == 0 {
-		return nil, classify(codeUsage, fmt.Errorf("there is no service %q", name), c.d.command("status"))
+		return nil, c.noService(name, list.Items)
 	}
 	return named, nil
+}
+
+// noService is the problem of a name that no service has, with those that have
+// one.
+func (c *cluster) noService(name string, services []servingv1.Service) error {
+	var known []string
+	for _, s := range services {
+		known = append(known, s.Namespace+"/"+s.Name)
+	}
+	return &problem{code: codeUsage, cause: fmt.Errorf("there is no service %q; %s", name, thereAre("services", known)), next: c.d.command("services")}
+}
+
+// thereAre says what there is of a kind, a few of them by name.
+func thereAre(kind string, names []string) string {
+	const few = 8
+	switch {
+	case len(names) == 0:
+		return "there are no " + kind
+	case len(names) > few:
+		return fmt.Sprintf("there are %d %s, such as %s", len(names), kind, strings.Join(names[:few], ", "))
+	}
+	return fmt.Sprintf("the %s are %s", kind, strings.Join(names, ", "))
 }
 
 // url is a service's address for a browser on this machine, or why it has none.

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
 // completes is how long a shell's completion waits for a box. One that does not
@@ -62,4 +63,18 @@ func (d *devbox) complete(cmd *cobra.Command, list client.ObjectList, options ..
 	ctx, cancel := context.WithTimeout(cmd.Context(), completes)
 	defer cancel()
 	_ = c.client.List(ctx, list, options...)
+}
+
+// completeShares offers the revisions of the service that is named, and the
+// latest, where a share or a tag is given to one.
+func (d *devbox) completeShares(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	revisions, _ := d.completeRevisions(cmd, args, typed)
+	names := []string{deploy.Latest + "="}
+	for _, r := range revisions {
+		names = append(names, r+"=")
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveKeepOrder
 }

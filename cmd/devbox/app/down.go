@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/event"
@@ -29,12 +31,16 @@ is removed, and nothing else. Where there is no box, there is nothing to do.`,
 // down removes the box and, also where that failed, what was merged.
 func (d *devbox) down(ctx context.Context, events event.Sink) error {
 	end, err := bootstrap.Session(d.name)
-	if busy, ok := errors.AsType[*bootstrap.BusyError](err); ok {
+	busy, watched := errors.AsType[*bootstrap.BusyError](err)
+	if watched {
 		events.Emit(event.Event{Kind: event.Note, Message: busy.Error() + ": that ends with it"})
 	} else if err == nil {
 		end() // which removes the file that a killed devbox may have left
 	}
 	err = engines().Down(ctx, d.name, events)
+	if watched && err == nil {
+		d.awaitSession(ctx, events)
+	}
 	files, _ := userKubeconfigs()
 	for _, file := range files {
 		removed, failure := unmergeKubeconfig(file, contextName(d.name))
@@ -44,4 +50,22 @@ func (d *devbox) down(ctx context.Context, events event.Sink) error {
 		err = errors.Join(err, failure)
 	}
 	return classify(codeCluster, err, d.command("down"))
+}
+
+// lastWords is how long a session may take to end when its box is gone.
+const lastWords = 10 * time.Second
+
+// awaitSession waits for the end of the session that watched the box, so that
+// the next `devbox up` meets none.
+func (d *devbox) awaitSession(ctx context.Context, events event.Sink) {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, lastWords, true, func(context.Context) (bool, error) {
+		end, err := bootstrap.Session(d.name)
+		if err == nil {
+			end()
+		}
+		return err == nil, nil
+	})
+	if err != nil {
+		events.Emit(event.Event{Kind: event.Note, Message: "that has not ended yet"})
+	}
 }

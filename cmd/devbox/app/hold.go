@@ -108,15 +108,14 @@ func (d *devbox) traffic(ctx context.Context, command, name string, change func(
 	switch err := change(ctx, c, s); {
 	case errors.Is(err, deploy.ErrNeverReady), errors.Is(err, deploy.ErrNoneBefore):
 		return &problem{code: codeRollout, cause: fmt.Errorf("%s: %w", s.Name, err), next: d.command("status")}
-	case apierrors.IsInvalid(err):
-		return classify(codeUsage, err, d.command("status"))
 	case err != nil:
-		return classify(codeCluster, fmt.Errorf("changing the traffic of %s: %w", s.Name, err), d.command("status"))
+		return c.unmoved(s, err)
 	}
-	now, err := c.moved(ctx, s)
+	moved, err := c.moved(ctx, s)
 	if err != nil {
 		return classify(codeCluster, err, d.command("status"))
 	}
+	now := &traffic{Name: moved.Name, Namespace: moved.Namespace, Revision: deploy.Wanted(moved), Held: deploy.Held(moved)}
 	if d.output == jsonFormat {
 		return d.printJSON(now)
 	}
@@ -129,6 +128,17 @@ func (d *devbox) traffic(ctx context.Context, command, name string, change func(
 	return nil
 }
 
+// unmoved puts what is in the way of a service's traffic into its class.
+func (c *cluster) unmoved(s *servingv1.Service, err error) error {
+	if wrong, ok := errors.AsType[*deploy.SplitError](err); ok {
+		return &problem{code: codeUsage, cause: fmt.Errorf("%s: %w", s.Name, wrong), next: c.d.command("traffic " + s.Name)}
+	}
+	if apierrors.IsInvalid(err) {
+		return classify(codeUsage, err, c.d.command("status"))
+	}
+	return classify(codeCluster, fmt.Errorf("changing the traffic of %s: %w", s.Name, err), c.d.command("status"))
+}
+
 // rollsOut says whether the traffic of a service moves in steps, which takes its
 // time.
 func rollsOut(s *servingv1.Service) bool {
@@ -136,8 +146,9 @@ func rollsOut(s *servingv1.Service) bool {
 	return c != nil && c.Reason == servingv1.ReasonRolloutInProgress
 }
 
-// moved waits until the gateway leads a service's traffic where the Service says.
-func (c *cluster) moved(ctx context.Context, s *servingv1.Service) (*traffic, error) {
+// moved waits until the gateway leads a service's traffic where the Service says,
+// and returns the Service as it is then.
+func (c *cluster) moved(ctx context.Context, s *servingv1.Service) (*servingv1.Service, error) {
 	ctx, cancel := context.WithTimeout(ctx, reached)
 	defer cancel()
 	transport := &http.Transport{} // no proxy: the gateway is on this machine
@@ -149,11 +160,13 @@ func (c *cluster) moved(ctx context.Context, s *servingv1.Service) (*traffic, er
 		if last = c.client.Get(ctx, client.ObjectKeyFromObject(s), &now); last != nil {
 			return false, nil
 		}
-		last = c.leads(ctx, probe, c.host(&now), deploy.Wanted(&now))
+		if last = c.leads(ctx, probe, c.host(&now), deploy.Wanted(&now)); last == nil && !deploy.Divided(&now) {
+			last = errors.New("the Route does not say so yet")
+		}
 		return last == nil || rollsOut(&now), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the traffic of %s to move: %w", s.Name, cmp.Or(last, err))
 	}
-	return &traffic{Name: now.Name, Namespace: now.Namespace, Revision: deploy.Wanted(&now), Held: deploy.Held(&now)}, nil
+	return &now, nil
 }

@@ -11,19 +11,6 @@ import (
 	"github.com/kind-in-a-box/devbox/watcher"
 )
 
-// serviceManifest is a Service as a person would write it; the fields that Knative
-// fills in are left to it.
-const serviceManifest = `apiVersion: serving.knative.dev/v1
-kind: Service
-metadata:
-  name: %s
-spec:
-  template:
-    spec:
-      containers:
-        - image: ko://%s
-`
-
 func (d *devbox) initCommand() *cobra.Command {
 	debug := false
 	cmd := &cobra.Command{
@@ -73,7 +60,7 @@ func (d *devbox) write(target watcher.Target) error {
 	if err != nil {
 		return fmt.Errorf("writing a manifest: %w", err)
 	}
-	_, err = fmt.Fprintf(file, serviceManifest, target.Name, target.ImportPath)
+	_, err = file.WriteString(target.DefaultManifest())
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("writing a manifest: %w", err)
 	}

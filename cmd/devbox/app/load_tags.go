@@ -92,13 +92,9 @@ func (c *cluster) tag(ctx context.Context, service *servingv1.Service, revisions
 
 // isReady refuses what is no revision of a service that answers.
 func (c *cluster) isReady(ctx context.Context, service *servingv1.Service, name string) error {
-	var revision servingv1.Revision
-	err := c.client.Get(ctx, client.ObjectKey{Namespace: service.Namespace, Name: name}, &revision)
-	if client.IgnoreNotFound(err) != nil {
-		return classify(codeCluster, fmt.Errorf("asking for revision %s: %w", name, err), c.d.command("status"))
-	}
-	if err != nil || revision.Labels[servingv1.ServiceLabel] != service.Name {
-		return &problem{code: codeUsage, cause: fmt.Errorf("%s has no revision %q", service.Name, name), next: "kubectl get revisions"}
+	revision, err := c.revision(ctx, service, name)
+	if err != nil {
+		return err
 	}
 	if !revision.IsReady() {
 		return &problem{code: codeRollout, cause: fmt.Errorf("revision %s has not been ready", name), next: c.d.command("logs " + service.Name)}

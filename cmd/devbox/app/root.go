@@ -10,13 +10,16 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/go-logr/logr"
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/klog/v2"
 	controllerlog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/terminal"
@@ -91,6 +94,8 @@ with an API server of its own and with pods as processes.
 	envName(root.PersistentFlags(), "name")
 	root.AddCommand(
 		d.upCommand(), d.downCommand(), d.statusCommand(), d.urlCommand(), d.logsCommand(), d.eventsCommand(),
+		d.releaseCommand(), d.deployCommand(),
+		d.servicesCommand(), d.revisionsCommand(), d.describeCommand(), d.trafficCommand(), d.execCommand(),
 		d.waitCommand(), d.holdCommand(), d.rollbackCommand(),
 		d.traceCommand(), d.loadCommand(), d.compareCommand(), d.benchCommand(), d.uiCommand(),
 		d.initCommand(), d.kubeconfigCommand(), d.doctorCommand(), d.imagesCommand(), d.versionCommand(),
@@ -123,13 +128,14 @@ func said(err error) error {
 	return fmt.Errorf("--%s: %w", flag.Name, wrong.Unwrap())
 }
 
-// silenceLibraries keeps the log lines of ko and of Kubernetes' libraries off
-// the screen: what they warn of comes back as an error too, and devbox says
+// silenceLibraries keeps the log lines of ko, of Kubernetes' libraries and of
+// Docker Compose's off the screen: what they warn of comes back as an error too, and devbox says
 // it once.
 func silenceLibraries() {
 	log.SetOutput(io.Discard)
 	klog.SetLogger(logr.Discard())
 	controllerlog.SetLogger(logr.Discard())
+	logrus.SetOutput(io.Discard)
 }
 
 // noArguments refuses arguments where there is nothing they could mean.
@@ -149,6 +155,14 @@ func envName(flags *pflag.FlagSet, name string) {
 	variable := "DEVBOX_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	flag.Usage += " (env " + variable + ")"
 	flag.Annotations = map[string][]string{environment: {variable}}
+}
+
+// alsoVariable lets another tool's variable stand in for a flag too, where ours is
+// not set.
+func alsoVariable(flags *pflag.FlagSet, name, variable string) {
+	flag := flags.Lookup(name)
+	flag.Usage += ", or " + variable
+	flag.Annotations[environment] = append(flag.Annotations[environment], variable)
 }
 
 // fromEnvironment sets the flags that the command line does not from their
@@ -201,6 +215,7 @@ func choose(cmd *cobra.Command, c choice, name, letter, help string) {
 const (
 	textFormat = "text"
 	jsonFormat = "json"
+	yamlFormat = "yaml"
 )
 
 // reports gives a command the flag -o.
@@ -208,6 +223,32 @@ func (d *devbox) reports(cmd *cobra.Command, help string) *cobra.Command {
 	d.output = textFormat
 	choose(cmd, choice{&d.output, []string{textFormat, jsonFormat}}, "output", "o", help)
 	return cmd
+}
+
+// lists gives a command that shows what is in the box the flag -o.
+func (d *devbox) lists(cmd *cobra.Command) *cobra.Command {
+	d.output = textFormat
+	choose(cmd, choice{&d.output, []string{textFormat, jsonFormat, yamlFormat}}, "output", "o", "text, json or yaml")
+	return cmd
+}
+
+// list prints what such a command has found: as a table for people, which text
+// writes, or as it is.
+func (d *devbox) list(found any, text func(table *tabwriter.Writer)) error {
+	switch d.output {
+	case jsonFormat:
+		return d.printJSON(found)
+	case yamlFormat:
+		data, err := yaml.Marshal(found)
+		if err != nil {
+			return fmt.Errorf("encoding what was found: %w", err)
+		}
+		_, err = d.stdout.Write(data)
+		return err
+	}
+	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+	text(table)
+	return table.Flush()
 }
 
 // printJSON writes what a command reports.

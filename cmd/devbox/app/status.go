@@ -109,17 +109,8 @@ func (c *cluster) status(ctx context.Context) (*status, error) {
 	if s.Parts, s.Box.PodNetwork, err = c.parts(ctx); err != nil {
 		return nil, err
 	}
-	services, err := c.services(ctx, "")
-	if err != nil {
+	if s.Services, err = c.serviceStatuses(ctx); err != nil {
 		return nil, err
-	}
-	s.Services = []serviceStatus{} // JSON has a list, also of none
-	for _, service := range services {
-		one, err := c.serviceStatus(ctx, &service)
-		if err != nil {
-			return nil, err
-		}
-		s.Services = append(s.Services, one)
 	}
 	if s.Standby, err = c.standby(ctx); err != nil {
 		return nil, err
@@ -300,11 +291,8 @@ func (s *status) print(out io.Writer) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", part.Step, part.Name, ready, strings.TrimSpace(part.Message+"  "+part.URL))
 	}
-	fmt.Fprintf(table, "\nSERVICE\tURL\tREVISION\tPODS\tREADY\tREASON\n")
-	for _, service := range s.Services {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d/%d\t%s\t%s\n", service.Name, cmp.Or(service.URL, service.Host),
-			cmp.Or(service.Serving, service.Revision, "-"), service.Replicas, service.Desired, service.Ready, service.why())
-	}
+	fmt.Fprintln(table)
+	servicesTable(table, s.Services)
 	if len(s.Standby) > 0 {
 		fmt.Fprintf(table, "\nSTANDBY POD\tOF\tSTATE\tREVISION\n")
 	}

@@ -228,5 +228,5 @@ func (c *cluster) oneService(ctx context.Context, command, name string) (*servin
 	case name == "":
 		return nil, &problem{code: codeFailure, cause: errors.New("the box has no service"), next: c.d.command("up DIRECTORY")}
 	}
-	return nil, &problem{code: codeUsage, cause: fmt.Errorf("there is no service %q", name), next: c.d.command("status")}
+	return nil, c.noService(name, services)
 }

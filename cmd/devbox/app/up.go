@@ -43,6 +43,9 @@ also where there is no main package: with images that are ko://import/path built
 followed until they are rolled out, again on each save, and removed when they leave
 the files. Only what devbox made is ever removed.
 
+A .env beside the main package gives the service variables that its manifest does
+not have; they go into no image, and no release.
+
 --image takes a service that is built already, in the place of directories: an
 image in a registry, an OCI layout or an archive of docker save. It needs no Go and
 watches nothing.
@@ -90,7 +93,12 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			case len(debug) > 0 && detach:
 				return ofInput(errors.New("--debug leads debuggers to the service for as long as `devbox up` runs, and --detach ends it"))
 			}
-			find := func(ctx context.Context) ([]watcher.Target, []string, error) { return watcher.Discover(ctx, dirs) }
+			find := func(ctx context.Context) (targets []watcher.Target, leftOut []string, err error) {
+				if targets, leftOut, err = watcher.Discover(ctx, dirs); err == nil {
+					targets, err = watcher.WithVariables(targets)
+				}
+				return targets, leftOut, err
+			}
 			if image != "" {
 				find = func(ctx context.Context) ([]watcher.Target, []string, error) {
 					targets, err := prebuilt(ctx, image)
