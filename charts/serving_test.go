@@ -79,6 +79,7 @@ func TestExamples(t *testing.T) {
 	for name, parse := range map[string]func(map[string]string) (any, error){
 		"autoscaler": func(d map[string]string) (any, error) { return autoscaler.ParseConfig(d) },
 		"defaults":   func(d map[string]string) (any, error) { return config.ParseDefaults(d) },
+		"devbox":     func(d map[string]string) (any, error) { return config.ParseStandby(d) },
 		"gc":         func(d map[string]string) (any, error) { return config.ParseGC(d) },
 		"deployment": func(d map[string]string) (any, error) { return config.ParseDeployment(d) },
 		"features":   func(d map[string]string) (any, error) { return nil, config.ParseFeatures(d) },

@@ -28,7 +28,7 @@ const mostStandbyPods = 10
 
 // ParseStandby reads the data of config-devbox. Its errors name the key.
 func ParseStandby(data map[string]string) (Standby, error) {
-	s := Standby{Life: 15 * time.Minute}
+	s := Standby{Pods: 1, Life: 15 * time.Minute}
 	var wrong []error
 	if text, ok := data[standbyPods]; ok {
 		n, err := strconv.Atoi(text)

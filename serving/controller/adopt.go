@@ -77,6 +77,9 @@ func (s *standbys) give(ctx context.Context, k *kept, rev *servingv1.Revision, w
 	if why != "" {
 		return nil, why, nil
 	}
+	if why, err = s.changed(ctx, k, wanted); why != "" || err != nil {
+		return nil, why, err
+	}
 	for _, order := range orders {
 		order.Pod = k.pod.Name
 	}
@@ -102,6 +105,21 @@ func (s *standbys) give(ctx context.Context, k *kept, rev *servingv1.Revision, w
 	taken.written = true
 	s.mu.Unlock()
 	return pod, "", nil
+}
+
+// changed says which of the ConfigMaps and Secrets has changed whose values the
+// node gave to the pod when it was made.
+func (s *standbys) changed(ctx context.Context, k *kept, wanted *corev1.Pod) (string, error) {
+	now, err := s.versions(ctx, wanted)
+	if err != nil {
+		return "", err
+	}
+	for source, version := range now {
+		if k.sources[source] != version {
+			return fmt.Sprintf("the %s has changed since the pod was made", source), nil
+		}
+	}
+	return "", nil
 }
 
 // adoptedAt is when pod was adopted; !ok where it was made for its revision.

@@ -97,6 +97,7 @@ type kept struct {
 	revision types.UID   // of template
 	template *corev1.Pod // that of the revision it is made for
 	image    desired.Image
+	sources  map[desired.Source]string // what its values were then, by resource version
 	made     time.Time
 	waited   bool // it has waited once
 }
@@ -448,10 +449,14 @@ func (s *standbys) make(ctx context.Context, c candidate) (_ *kept, why string, 
 	if err != nil {
 		return nil, "", err
 	}
+	sources, err := s.versions(ctx, template)
+	if err != nil {
+		return nil, "", err
+	}
 	token := standby.NewToken()
 	pod := desired.StandbyPod(template, c.configuration, desired.Waiting{Image: composed, URL: s.url, Token: token})
 	pod.Name = pod.GenerateName + utilrand.String(5)
-	k := &kept{pod: pod, owner: c.configuration.UID, revision: c.revision.UID, template: template, image: facts, made: time.Now()}
+	k := &kept{pod: pod, owner: c.configuration.UID, revision: c.revision.UID, template: template, image: facts, sources: sources, made: time.Now()}
 	waiting := map[string][]standby.Layer{}
 	for _, container := range pod.Spec.Containers {
 		waiting[container.Name] = nil
@@ -468,6 +473,22 @@ func (s *standbys) make(ctx context.Context, c candidate) (_ *kept, why string, 
 	defer s.mu.Unlock()
 	s.kept[client.ObjectKeyFromObject(c.configuration)] = k
 	return k, "", nil
+}
+
+// versions are those of the ConfigMaps and Secrets from which a pod has values,
+// "" of one that is not there.
+func (s *standbys) versions(ctx context.Context, pod *corev1.Pod) (map[desired.Source]string, error) {
+	found := map[desired.Source]string{}
+	for _, source := range desired.Sources(pod) {
+		object := metav1.PartialObjectMetadata{}
+		object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(source.Kind))
+		err := s.direct.Get(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: source.Name}, &object)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("reading %s: %w", source, err)
+		}
+		found[source] = object.ResourceVersion
+	}
+	return found, nil
 }
 
 // template is the pod that rev asks for now, or why none can stand by for it.

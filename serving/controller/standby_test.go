@@ -417,6 +417,38 @@ func TestFromZeroByAPodThatStandsBy(t *testing.T) {
 	s.expect("the pod that stood by", client.IgnoreNotFound(s.Get(t.Context(), client.ObjectKeyFromObject(pod), &corev1.Pod{})), nil)
 }
 
+// TestValuesFromElsewhere: a pod that has been given the values of a ConfigMap is
+// of use for as long as it says the same.
+func TestValuesFromElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newStanding(t)
+	words := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "words"}, Data: map[string]string{"WORD": "yes"}}
+	if err := s.Create(t.Context(), words); err != nil {
+		t.Fatal(err)
+	}
+	withWords := func(svc *servingv1.Service) {
+		svc.Spec.Template.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{
+			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: words.Name}}},
+			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "none"}, Optional: new(true)}},
+		}
+	}
+	s.live("hello", s.push("hello", "one"), "hello-00001", withWords)
+	s.one()
+	s.live("hello", s.push("hello", "two"), "hello-00002", withWords)
+	if got := s.kinds("hello-00002"); !strings.HasSuffix(got, "1 adopted") { // one may be made beside it meanwhile
+		t.Errorf("pods while it says the same: %s, want 1 adopted", got)
+	}
+
+	s.one()
+	words.Data["WORD"] = "no"
+	if err := s.Update(t.Context(), words); err != nil {
+		t.Fatal(err)
+	}
+	s.live("hello", s.push("hello", "three"), "hello-00003", withWords)
+	s.expect("pods when it has changed", s.kinds("hello-00003"), "1 made, 0 adopted")
+	s.expect("what the revision says", strings.Contains(s.said("hello-00003"), "the ConfigMap words has changed since the pod was made"), true)
+}
+
 // TestNobodyStandsBy: by the setting, or because the pod is one for which none
 // can, which the revision says.
 func TestNobodyStandsBy(t *testing.T) {

@@ -158,7 +158,7 @@ func (s *standbyImages) compose(ctx context.Context, image string, uid, gid int)
 	if err != nil {
 		return "", err
 	}
-	key := fmt.Sprint(facts.Base, facts.User, uid, gid)
+	key := fmt.Sprint(facts.Base, facts.User, facts.Env, uid, gid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if made, ok := s.images[key]; ok && s.there(ctx, made) {
@@ -230,7 +230,7 @@ func (s *standbyImages) assemble(ctx context.Context, img v1.Image, base, uid, g
 	}
 	made = made.DeepCopy()
 	made.OS, made.Architecture, made.Variant = config.OS, config.Architecture, config.Variant
-	made.Config.User = config.Config.User
+	made.Config.User, made.Config.Env = config.Config.User, config.Config.Env
 	return mutate.ConfigFile(out, made)
 }
 

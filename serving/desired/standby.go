@@ -2,6 +2,7 @@ package desired
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -76,17 +77,10 @@ func CannotWait(pod *corev1.Pod) string {
 		return "its root file system is read-only"
 	case user.LivenessProbe != nil, user.StartupProbe != nil, user.ReadinessProbe != nil:
 		return "it has a probe that the kubelet makes, which a program that waits does not answer"
-	case len(user.EnvFrom) > 0:
-		return "it takes variables from a ConfigMap or Secret, which may have changed meanwhile"
-	}
-	for _, e := range user.Env {
-		if !literal(e) {
-			return fmt.Sprintf("the variable %s comes from a ConfigMap or Secret, which may have changed meanwhile", e.Name)
-		}
 	}
 	for _, v := range pod.Spec.Volumes {
-		if v.EmptyDir == nil {
-			return fmt.Sprintf("the volume %s may have changed meanwhile", v.Name)
+		if v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(p corev1.VolumeProjection) bool { return p.DownwardAPI != nil }) {
+			return fmt.Sprintf("the volume %s tells of the pod itself, which is another by then", v.Name)
 		}
 	}
 	for _, m := range user.VolumeMounts {
@@ -95,6 +89,56 @@ func CannotWait(pod *corev1.Pod) string {
 		}
 	}
 	return ""
+}
+
+// Source is a ConfigMap or a Secret from which a pod has values.
+type Source struct{ Kind, Name string }
+
+// String names it for a person.
+func (s Source) String() string { return s.Kind + " " + s.Name }
+
+// Sources are those of a pod that can wait, each once: what they say the node
+// gives to the pod when it is made, and nobody afterwards.
+func Sources(pod *corev1.Pod) []Source {
+	found := map[Source]bool{}
+	configMap := func(name string) { found[Source{"ConfigMap", name}] = true }
+	secret := func(name string) { found[Source{"Secret", name}] = true }
+	user := userOf(pod)
+	for _, e := range user.Env {
+		switch {
+		case e.ValueFrom == nil:
+		case e.ValueFrom.ConfigMapKeyRef != nil:
+			configMap(e.ValueFrom.ConfigMapKeyRef.Name)
+		case e.ValueFrom.SecretKeyRef != nil:
+			secret(e.ValueFrom.SecretKeyRef.Name)
+		}
+	}
+	for _, e := range user.EnvFrom {
+		switch {
+		case e.ConfigMapRef != nil:
+			configMap(e.ConfigMapRef.Name)
+		case e.SecretRef != nil:
+			secret(e.SecretRef.Name)
+		}
+	}
+	for _, v := range pod.Spec.Volumes {
+		switch {
+		case v.ConfigMap != nil:
+			configMap(v.ConfigMap.Name)
+		case v.Secret != nil:
+			secret(v.Secret.SecretName)
+		case v.Projected != nil:
+			for _, p := range v.Projected.Sources {
+				switch {
+				case p.ConfigMap != nil:
+					configMap(p.ConfigMap.Name)
+				case p.Secret != nil:
+					secret(p.Secret.Name)
+				}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b Source) int { return strings.Compare(a.String(), b.String()) })
 }
 
 func within(dir, name string) bool {
@@ -125,7 +169,7 @@ type Image struct {
 	Layers  []standby.Layer // ko's own
 	User    string
 	Dir     string
-	Env     []string // NAME=value
+	Env     []string // NAME=value; over it goes what a ConfigMap says, and over that the pod
 	Program []string // entrypoint, and what follows it where a pod says nothing
 	Args    []string
 }
@@ -157,7 +201,7 @@ func Owner(pod *corev1.Pod, image Image) (uid, gid int, err error) {
 
 // Adopt is how a standby pod made of template, with the image had, becomes a pod
 // like wanted, with the image want: an order for each container, or why it
-// cannot. Both pods are Pod's. Only the image's layers, environment, arguments,
+// cannot. Both pods are Pod's. Only the image's layers, the environment, arguments,
 // command and working directory may differ, and what queue-proxy is told.
 func Adopt(template, wanted *corev1.Pod, had, want Image) (orders map[string]*standby.Order, why string) {
 	if why := CannotWait(wanted); why != "" {
@@ -171,6 +215,8 @@ func Adopt(template, wanted *corev1.Pod, had, want Image) (orders map[string]*st
 		return nil, "its image has another base"
 	case had.User != want.User:
 		return nil, fmt.Sprintf("its image runs as the user %q, and was to run as %q", want.User, had.User)
+	case !slices.Equal(had.Env, want.Env):
+		return nil, "its image has other variables"
 	}
 	orders = map[string]*standby.Order{}
 	for i := range wanted.Spec.Containers {
@@ -186,10 +232,6 @@ func Adopt(template, wanted *corev1.Pod, had, want Image) (orders map[string]*st
 				order.Dir = want.Dir
 			}
 			order.Args = command(c, want)
-			for _, kv := range want.Env {
-				name, value, _ := strings.Cut(kv, "=")
-				order.Env[name] = value
-			}
 			if len(order.Args) == 0 {
 				return nil, "its image names no program"
 			}

@@ -97,9 +97,15 @@ func TestAdopt(t *testing.T) {
 			c.SecurityContext = &servingv1.SecurityContext{ReadOnlyRootFilesystem: new(true)}
 		})},
 		{"a liveness probe", container(func(c *servingv1.Container) { c.LivenessProbe = probe })},
-		{"a volume of a Secret", func(svc *servingv1.Service, _ *desired.Image, _ *desired.Place) {
+		{"a volume of a Secret, and there was none", func(svc *servingv1.Service, _ *desired.Image, _ *desired.Place) {
 			s := &svc.Spec.Template.Spec
 			s.Volumes = []servingv1.Volume{{Name: "keys", Secret: &corev1.SecretVolumeSource{SecretName: "keys"}}}
+		}},
+		{"a volume with the labels of the pod", func(svc *servingv1.Service, _ *desired.Image, _ *desired.Place) {
+			s := &svc.Spec.Template.Spec
+			s.Volumes = []servingv1.Volume{{Name: "about", Projected: &servingv1.ProjectedVolumeSource{
+				Sources: []servingv1.VolumeProjection{{DownwardAPI: &corev1.DownwardAPIProjection{}}},
+			}}}
 		}},
 		{"an empty volume over the program", func(svc *servingv1.Service, _ *desired.Image, _ *desired.Place) {
 			s := &svc.Spec.Template.Spec
@@ -111,10 +117,10 @@ func TestAdopt(t *testing.T) {
 			s.Volumes = []servingv1.Volume{{Name: "room", EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 			s.Containers[0].VolumeMounts = []servingv1.VolumeMount{{Name: "room", MountPath: "/data"}}
 		}},
-		{"variables of a ConfigMap", container(func(c *servingv1.Container) {
+		{"variables of a ConfigMap, and there were none", container(func(c *servingv1.Container) {
 			c.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "words"}}}}
 		})},
-		{"a variable of a Secret", container(func(c *servingv1.Container) {
+		{"a variable of a Secret, and there was none", container(func(c *servingv1.Container) {
 			c.Env[0] = servingv1.EnvVar{Name: "KEY", ValueFrom: &servingv1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{Key: "key"}}}
 		})},
 		{"a variable that refers to another", container(func(c *servingv1.Container) { c.Env[0].Value = "$(HOME)" })},
@@ -129,6 +135,7 @@ func TestAdopt(t *testing.T) {
 		{"a pull secret", spec(func(s *servingv1.RevisionSpec) { s.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "key"}} })},
 		{"another base image", image(func(i *desired.Image) { i.Base = []string{"sha256:other"} })},
 		{"another user of the image", image(func(i *desired.Image) { i.User = "0" })},
+		{"another variable of the image", image(func(i *desired.Image) { i.Env = []string{"PATH=/bin"} })},
 		{"an image without a program", image(func(i *desired.Image) { i.Program = nil })},
 		{"a namespace in the mesh", func(_ *servingv1.Service, _ *desired.Image, place *desired.Place) { place.Mesh = true }},
 		{"another node", func(_ *servingv1.Service, _ *desired.Image, place *desired.Place) { place.Node = "worker" }},
@@ -196,6 +203,46 @@ func TestStandbyPod(t *testing.T) {
 	golden(t, filepath.Join("testdata", "standby.golden.yaml"), pod, desired.Adopted(pod, podOf(svc, 2, desired.Place{Node: "node"}), "2026-11-22T12:00:00Z"))
 	if why := desired.CannotWait(template); why != "" {
 		t.Errorf("it cannot wait: %s", why)
+	}
+}
+
+// TestSources are what a pod has its values from, by whichever road. A pod that
+// has some is adopted like any other, once it is known that they say the same.
+func TestSources(t *testing.T) {
+	svc := stander()
+	named := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
+	spec := &svc.Spec.Template.Spec
+	spec.Containers[0].Env = append(spec.Containers[0].Env,
+		servingv1.EnvVar{Name: "A", ValueFrom: &servingv1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: named("a"), Key: "k"}}},
+		servingv1.EnvVar{Name: "B", ValueFrom: &servingv1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: named("b"), Key: "k"}}})
+	spec.Containers[0].EnvFrom = []corev1.EnvFromSource{
+		{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: named("c")}},
+		{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("d")}},
+		{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: named("a")}},
+	}
+	spec.Volumes = []servingv1.Volume{
+		{Name: "e", ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: named("e")}},
+		{Name: "f", Secret: &corev1.SecretVolumeSource{SecretName: "f"}},
+		{Name: "g", Projected: &servingv1.ProjectedVolumeSource{Sources: []servingv1.VolumeProjection{
+			{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: named("g")}},
+			{Secret: &corev1.SecretProjection{LocalObjectReference: named("h")}},
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}},
+		}}},
+		{Name: "i", EmptyDir: &corev1.EmptyDirVolumeSource{}},
+	}
+	template, wanted := podOf(svc, 1, desired.Place{}), podOf(svc, 2, desired.Place{})
+	want := "[ConfigMap a ConfigMap c ConfigMap e ConfigMap g Secret b Secret d Secret f Secret h]"
+	if got := fmt.Sprint(desired.Sources(wanted)); got != want {
+		t.Errorf("its values are from %s; want %s", got, want)
+	}
+	orders, why := desired.Adopt(template, wanted, built("app"), built("app"))
+	if why != "" {
+		t.Fatalf("it is not adopted: %s", why)
+	}
+	for _, name := range []string{"A", "B"} {
+		if value, told := orders[servingv1.UserContainer].Env[name]; told {
+			t.Errorf("the order says that %s is %q; want it to be as the node has said", name, value)
+		}
 	}
 }
 
