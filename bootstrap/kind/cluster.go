@@ -37,28 +37,31 @@ func (u *up) cluster(ctx context.Context, say func(string)) (string, error) {
 		}
 		u.found = cluster.Absent
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, made := errgroup.WithContext(ctx)
 	switch u.found {
 	case cluster.Absent:
-		if err := u.prepare(ctx, say); err != nil {
+		if err := u.prepare(made, say); err != nil {
 			return "", err
 		}
-		g.Go(func() error { return u.create(ctx, say) })
+		g.Go(func() error { return u.create(made, say) })
 	case cluster.Stopped:
 		say("starting the stopped cluster")
-		if err := u.node.Start(ctx); err != nil {
+		if err := u.node.Start(made); err != nil {
 			return "", err
 		}
 	}
 	g.Go(func() error {
-		if err := u.node.AwaitNode(ctx, u.box.RegistryPort); err != nil {
+		if err := u.node.AwaitNode(made, u.box.RegistryPort); err != nil {
 			return err
 		}
 		u.nodeUp.Open()
 		return nil
 	})
-	g.Go(func() error { return u.awaitAPI(ctx) })
+	g.Go(func() error { return u.awaitAPI(made) })
 	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	if err := u.nameHost(ctx); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("kind %q, Kubernetes %s", u.box.Name, u.version()), nil

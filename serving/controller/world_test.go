@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +50,7 @@ type world struct {
 	routes         *routes
 	mappings       *mappings
 	wanted         wanted
+	writes         *atomic.Int64 // requests that may change something
 	events         *events.FakeRecorder
 	clock          *clocktesting.FakeClock
 }
@@ -76,14 +79,17 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(b.REST(), client.Options{Scheme: scheme})
+	w := &world{
+		T: t, namespace: b.Namespace(t), wanted: wanted{map[string]int32{}}, writes: new(atomic.Int64),
+		events: events.NewFakeRecorder(100), clock: clocktesting.NewFakeClock(noon),
+	}
+	counted := b.REST()
+	counted.Wrap(func(to http.RoundTripper) http.RoundTripper { return counting{to, w.writes} })
+	c, err := client.New(counted, client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{
-		T: t, Client: c, namespace: b.Namespace(t), wanted: wanted{map[string]int32{}},
-		events: events.NewFakeRecorder(100), clock: clocktesting.NewFakeClock(noon),
-	}
+	w.Client = c
 	common := newApplier(c, c)
 	scaler := newScaler()
 	scaler.decider = w.wanted
@@ -107,17 +113,26 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// counting counts the requests that are not for reading.
+type counting struct {
+	to     http.RoundTripper
+	writes *atomic.Int64
+}
+
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet {
+		c.writes.Add(1)
+	}
+	return c.to.RoundTrip(r)
+}
+
 // settle reconciles everything again and again until nothing changes any
 // more: that it ends says that no reconcile writes for nothing.
 func (w *world) settle() {
 	w.Helper()
 	before := w.versions()
 	for range 30 {
-		each(w, &servingv1.ServiceList{}, w.services)
-		each(w, &servingv1.ConfigurationList{}, w.configurations)
-		each(w, &servingv1.RevisionList{}, w.revisions)
-		each(w, &servingv1.RouteList{}, w.routes)
-		each(w, &servingv1beta1.DomainMappingList{}, w.mappings)
+		w.resync()
 		after := w.versions()
 		if maps.Equal(before, after) {
 			return
@@ -125,6 +140,16 @@ func (w *world) settle() {
 		before = after
 	}
 	w.Fatalf("the world does not come to rest: %v", before)
+}
+
+// resync reconciles everything once.
+func (w *world) resync() {
+	w.Helper()
+	each(w, &servingv1.ServiceList{}, w.services)
+	each(w, &servingv1.ConfigurationList{}, w.configurations)
+	each(w, &servingv1.RevisionList{}, w.revisions)
+	each(w, &servingv1.RouteList{}, w.routes)
+	each(w, &servingv1beta1.DomainMappingList{}, w.mappings)
 }
 
 // each reconciles every object of a kind.

@@ -30,7 +30,9 @@ func Program(t testing.TB, from string) string {
 			t.Fatal(err)
 		}
 	}
-	Write(t, filepath.Join(dir, "go.mod"), "module example.com/"+filepath.Base(from)+"\n\ngo 1.26\n")
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil { // else it is a module of its own
+		Write(t, filepath.Join(dir, "go.mod"), "module example.com/"+filepath.Base(from)+"\n\ngo 1.26\n")
+	}
 	return dir
 }
 

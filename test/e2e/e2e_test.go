@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -16,8 +19,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
+	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/test/box"
 )
 
@@ -57,6 +64,7 @@ func TestBox(t *testing.T) {
 		{"the commands that report", d.reports},
 		{"traffic is divided, and goes back when it is released", d.divided},
 		{"a release is deployed", d.released},
+		{"a service finds the Postgres of this machine", d.database},
 		{"a command in a pod, or the reason why there is none", d.command},
 		{"the loop is measured, and leaves nothing behind", d.measured},
 		{"to others who know its kubeconfig it is a cluster that is there already", d.guests},
@@ -272,12 +280,29 @@ func (d *day) ownNetwork(t *testing.T) {
 		calls["http://nobody.default.svc.cluster.local/"] = "no such host"
 		calls["http://host.devbox.internal:18080/"] = "404" // the gateway knows no such host
 	}
+	call := func(to string) string {
+		_, body, err := d.Get(host, "/call?url="+url.QueryEscape(to))
+		if err != nil {
+			return err.Error()
+		}
+		return body
+	}
 	for to, want := range calls {
-		status, body, err := d.Get(host, "/call?url="+url.QueryEscape(to))
-		if err != nil || status != http.StatusOK || !strings.Contains(body, want) {
-			t.Errorf("a pod that calls %s gets %q (%d, %v); want %q", to, body, status, err, want)
+		if got := call(to); !strings.Contains(got, want) {
+			t.Errorf("a pod that calls %s gets %q; want %q", to, got, want)
 		}
 	}
+	// On kind a pod reaches what listens on the address by which its node knows
+	// the machine, and CoreDNS knows the name in its own time.
+	listener, err := net.Listen("tcp4", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.NotFoundHandler()}}
+	machine.Start()
+	defer machine.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	box.Eventually(t, "a pod reaches the machine by its name", func() bool { return call("http://host.devbox.internal:"+port) == "404" })
 	mark := d.up.Mark()
 	box.Edit(t, filepath.Join(d.dir, "service.yaml"), "          env:\n", "          ports: [{containerPort: 3000}]\n          env:\n")
 	d.up.WaitAfter(mark, "the revision with another port", soon, live)
@@ -429,6 +454,38 @@ func (d *day) released(t *testing.T) {
 	if out, code := d.Run("describe", "hello"); code != 0 || !strings.Contains(out, registry+"/released/hello-") {
 		t.Errorf("devbox describe: exit %d; want the image of the release\n%s", code, out)
 	}
+}
+
+// database has a second service count in the machine's own Postgres, by what its
+// .env says. A pod on kind reaches the machine's addresses, and not its loopback.
+func (d *day) database(t *testing.T) {
+	if d.Engine() != "embedded" {
+		t.Skip("a Postgres on this machine's loopback is out of the reach of a kind box's pods")
+	}
+	dir := box.Project(t, "postgres")
+	box.Edit(t, filepath.Join(dir, ".env"), ":5432/", fmt.Sprintf(":%d/", box.Postgres(t)))
+	if out, code := d.Run("up", "--detach", dir); code != 0 || !strings.Contains(out, ".env gives it DATABASE_URL") {
+		t.Fatalf("devbox up of a service with a database: exit %d\n%s", code, out)
+	}
+	for _, want := range []string{"visit 1", "visit 2"} {
+		if status, body, err := d.Get("postgres.default.example.com", "/"); err != nil || status != http.StatusOK || body != want {
+			t.Errorf("status %d, body %q, error %v; want 200 %q", status, body, err, want)
+		}
+	}
+	out, code := d.Run("describe", "postgres")
+	if code != 0 || strings.Contains(out, "postgres://") || !slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool {
+		return slices.Equal(strings.Fields(line), []string{"DATABASE_URL", "user-container", ".env"})
+	}) {
+		t.Errorf("devbox describe: exit %d; want the name of the variable, from .env, and no value\n%s", code, out)
+	}
+	api := d.Serving()
+	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "postgres"}}
+	if err := api.Delete(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	box.Eventually(t, "the service and its pods are gone, and let go of the database", func() bool {
+		return apierrors.IsNotFound(api.Get(t.Context(), client.ObjectKeyFromObject(s), s)) && len(d.PodsOf(metav1.NamespaceDefault, box.Of("postgres"))) == 0
+	})
 }
 
 // command runs the program a second time in its pod, where its port is taken.
