@@ -10,6 +10,7 @@
 package dotenv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,13 +54,19 @@ func (e *Error) Error() string {
 // Read reads the .env of a folder, which may not be there. A mistake in it is an
 // *Error.
 func Read(dir string) (map[string]string, error) {
-	data, err := os.ReadFile(Path(dir))
+	info, err := os.Stat(Path(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err == nil && !info.Mode().IsRegular() { // opening a named pipe would wait for who writes it
+		return nil, &Error{File: Path(dir), Words: "it is no regular file"}
+	}
+	data, err := os.ReadFile(Path(dir))
 	if err != nil {
 		return nil, &Error{File: Path(dir), Words: "reading it: " + err.Error()}
 	}
+	// As Compose does: editors of Windows begin a file with it.
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	var asked []string // for a value that is not in the line
 	variables, err := dotenv.UnmarshalBytesWithLookup(data, func(name string) (string, bool) {
 		asked = append(asked, name)

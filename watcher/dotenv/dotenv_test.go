@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +46,34 @@ EMPTY=
 	}
 	if got, err := Read(t.TempDir()); got != nil || err != nil {
 		t.Errorf("of a folder without one: %v, %v", got, err)
+	}
+}
+
+// TestReadWithByteOrderMark is what an editor of Windows writes.
+func TestReadWithByteOrderMark(t *testing.T) {
+	got, err := Read(written(t, "\ufeffA=1\r\nB=${A}\r\n"))
+	if diff := cmp.Diff(map[string]string{"A": "1", "B": "1"}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	dir := written(t, "\ufeffTOKEN\n")
+	if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), ":1: TOKEN has no value") {
+		t.Errorf("a mistake in the first line: %v", err)
+	}
+}
+
+// TestReadWhatIsNoFile ends at once: opening a named pipe waits for who writes it.
+func TestReadWhatIsNoFile(t *testing.T) {
+	for what, create := range map[string]func(path string) error{
+		"directory":  func(path string) error { return os.Mkdir(path, 0o700) },
+		"named pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+	} {
+		dir := t.TempDir()
+		if err := create(Path(dir)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(dir); err == nil || err.Error() != Path(dir)+": it is no regular file" {
+			t.Errorf("a %s: %v", what, err)
+		}
 	}
 }
 
