@@ -49,17 +49,22 @@ func Divide(ctx context.Context, c client.Client, s *servingv1.Service, split Sp
 }
 
 // Divided says whether the status of a Service has the traffic where its spec
-// wants it.
+// wants it, and nowhere else.
 func Divided(s *servingv1.Service) bool {
+	if len(s.Spec.Traffic) > 0 && len(s.Status.Traffic) != len(s.Spec.Traffic) {
+		return false
+	}
 	for _, want := range s.Spec.Traffic {
 		if !slices.ContainsFunc(s.Status.Traffic, func(is servingv1.TrafficTarget) bool {
-			return is.Tag == want.Tag && percent(is) == percent(want) && is.RevisionName == cmp.Or(want.RevisionName, s.Status.LatestReadyRevisionName)
+			return is.Tag == want.Tag && percent(is) == percent(want) && isLatest(is) == isLatest(want) && is.RevisionName == cmp.Or(want.RevisionName, s.Status.LatestReadyRevisionName)
 		}) {
 			return false
 		}
 	}
 	return true
 }
+
+func isLatest(t servingv1.TrafficTarget) bool { return t.LatestRevision != nil && *t.LatestRevision }
 
 // of is the traffic that a split makes of the one before it.
 func (s Split) of(before []servingv1.TrafficTarget) ([]servingv1.TrafficTarget, error) {
@@ -81,7 +86,15 @@ func (s Split) tag(traffic []servingv1.TrafficTarget) ([]servingv1.TrafficTarget
 		}
 		traffic = untag(traffic, name)
 	}
+	named := map[string]bool{}
+	for _, name := range s.Untag {
+		named[name] = true
+	}
 	for _, tag := range s.Tags {
+		if named[tag.Name] {
+			return nil, &SplitError{fmt.Sprintf("tag %s is given twice, or given and taken away", tag.Name)}
+		}
+		named[tag.Name] = true
 		given := target(tag.To, 0)
 		given.Tag = tag.Name
 		if !slices.ContainsFunc(traffic, func(t servingv1.TrafficTarget) bool { return t.Tag == tag.Name && t.RevisionName == given.RevisionName }) {

@@ -30,6 +30,8 @@ func TestDivide(t *testing.T) {
 		{deploy.Split{Shares: []deploy.Share{{"hello-00001", 90}, {deploy.Latest, 20}}}, "the shares come to 110 percent, and all of the traffic is 100"},
 		{deploy.Split{Shares: []deploy.Share{{"hello-00001", 110}, {deploy.Latest, -10}}}, "hello-00001 is given 110 percent: a share is one of 0 to 100"},
 		{deploy.Split{Shares: []deploy.Share{{"hello-00001", 50}, {"hello-00001", 50}}}, "hello-00001 is given a share twice"},
+		{deploy.Split{Tags: []deploy.Tag{{"hello-00001", "a"}, {deploy.Latest, "a"}}}, "tag a is given twice, or given and taken away"},
+		{deploy.Split{Tags: []deploy.Tag{{"hello-00001", "new"}}, Untag: []string{"new"}}, "tag new is given twice, or given and taken away"},
 		{deploy.Split{Shares: []deploy.Share{{deploy.Latest, 100}}, Untag: []string{"new"}}, "100% latest"},
 	} {
 		before := s.traffic()
@@ -45,7 +47,7 @@ func TestDivide(t *testing.T) {
 			t.Errorf("%+v: %s, %v; want %s", step.split, got, err, step.want)
 		}
 		s.apply(s.manifest(servingv1.TrafficTarget{RevisionName: "hello-00001", Percent: new(int64(100))}), "example.com/hello:v3")
-		if after := s.traffic(); !strings.HasPrefix(step.want, "the") && !strings.HasPrefix(step.want, "hello") && after != step.want {
+		if after := s.traffic(); !strings.HasPrefix(step.want, "t") && !strings.HasPrefix(step.want, "hello") && after != step.want {
 			t.Errorf("after a save the traffic is %s, want %s", after, step.want)
 		}
 	}
@@ -60,9 +62,13 @@ func TestDivided(t *testing.T) {
 	of := func(name, tag string, share int64) servingv1.TrafficTarget {
 		return servingv1.TrafficTarget{RevisionName: name, Tag: tag, Percent: new(share)}
 	}
+	latest := func(t servingv1.TrafficTarget) servingv1.TrafficTarget {
+		t.LatestRevision = new(true)
+		return t
+	}
 	s := &servingv1.Service{}
 	s.Status.LatestReadyRevisionName = "b"
-	s.Spec.Traffic = []servingv1.TrafficTarget{of("a", "", 90), of("", "", 10), of("a", "old", 0)}
+	s.Spec.Traffic = []servingv1.TrafficTarget{of("a", "", 90), latest(of("", "", 10)), of("a", "old", 0)}
 	for _, c := range []struct {
 		status []servingv1.TrafficTarget
 		want   bool
@@ -70,7 +76,9 @@ func TestDivided(t *testing.T) {
 		{nil, false},
 		{[]servingv1.TrafficTarget{of("b", "", 100)}, false},
 		{[]servingv1.TrafficTarget{of("a", "", 90), of("b", "", 10)}, false},
-		{[]servingv1.TrafficTarget{of("a", "", 90), of("b", "", 10), of("a", "old", 0)}, true},
+		{[]servingv1.TrafficTarget{of("a", "", 90), latest(of("b", "", 10)), of("a", "old", 0)}, true},
+		{[]servingv1.TrafficTarget{of("a", "", 90), of("b", "", 10), of("a", "old", 0)}, false}, // b is pinned yet
+		{[]servingv1.TrafficTarget{of("a", "", 90), latest(of("b", "", 10)), of("a", "old", 0), of("a", "older", 0)}, false},
 	} {
 		s.Status.Traffic = c.status
 		if got := deploy.Divided(s); got != c.want {
