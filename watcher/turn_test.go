@@ -28,7 +28,12 @@ func TestInTurn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- d.Run(ctx) }()
-	defer func() { cancel(); _ = <-ran }()
+	defer func() {
+		cancel()
+		if err := <-ran; err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	}()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "c-00001", Labels: map[string]string{servingv1.ServiceLabel: "c"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "user-container", Image: "c"}}},

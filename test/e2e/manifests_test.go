@@ -18,9 +18,9 @@ import (
 	"github.com/kind-in-a-box/devbox/test/box"
 )
 
-// TestManifests lives a day with what is in a directory beside a service. On
-// kind it goes on with a program that has no service at all: examples/istio-only;
-// on the embedded engine with a debugger.
+// TestManifests lives a day with what is in a directory beside a service, on kind
+// also with a program that has no service at all, examples/istio-only, and at last
+// with a debugger.
 func TestManifests(t *testing.T) {
 	b := box.New(t, "devbox-applied")
 	dir := box.Project(t, "hello")
@@ -37,9 +37,8 @@ func TestManifests(t *testing.T) {
 	}
 	if b.Engine() == "kind" {
 		stories = append(stories, story{"Istio alone", m.istioOnly})
-	} else {
-		stories = append(stories, story{"a debugger stops a service, and finds it again after a save", m.debug})
 	}
+	stories = append(stories, story{"a debugger stops a service, and finds it again after a save", m.debug})
 	for _, s := range stories {
 		if !t.Run(s.name, s.tell) {
 			t.FailNow()
@@ -236,7 +235,8 @@ func (m *manifests) istioOnly(t *testing.T) {
 	for _, file := range []string{"plain.yaml", "sidecar.yaml"} {
 		box.Edit(t, filepath.Join(dir, file), "ko://github.com/kind-in-a-box/devbox/examples/hello", "ko://example.com/hello")
 	}
-	up := m.Up("--port", "18082", dir)
+	m.up = m.Up("--port", "18082", dir)
+	up := m.up
 	up.Wait("the objects", 2*soon, objectsLive)
 	const plain, sidecar = "istio-only.example.com", "istio-only-sidecar.example.com"
 	box.Eventually(t, "the gateway leads to both", func() bool {
