@@ -88,12 +88,5 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// still says that the other side has neither closed a connection that nobody
-// uses nor said anything on it, which would be no answer to what comes next.
-func (c *conn) still() bool {
-	c.heard.Store(false) // so that Write does not look again
-	return c.raw != nil && !closedByPeer(c.raw, true)
-}
-
 // refuse makes every further Write fail.
 func (c *conn) refuse() { c.refuses.Store(true) }

@@ -8,7 +8,6 @@
 //	Drain     how a server leaves without losing a request
 //	Server    serves until its context ends, then drains
 //	Once      no request is sent twice that the next hop may have seen
-//	direct    a request without a body goes and comes on the goroutine that asks
 //	New       a reverse proxy which changes nothing it was not asked to change
 //
 // It needs the standard library only, because queue-proxy starts in every pod.

@@ -29,27 +29,12 @@ var errBroken = errors.New("the connection ended before there was an answer")
 //
 // A connection that is found closed when a request is to go over it has
 // taken nothing of it: then another one is tried.
-//
-// Over HTTP/1.1 requests without a body, which most are, have connections of
-// their own: see direct.
-func Once(transport *http.Transport) http.RoundTripper {
-	o := once{transport: transport}
-	if transport.Protocols.HTTP1() {
-		o.direct = newDirect(transport)
-	}
-	return o
-}
+func Once(transport *http.Transport) http.RoundTripper { return once{transport} }
 
-type once struct {
-	transport *http.Transport
-	direct    *direct // nil in HTTP/2
-}
+type once struct{ transport *http.Transport }
 
 // RoundTrip implements http.RoundTripper.
 func (o once) RoundTrip(req *http.Request) (*http.Response, error) {
-	if o.direct.takes(req) {
-		return o.direct.roundTrip(req)
-	}
 	if req.Body != nil && req.GetBody == nil {
 		own := *req
 		NewBody(&own).GiveTo(&own)

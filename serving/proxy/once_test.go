@@ -91,13 +91,13 @@ func newOnce(t *testing.T) http.RoundTripper {
 // TestOnceSendsNothingTwice has a request break a connection that was used
 // before, which is when net/http would send it again.
 func TestOnceSendsNothingTwice(t *testing.T) {
-	for method, body := range map[string]string{http.MethodGet: "", http.MethodHead: "", http.MethodPut: "x", http.MethodPost: "x"} {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
 			r, via := newRude(t), newOnce(t)
-			if _, err := r.ask(t, via, method, "/", strings.NewReader(body)); err != nil {
+			if _, err := r.ask(t, via, http.MethodGet, "/", nil); err != nil {
 				t.Fatal(err)
 			}
-			_, err := r.ask(t, via, method, "/dies", strings.NewReader(body))
+			_, err := r.ask(t, via, method, "/dies", nil)
 			var unsent *UnsentError
 			if err == nil || errors.As(err, &unsent) {
 				t.Errorf("got %v", err)
@@ -112,13 +112,13 @@ func TestOnceSendsNothingTwice(t *testing.T) {
 // TestOnceFindsAClosedConnection sends requests over connections that the
 // server has just closed. They have taken nothing, so each request arrives.
 func TestOnceFindsAClosedConnection(t *testing.T) {
-	for method, each := range map[string]int{http.MethodGet: 0, http.MethodPost: 100} {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
 			r, via := newRude(t), newOnce(t)
 			const n = 200
 			for i := range n {
-				sent := strings.Repeat("x", i*each)
-				got, err := r.ask(t, via, method, "/leaves", strings.NewReader(sent))
+				sent := strings.Repeat("x", i*100)
+				got, err := r.ask(t, via, method, "/leaves", struct{ io.Reader }{strings.NewReader(sent)})
 				if err != nil || got != sent {
 					t.Fatalf("request %d: %d of %d bytes came back, %v", i, len(got), len(sent), err)
 				}

@@ -95,7 +95,7 @@ func NewTransport(c TransportConfig) *http.Transport {
 		Protocols:           &protocols,
 		DialContext:         dialContext,
 		DisableCompression:  true, // or it would ask for gzip that nobody asked for, and unpack it
-		MaxIdleConnsPerHost: maxIdle,
+		MaxIdleConnsPerHost: 1000, // a burst's connections serve the next burst
 		IdleConnTimeout:     c.Idle,
 		// What a container may cost us with a header that does not end.
 		MaxResponseHeaderBytes: maxResponseHeader,
@@ -105,10 +105,6 @@ func NewTransport(c TransportConfig) *http.Transport {
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: c.Ping},
 	}
 }
-
-// maxIdle is how many unused connections to one address are kept: a burst's
-// serve the next burst.
-const maxIdle = 1000
 
 // FullDuplex lets the answer to r begin while its body is still being read.
 // HTTP/2 always does; HTTP/1.1 in Go first swallows the rest of the body,
