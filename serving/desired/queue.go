@@ -37,6 +37,9 @@ type Queue struct {
 // queueUser is the user of our own images: nobody in particular.
 const queueUser = 65532
 
+// tracingEndpoint is the variable that tells queue-proxy of a collector.
+const tracingEndpoint = "TRACING_ENDPOINT"
+
 // container is queue-proxy for a pod of rev, which has its defaults.
 func (q Queue) container(rev *servingv1.Revision) corev1.Container {
 	return corev1.Container{
@@ -127,7 +130,7 @@ func (q Queue) traceEnv() []corev1.EnvVar {
 	}
 	return []corev1.EnvVar{
 		{Name: "TRACING_PROTOCOL", Value: string(q.Tracing.Protocol)},
-		{Name: "TRACING_ENDPOINT", Value: strings.ReplaceAll(q.Tracing.Endpoint, "$", "$$")},
+		{Name: tracingEndpoint, Value: strings.ReplaceAll(q.Tracing.Endpoint, "$", "$$")},
 		{Name: "TRACING_SAMPLING_RATE", Value: strconv.FormatFloat(q.Tracing.Rate, 'g', -1, 64)},
 	}
 }

@@ -40,7 +40,7 @@ func StandbyPod(template *corev1.Pod, c *servingv1.Configuration, w Waiting) *co
 	}
 	for i := range pod.Spec.Containers {
 		container := &pod.Spec.Containers[i]
-		container.Env = append(slices.DeleteFunc(container.Env, literal),
+		container.Env = append(slices.DeleteFunc(container.Env, later),
 			corev1.EnvVar{Name: standby.URLVariable, Value: w.URL},
 			corev1.EnvVar{Name: standby.TokenVariable, Value: w.Token},
 			corev1.EnvVar{Name: standby.PodVariable, ValueFrom: &corev1.EnvVarSource{
@@ -57,7 +57,11 @@ func StandbyPod(template *corev1.Pod, c *servingv1.Configuration, w Waiting) *co
 	return pod
 }
 
-func literal(e corev1.EnvVar) bool { return e.ValueFrom == nil }
+// later says that a variable is given to a container with its orders. What the
+// node fills in it has when it is made, and where a collector is found from the
+// pod: the machine has another address there, if the pod has a network of its
+// own.
+func later(e corev1.EnvVar) bool { return e.ValueFrom == nil && e.Name != tracingEndpoint }
 
 // CannotWait is why no pod can stand by for a pod like this one, which Pod has
 // made, or "": what the node does of itself, or has done before the program
@@ -237,7 +241,7 @@ func Adopt(template, wanted *corev1.Pod, had, want Image) (orders map[string]*st
 			}
 		}
 		for _, e := range c.Env {
-			if literal(e) {
+			if later(e) {
 				order.Env[e.Name] = e.Value
 			}
 		}
@@ -277,7 +281,7 @@ func bare(pod *corev1.Pod) *corev1.PodSpec {
 	spec := pod.Spec.DeepCopy()
 	for i := range spec.Containers {
 		c := &spec.Containers[i]
-		c.Env = slices.DeleteFunc(c.Env, literal)
+		c.Env = slices.DeleteFunc(c.Env, later)
 		if c.Name != servingv1.QueueContainer {
 			c.Image, c.Command, c.Args, c.WorkingDir = "", nil, nil, ""
 		}

@@ -15,6 +15,7 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/serving/desired"
 	"github.com/kind-in-a-box/devbox/serving/standby"
+	"github.com/kind-in-a-box/devbox/serving/trace"
 )
 
 // stander is a service that a pod stands by for, and what ko has built of it.
@@ -208,6 +209,38 @@ func TestStandbyPod(t *testing.T) {
 
 // TestSources are what a pod has its values from, by whichever road. A pod that
 // has some is adopted like any other, once it is known that they say the same.
+// TestStandbyWhereTracesGo: the collector's address is in the pod that waits, where
+// the node makes it one that holds there, and no order writes over it; with
+// another one the pod is not adopted.
+func TestStandbyWhereTracesGo(t *testing.T) {
+	traced := func(endpoint string) *corev1.Pod {
+		c := desired.Configuration(stander())
+		rev := desired.Revision(c, servingv1.KnativeDefaults(), someDay)
+		q := queue
+		q.Tracing = trace.Settings{Protocol: trace.Zipkin, Endpoint: endpoint, Rate: 1}
+		return desired.Pod(rev, q, desired.Place{})
+	}
+	template := traced("http://127.0.0.1:9411/api/v2/spans")
+	waits := desired.StandbyPod(template, desired.Configuration(stander()), desired.Waiting{})
+	i := slices.IndexFunc(waits.Spec.Containers, func(c corev1.Container) bool { return c.Name == servingv1.QueueContainer })
+	if !slices.Contains(waits.Spec.Containers[i].Env, corev1.EnvVar{Name: "TRACING_ENDPOINT", Value: "http://127.0.0.1:9411/api/v2/spans"}) {
+		t.Errorf("queue-proxy waits with %v", waits.Spec.Containers[i].Env)
+	}
+	orders, why := desired.Adopt(template, template, built("one"), built("two"))
+	if why != "" {
+		t.Fatal(why)
+	}
+	if at, ok := orders[servingv1.QueueContainer].Env["TRACING_ENDPOINT"]; ok {
+		t.Errorf("it is ordered to trace to %s", at)
+	}
+	if orders[servingv1.QueueContainer].Env["TRACING_PROTOCOL"] != "zipkin" {
+		t.Errorf("its orders are %v", orders[servingv1.QueueContainer].Env)
+	}
+	if _, why = desired.Adopt(template, traced("http://127.0.0.1:9412/api/v2/spans"), built("one"), built("two")); why == "" {
+		t.Error("it is adopted with another collector")
+	}
+}
+
 func TestSources(t *testing.T) {
 	svc := stander()
 	named := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
