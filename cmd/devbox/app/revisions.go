@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -25,7 +26,7 @@ type revisionStatus struct {
 	Service    string    `json:"service"`
 	Percent    int64     `json:"percent"`        // of the service's traffic
 	Tags       []string  `json:"tags,omitempty"` // by which it has a host of its own
-	Generation string    `json:"generation"`     // of the service, that it was made of
+	Generation int64     `json:"generation"`     // of the service, that it was made of
 	Created    time.Time `json:"created"`
 	Replicas   int32     `json:"replicas"` // pods that answer
 	Desired    int32     `json:"desired"`  // pods that the autoscaler wants
@@ -114,9 +115,10 @@ func (c *cluster) revision(ctx context.Context, s *servingv1.Service, name strin
 
 // newRevisionStatus is a revision with what its service gives it.
 func newRevisionStatus(s *servingv1.Service, r *servingv1.Revision) revisionStatus {
+	generation, _ := strconv.ParseInt(r.Labels[servingv1.ConfigurationGenerationLabel], 10, 64) // the platform writes it
 	status := revisionStatus{
 		Name: r.Name, Namespace: r.Namespace, Service: s.Name, Created: r.CreationTimestamp.Time,
-		Generation: r.Labels[servingv1.ConfigurationGenerationLabel], Ready: string(corev1.ConditionUnknown),
+		Generation: generation, Ready: string(corev1.ConditionUnknown),
 	}
 	for _, t := range s.Status.Traffic {
 		if t.RevisionName != r.Name {
@@ -148,7 +150,7 @@ func revisionsTable(table io.Writer, revisions []revisionStatus) {
 		if r.Percent > 0 {
 			traffic = fmt.Sprintf("%d%%", r.Percent)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\n", r.Name, r.Service, traffic, cmp.Or(strings.Join(r.Tags, ","), "-"),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%d/%d\t%s\t%s\n", r.Name, r.Service, traffic, cmp.Or(strings.Join(r.Tags, ","), "-"),
 			r.Generation, age(r.Created), r.Replicas, r.Desired, r.Ready, reason(r.Reason, r.Message))
 	}
 }
