@@ -183,7 +183,14 @@ func (d *desk) service(name string, change func(*servingv1.Service)) {
 	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace, Name: name}}
 	s.Spec.Template.Spec.Containers = []servingv1.Container{{Image: "localhost:1/nothing@sha256:" + strings.Repeat("0", 64)}}
 	change(s)
-	d.must(d.bed.Client().Create(d.Context(), s))
+	// For a moment after a kind was made, policies do not know it.
+	d.until("a service can be made", func() bool {
+		err := d.bed.Client().Create(d.Context(), s)
+		if !apierrors.IsServiceUnavailable(err) {
+			d.must(err)
+		}
+		return err == nil
+	})
 }
 
 // services are those that the namespace has.
