@@ -75,6 +75,9 @@ mesh: build ## run the stories and the chaos stories with every pod in Istio's m
 	$(TEST) -tags e2e -count=1 -timeout 20m -v -run '^(TestBox|TestObservability)$$' ./test/e2e && \
 	$(TEST) -tags e2e -count=1 -timeout 40m -v ./test/chaos
 
+context: build ## deploy to a cluster that is there already, a kind cluster of two nodes with nothing in it; three minutes
+	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" $(TEST) -tags e2e -count=1 -timeout 20m -v ./test/guest
+
 chaos: build ## break a box part by part and hold its answers against what may be seen, on both engines; ten minutes
 	DEVBOX_ENGINE=embedded $(TEST) -tags e2e -count=1 -timeout 20m -v ./test/chaos
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" $(TEST) -tags e2e -count=1 -timeout 40m -v ./test/chaos
@@ -87,4 +90,4 @@ bench: build ## measure both engines, as ratios against a reference in the same 
 	DEVBOX_ENGINE=embedded $(TEST) -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench && \
 	$(TEST) -tags e2e -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 
-.PHONY: help build test check generate lab up down e2e conformance dist page hour story mesh chaos soak bench
+.PHONY: help build test check generate lab up down e2e conformance dist page hour story mesh context chaos soak bench

@@ -37,6 +37,7 @@ type Survey struct {
 	Since  string // why no engine that is tried before was chosen; "" where none was tried
 
 	Findings []Finding
+	Would    []string // what would be done to a cluster that is not devbox's own, in words
 
 	claims map[int]func() // what gives back the ports that this survey claims
 
@@ -66,6 +67,18 @@ func (all Engines) Check(ctx context.Context, cfg Config) []Finding {
 	s, _ := all.look(ctx, cfg.withDefaults())
 	s.release()
 	return s.Findings
+}
+
+// Plan says what an Up would do to a cluster that is not devbox's own, one thing
+// after the other, and which box there would be. It changes nothing, and fails
+// as the Up would before it begins.
+func (all Engines) Plan(ctx context.Context, cfg Config) (would []string, box *Box, err error) {
+	s, _ := all.look(ctx, cfg.withDefaults())
+	s.release()
+	if failed := s.Failed(); len(failed) > 0 {
+		return nil, nil, &PrerequisiteError{Findings: failed}
+	}
+	return s.Would, s.Box, nil
 }
 
 // look surveys this machine, and says what brings the box up. What cannot be

@@ -55,3 +55,21 @@ func (t *Target) runsOn(archs []string) error {
 	}
 	return nil
 }
+
+// Objects are the titles of the objects that the targets have beside services.
+func Objects(targets []Target) ([]string, error) {
+	var titles []string
+	for _, t := range targets {
+		if t.Service != nil {
+			continue
+		}
+		set, err := t.readObjects()
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range set.Objects {
+			titles = append(titles, o.Title())
+		}
+	}
+	return titles, nil
+}

@@ -153,6 +153,7 @@ func (s *survey) names(ctx context.Context) {
 		name := s.guest.ServiceName(base)
 		now, err := services.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
+			s.Would = append(s.Would, fmt.Sprintf("create services.serving.knative.dev %s in namespace %s", name, s.guest.Namespace))
 			continue
 		}
 		if err != nil {
@@ -164,6 +165,7 @@ func (s *survey) names(ctx context.Context) {
 				"--user NAME makes the names of your services yours; or take another --namespace")
 			return
 		}
+		s.Would = append(s.Would, fmt.Sprintf("change services.serving.knative.dev %s in namespace %s", name, s.guest.Namespace))
 	}
 	if s.guest.PullSecret == "" {
 		return

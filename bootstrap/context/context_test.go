@@ -424,7 +424,15 @@ func TestInstall(t *testing.T) {
 
 	ends := d.running()
 	cfg.Guest.Install = true
-	_, err := all.Up(t.Context(), cfg)
+	would, _, err := all.Plan(t.Context(), cfg)
+	d.must(err)
+	for _, want := range []string{"create namespaces istio-system", "create namespaces knative-serving", "create services.serving.knative.dev hello in namespace " + d.namespace, "push to " + d.registry + "/hello"} {
+		if !slices.Contains(would, want) {
+			t.Errorf("the plan is %q, without %q", would, want)
+		}
+	}
+	d.refused(func() bootstrap.Config { c := cfg; c.Guest.Install = false; return c }(), "has no Knative Serving") // a plan makes nothing
+	_, err = all.Up(t.Context(), cfg)
 	d.must(err)
 	image := d.deployment("knative-serving", "controller").Spec.Template.Spec.Containers[0].Image
 	if !strings.HasPrefix(image, d.registry+"/devbox-serving@sha256:") {
@@ -435,11 +443,12 @@ func TestInstall(t *testing.T) {
 	d.must(err)
 
 	d.service("billing", func(*servingv1.Service) {})
-	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
+	err = all.Down(t.Context(), cfg.Name, cfg.Events)
+	if want := "stays: somebody needs it, for service billing in namespace " + d.namespace; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Down = %v, want %q", err, want)
+	}
 	d.deployment("knative-serving", "controller") // for whom billing is
 	d.must(d.bed.Client().DeleteAllOf(t.Context(), &servingv1.Service{}, client.InNamespace(d.namespace)))
-	_, err = all.Up(t.Context(), cfg)
-	d.must(err)
 	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
 	ends()
 	d.until("nothing is left of it", func() bool {

@@ -85,6 +85,13 @@ func (s *survey) settleInstall(ctx context.Context) {
 		return
 	}
 	s.settleImages()
+	s.Would = append(s.Would, "push to "+s.guest.Registry+"/devbox-serving", "push to "+s.guest.Registry+"/devbox-queue")
+	for _, namespace := range s.install.namespaces() {
+		s.Would = append(s.Would, "create namespaces "+namespace)
+	}
+	for _, release := range s.install.releases() {
+		s.Would = append(s.Would, "install the chart "+release+", with its kinds and its rights in the whole cluster")
+	}
 	s.Add("serving", bootstrap.OK, "to be installed: "+strings.Join(s.install.releases(), ", "), "")
 }
 
@@ -276,7 +283,7 @@ type uninstall struct {
 }
 
 // errInUse is why the serving stack stays.
-var errInUse = errors.New("it is in use")
+var errInUse = errors.New("somebody needs it")
 
 func (u *uninstall) all(ctx context.Context) error {
 	mine, err := u.namespaces(ctx)
@@ -284,8 +291,10 @@ func (u *uninstall) all(ctx context.Context) error {
 		return err
 	}
 	if err := u.unused(ctx); errors.Is(err, errInUse) {
-		u.say(fmt.Sprintf("what --install has put into namespaces %s stays: %v", strings.Join(mine, ", "), err))
-		return nil
+		return &bootstrap.ClusterError{
+			Step: "down", Err: fmt.Errorf("the box's services are removed; what --install has put into namespaces %s stays: %w", strings.Join(mine, " and "), err),
+			Hint: "`devbox down` again when nobody has a service there any more",
+		}
 	} else if err != nil {
 		return err
 	}
@@ -345,7 +354,7 @@ func (u *uninstall) unused(ctx context.Context) error {
 	}
 	for i := range list.Items {
 		o := &list.Items[i]
-		return fmt.Errorf("service %s in namespace %s, %s: %w", o.Name, o.Namespace, whose(o), errInUse)
+		return fmt.Errorf("%w, for service %s in namespace %s, %s", errInUse, o.Name, o.Namespace, whose(o))
 	}
 	return nil
 }

@@ -129,4 +129,7 @@ func (s *survey) registry(ctx context.Context) {
 		return
 	}
 	s.Add("registry", bootstrap.OK, "you may push to "+s.guest.Registry, "")
+	for _, base := range s.Services {
+		s.Would = append(s.Would, fmt.Sprintf("push to %s/%s", s.guest.Registry, s.guest.ServiceName(base)))
+	}
 }

@@ -45,6 +45,7 @@ type Box struct {
 	Name, Engine    string
 	Gateway, Domain string // as in http://127.0.0.1:8080 and example.com
 	HTTPPort        int    // of the gateway
+	Namespace       string // the only one that is looked at; "" for all
 	REST            *rest.Config
 	// Metrics are the families of the box's parts.
 	Metrics func(context.Context) (map[string]*dto.MetricFamily, error)

@@ -79,10 +79,15 @@ func (s *Server) watchServices(ctx context.Context, box Box) error {
 	if err != nil {
 		return err
 	}
+	var in map[string]cache.Config
+	if box.Namespace != "" {
+		in = map[string]cache.Config{box.Namespace: {}}
+	}
 	c, err := cache.New(patient.Config(box.REST), cache.Options{
-		Scheme:           kinds,
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: labels.NewSelector().Add(*ours)}},
+		Scheme:            kinds,
+		DefaultNamespaces: in,
+		DefaultTransform:  cache.TransformStripManagedFields(),
+		ByObject:          map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: labels.NewSelector().Add(*ours)}},
 	})
 	if err != nil {
 		return fmt.Errorf("watching the services: %w", err)

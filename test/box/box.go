@@ -20,7 +20,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,14 +103,16 @@ func on(t testing.TB, name string, engine engine) *Box {
 // its kubeconfig alone: to him it is a cluster that is there already.
 func (b *Box) Guest(name string) *Box {
 	b.t.Helper()
-	g := &Box{t: b.t, bin: b.bin, name: name, home: b.t.TempDir(), engine: b.engine}
-	g.env = append(slices.Clone(b.env), "DEVBOX_ENGINE=", "XDG_CONFIG_HOME="+g.home, "KUBECONFIG="+filepath.Join(b.Folder(), "kubeconfig"))
-	b.t.Cleanup(func() {
-		if out, code := g.Run("down"); code != 0 {
-			b.t.Errorf("devbox down of a guest: exit %d\n%s", code, out)
-		}
-	})
-	return g
+	return Known(b.t, name, filepath.Join(b.Folder(), "kubeconfig"))
+}
+
+// Known returns a box that is not up yet, of somebody who has a kubeconfig of
+// clusters that are there already.
+func Known(t testing.TB, name, kubeconfig string) *Box {
+	t.Helper()
+	b := on(t, name, embedded{})
+	b.env = append(b.env, "DEVBOX_ENGINE=", "KUBECONFIG="+kubeconfig)
+	return b
 }
 
 // Name is the box's name.

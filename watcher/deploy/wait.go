@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func (w *waiting) untilLive(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-bell:
 		case <-probe:
-			if w.follows && rolling(w.now) == "" && d.answering(ctx, w.host()) == w.revision {
+			if w.follows && rolling(w.now) == "" && w.answers(ctx) {
 				w.goLive(time.Now())
 				return nil
 			}
@@ -210,6 +211,9 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 		r.Hint = portHint(append([]string{reason}, r.Log...))
 		if w.lacksImage() && !final {
 			r.Hint = "the registry is asked again every few seconds"
+			if w.guest != nil && w.guest.PullSecret == "" {
+				r.Hint = "where the registry asks nodes for credentials, name a Secret that has them with --pull-secret"
+			}
 		}
 	}
 	if said := w.warned(ctx)[notListening]; final && said != "" && said != w.slowSaid {
@@ -283,23 +287,49 @@ func upToDate(s *servingv1.Service, generation int64) bool {
 	return s.Status.ObservedGeneration >= generation && (c == nil || c.Reason != servingv1.ReasonOutOfDate)
 }
 
-// answering asks the gateway which revision answers for a host; empty if none.
-func (d *Deployer) answering(ctx context.Context, host string) string {
+// answers says whether the gateway answers with the revision.
+func (w *waiting) answers(ctx context.Context) bool {
+	revision, unnamed := w.answering(ctx, w.host())
+	return revision == w.revision || unnamed && w.routed()
+}
+
+// routed says whether the revision takes the traffic by the Service's own word,
+// which upstream's Knative gives when it has asked every gateway.
+func (w *waiting) routed() bool {
+	s := w.now.service
+	return s != nil && upToDate(s, w.service.Generation) && s.Status.IsTrue(servingv1.ConditionReady) && Serving(s) == w.revision
+}
+
+// The words of upstream's activator and queue-proxy for this probe, which do not
+// say whose they are: where one of them answers, the gateway knows the host.
+const (
+	foreignActivator = "activator"
+	foreignQueue     = "unexpected probe header value: "
+)
+
+// answering asks the gateway which revision answers for a host; empty if none,
+// or if it is upstream's serving, which answers unnamed.
+func (d *Deployer) answering(ctx context.Context, host string) (revision string, unnamed bool) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.gateway, http.NoBody)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	req.Host = host
 	req.Header.Set(probeHeader, "activator")
 	resp, err := d.http.Do(req)
 	if err != nil {
-		return "" // the gateway knows no such host yet, or is not there
+		return "", false // the gateway knows no such host yet, or is not there
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return ""
+	if resp.StatusCode == http.StatusOK {
+		revision = resp.Header.Get(revisionHeader)
 	}
-	return resp.Header.Get(revisionHeader)
+	if revision != "" || d.guest == nil {
+		return revision, false
+	}
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, 100)) // what is cut short is none of the words
+	return "", resp.StatusCode == http.StatusOK && string(said) == foreignActivator ||
+		resp.StatusCode == http.StatusBadRequest && strings.HasPrefix(string(said), foreignQueue)
 }
 
 func (w *waiting) goLive(at time.Time) {

@@ -105,13 +105,24 @@ func (d *devbox) benchLoop(ctx context.Context, dir string, flags benchFlags) er
 	}
 	defer end()
 	target = toMeasure(target)
+	guest := guestOf(c.box)
+	if guest != nil {
+		as, err := watcher.AsGuest([]watcher.Target{target}, guest, archsOf(c.box))
+		if err != nil {
+			return ofInput(err)
+		}
+		target = as[0]
+	}
+	if err := c.open(ctx); err != nil {
+		return err
+	}
 	if err := c.clearBench(ctx, target.Service); err != nil {
 		return err
 	}
 	reader := d.progress()
 	report, failed := loopbench.Run(ctx, loopbench.Config{
 		Loop: watcher.Config{
-			Targets: []watcher.Target{target}, Registry: registryOf(c.box), Guest: guestOf(c.box), Archs: archsOf(c.box), REST: c.config,
+			Targets: []watcher.Target{target}, Registry: registryOf(c.box), Guest: guest, Archs: archsOf(c.box), REST: c.config,
 			Gateway: c.box.Gateway(), Domain: c.box.Domain, Engine: c.box.Engine,
 		},
 		Package: edited, Edits: flags.edits, Pause: flags.pause, Progress: reader.Show,

@@ -95,7 +95,7 @@ func (d *devbox) compare(ctx context.Context, dir string, flags compareFlags) er
 	if c.box.Node() == nil {
 		return &problem{
 			code:  codePrerequisite,
-			cause: fmt.Errorf("box %s is of the %s engine, which has no Istio to compare with", d.name, c.box.Engine),
+			cause: fmt.Errorf("box %s is of the %s engine, and has no Istio of its own to compare with", d.name, c.box.Engine),
 			next:  "devbox up --engine kind --name NAME, and then the same with --name NAME",
 		}
 	}

@@ -115,6 +115,9 @@ func (d *devbox) readFile(path string) (manifest.File, error) {
 
 // deploy applies a set, and waits until it is live.
 func (c *cluster) deploy(ctx context.Context, name string, set *manifest.Set, events event.Sink) error {
+	if err := c.open(ctx); err != nil {
+		return err
+	}
 	targets, guest := []watcher.Target{watcher.Written(name, set)}, guestOf(c.box)
 	if guest != nil {
 		var err error

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"runtime"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/push"
+	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
@@ -40,6 +43,50 @@ func archsOf(box *bootstrap.Box) []string {
 		archs = append(archs, arch)
 	}
 	return archs
+}
+
+// plan lists what an up would do to a cluster that is there already.
+func (d *devbox) plan(ctx context.Context, config bootstrap.Config, find finder) error {
+	targets, _, err := find(ctx)
+	if err != nil {
+		return ofInput(err)
+	}
+	want(&config, targets)
+	would, box, err := engines().Plan(ctx, config)
+	if err != nil {
+		return classify(codeCluster, err, d.command("doctor"))
+	}
+	if box.Guest == nil {
+		return ofInput(errors.New("--dry-run is for a cluster that is there already: name it with --context"))
+	}
+	if targets, err = watcher.AsGuest(targets, guestOf(box), archsOf(box)); err != nil {
+		return ofInput(err)
+	}
+	objects, err := watcher.Objects(targets)
+	if err != nil {
+		return ofInput(err)
+	}
+	for _, o := range objects {
+		would = append(would, fmt.Sprintf("apply %s in namespace %s", o, box.Guest.Namespace))
+	}
+	if d.output == jsonFormat {
+		return d.printJSON(would)
+	}
+	fmt.Fprintf(d.stderr, "   as %s, in context %s\n", box.Guest.Owner, box.Guest.Context)
+	for _, line := range would {
+		fmt.Fprintln(d.stdout, line)
+	}
+	return nil
+}
+
+// want says in config what the targets will need of a box.
+func want(config *bootstrap.Config, targets []watcher.Target) {
+	for _, t := range targets {
+		if t.Service != nil { // manifests name theirs themselves
+			config.Namespaces = append(config.Namespaces, t.Namespace)
+			config.Services = append(config.Services, t.Name)
+		}
+	}
 }
 
 // registryOf is where images for the box go.

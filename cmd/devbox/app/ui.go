@@ -114,8 +114,12 @@ func (d *devbox) pageBox() (page.Box, error) {
 	if err != nil {
 		return page.Box{}, err
 	}
+	port, err := strconv.Atoi(portOf(box.Gateway()))
+	if err != nil {
+		return page.Box{}, fmt.Errorf("reading the gateway's port: %w", err)
+	}
 	return page.Box{
-		Name: box.Name, Engine: box.Engine, Gateway: box.Gateway(), Domain: box.Domain, HTTPPort: box.HTTPPort,
+		Name: box.Name, Engine: box.Engine, Gateway: box.Gateway(), Domain: box.Domain, HTTPPort: port, Namespace: box.Namespace(),
 		REST: rest, Metrics: box.Metrics, Networks: func(c client.Client, service *servingv1.Service) func(context.Context) map[string]way.Network {
 			return networks(box, c, service)
 		},

@@ -21,7 +21,7 @@ import (
 
 func (d *devbox) upCommand() *cobra.Command {
 	options := newBoxOptions()
-	detach, image, debug := false, "", debugged{}
+	detach, dry, image, debug := false, false, "", debugged{}
 	cmd := d.reports(&cobra.Command{
 		Use:   "up [directory...]",
 		Short: "Bring the box up, serve what is in the directories, and watch it",
@@ -67,7 +67,8 @@ which debuggers connect again. ` + "`devbox init --debug`" + ` sets up an editor
 with Knative Serving in it: to one namespace, and there to nothing that is not the
 box's own, which is all that ` + "`devbox down`" + ` removes. Your rights, the registry and
 the names are looked at before anything is written; --namespace, --user, --gateway
-and --pull-secret say more. docs/context.md has the whole of it.
+and --pull-secret say more, --install puts the serving stack there, and --dry-run
+lists what would be done. docs/context.md has the whole of it.
 
 A second Ctrl-C does not wait for what is being stopped.`,
 		Example: `  devbox up ./examples/hello
@@ -92,15 +93,6 @@ A second Ctrl-C does not wait for what is being stopped.`,
 			case len(debug) > 0 && detach:
 				return ofInput(errors.New("--debug leads debuggers to the service for as long as `devbox up` runs, and --detach ends it"))
 			}
-			reader := d.reader()
-			defer reader.Close()
-			kept, err := d.recorder()
-			if err != nil {
-				return err
-			}
-			defer kept.Close()
-			config := options.config(d.name, cmd.Flags())
-			config.Platform, config.Process, config.Events = buildPlatform, d.boxProcess, both(reader.Show, kept.Show)
 			find := func(ctx context.Context) (targets []watcher.Target, leftOut []string, err error) {
 				if targets, leftOut, err = watcher.Discover(ctx, dirs); err == nil {
 					targets, err = watcher.WithVariables(targets)
@@ -113,12 +105,25 @@ A second Ctrl-C does not wait for what is being stopped.`,
 					return targets, nil, err
 				}
 			}
+			if dry {
+				return d.plan(cmd.Context(), options.config(d.name, cmd.Flags()), find)
+			}
+			reader := d.reader()
+			defer reader.Close()
+			kept, err := d.recorder()
+			if err != nil {
+				return err
+			}
+			defer kept.Close()
+			config := options.config(d.name, cmd.Flags())
+			config.Platform, config.Process, config.Events = buildPlatform, d.boxProcess, both(reader.Show, kept.Show)
 			return d.ending(d.up(cmd.Context(), config, find, detach || image != "", debug), reader.Show)
 		},
 	}, "text, or json for one event a line")
 	options.add(cmd)
 	cmd.Flags().BoolVar(&detach, "detach", false, "return when the services are live, and do not watch")
 	envName(cmd.Flags(), "detach")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "list what would be done to a cluster that is there already, and do nothing")
 	cmd.Flags().Var(&debug, "debug", "run these services under Delve, on ports of 127.0.0.1 from 2345 on, or on this one and no other")
 	cmd.Flags().StringVar(&image, "image", "", "serve this image, which is built already, in the place of directories")
 	return cmd
@@ -152,12 +157,7 @@ func (d *devbox) up(ctx context.Context, config bootstrap.Config, find finder, d
 	defer closeAll(debug.Listeners)
 	counted := tally.New()
 	config.Events = both(config.Events, counted.Take)
-	for _, t := range targets {
-		if t.Service != nil { // manifests name theirs themselves
-			config.Namespaces = append(config.Namespaces, t.Namespace)
-			config.Services = append(config.Services, t.Name)
-		}
-	}
+	want(&config, targets)
 	box, err := engines().Up(ctx, config)
 	if err != nil {
 		return classify(codeCluster, d.cut(ctx, err), d.command("doctor"))
