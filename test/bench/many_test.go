@@ -27,9 +27,9 @@ const (
 // pod: they were never asked for anything.
 func BenchmarkMany(b *testing.B) {
 	bx := box.New(b, "devbox-bench")
-	if out, code := bx.Run("up", "--detach", "--port", "18080", box.Project(b, "hello")); code != 0 {
-		b.Fatalf("devbox up: exit %d\n%s", code, out)
-	}
+	up := bx.Up("--port", "18080", box.Project(b, "hello"))
+	up.Wait("the first revision", 5*time.Minute, live)
+	up.Interrupt()
 	sleeps(b, bx)
 	image := bx.Image("hello")
 	fill(b, bx, image, 0, few)
@@ -69,6 +69,10 @@ func sleeps(b *testing.B, bx *box.Box) {
 	if _, err := maps.Update(b.Context(), config, metav1.UpdateOptions{}); err != nil {
 		b.Fatal(err)
 	}
+	api := bx.Serving()
+	box.Eventually(b, "a revision may begin without a pod", func() bool {
+		return api.Create(b.Context(), sleeper("sleeper", bx.Image("hello")), client.DryRunAll) == nil
+	})
 }
 
 // fill makes services, a few at a time, and waits until the second revision of

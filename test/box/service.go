@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	controllerlog "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -45,7 +46,9 @@ func (b *Box) Serving() client.Client {
 	if err := errors.Join(servingv1.AddToScheme(kinds), servingv1beta1.AddToScheme(kinds)); err != nil {
 		b.t.Fatal(err)
 	}
-	api, err := client.New(b.REST(), client.Options{Scheme: kinds})
+	config := rest.CopyConfig(b.REST())
+	config.QPS = -1 // the server's own fairness limits a test, not a constant
+	api, err := client.New(config, client.Options{Scheme: kinds})
 	if err != nil {
 		b.t.Fatal(err)
 	}
