@@ -68,20 +68,13 @@ func (s *survey) settleInstall(ctx context.Context) {
 			return
 		}
 	}
-	var refused []string
-	for _, r := range toInstall {
-		may, why, err := s.may(ctx, "", r)
-		if err != nil {
-			s.Add("rights", bootstrap.Fail, fmt.Sprintf("asking what you may do: %v", err), "")
-			return
-		}
-		if len(may) < len(r.verbs) {
-			not := slices.DeleteFunc(slices.Clone(r.verbs), func(v string) bool { return slices.Contains(may, v) })
-			refused = append(refused, fmt.Sprintf("%s %s%s", strings.Join(not, ", "), r, why))
-		}
+	refused, err := s.refused(ctx, "", toInstall)
+	if err != nil {
+		s.Add("rights", bootstrap.Fail, fmt.Sprintf("asking what you may do: %v", err), "")
+		return
 	}
-	if len(refused) > 0 {
-		s.Add("rights", bootstrap.Fail, "--install: in the whole cluster you may not "+strings.Join(refused, "; nor "), "have an administrator install Knative Serving")
+	if refused != "" {
+		s.Add("rights", bootstrap.Fail, "--install: in the whole cluster you may not "+refused, "have an administrator install Knative Serving")
 		return
 	}
 	s.settleImages()

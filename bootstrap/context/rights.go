@@ -34,24 +34,34 @@ var wanted = []right{
 
 // rights asks for each of them, before anything is written.
 func (s *survey) rights(ctx context.Context) {
+	refused, err := s.refused(ctx, s.guest.Namespace, wanted)
+	if err != nil {
+		s.Add("rights", bootstrap.Fail, fmt.Sprintf("asking what you may do: %v", err), "")
+		return
+	}
+	if refused != "" {
+		s.Add("rights", bootstrap.Fail, fmt.Sprintf("in namespace %s you may not %s", s.guest.Namespace, refused),
+			"have somebody give you a Role with these rights there (docs/context.md has one), or take another --namespace")
+		return
+	}
+	s.Add("rights", bootstrap.OK, "you may deploy to namespace "+s.guest.Namespace, "")
+}
+
+// refused says which of some rights the user has not, in a namespace or, where
+// that is "", in the whole cluster; "" where he has them all.
+func (s *survey) refused(ctx context.Context, namespace string, rights []right) (string, error) {
 	var refused []string
-	for _, r := range wanted {
-		may, why, err := s.may(ctx, s.guest.Namespace, r)
+	for _, r := range rights {
+		may, why, err := s.may(ctx, namespace, r)
 		if err != nil {
-			s.Add("rights", bootstrap.Fail, fmt.Sprintf("asking what you may do: %v", err), "")
-			return
+			return "", err
 		}
 		if len(may) < len(r.verbs) {
 			not := slices.DeleteFunc(slices.Clone(r.verbs), func(v string) bool { return slices.Contains(may, v) })
 			refused = append(refused, fmt.Sprintf("%s %s%s", strings.Join(not, ", "), r, why))
 		}
 	}
-	if len(refused) > 0 {
-		s.Add("rights", bootstrap.Fail, fmt.Sprintf("in namespace %s you may not %s", s.guest.Namespace, strings.Join(refused, "; nor ")),
-			"have somebody give you a Role with these rights there (docs/context.md has one), or take another --namespace")
-		return
-	}
-	s.Add("rights", bootstrap.OK, "you may deploy to namespace "+s.guest.Namespace, "")
+	return strings.Join(refused, "; nor "), nil
 }
 
 // String names what the right is to, as kubectl auth can-i takes it.

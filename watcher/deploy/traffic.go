@@ -90,7 +90,7 @@ func rolling(now state) string {
 	}
 	c := now.service.Status.Condition(servingv1.ServiceRoutesReady)
 	if c == nil || c.Reason != servingv1.ReasonRolloutInProgress || !slices.ContainsFunc(now.service.Status.Traffic, func(t servingv1.TrafficTarget) bool {
-		return t.RevisionName == now.revision.Name && t.LatestRevision != nil && *t.LatestRevision
+		return t.RevisionName == now.revision.Name && isLatest(t)
 	}) {
 		return ""
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/event"
@@ -58,12 +57,14 @@ const lastWords = 10 * time.Second
 // awaitSession waits for the end of the session that watched the box, so that
 // the next `devbox up` meets none.
 func (d *devbox) awaitSession(ctx context.Context, events event.Sink) {
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, lastWords, true, func(context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	err := bootstrap.Poll(ctx, 50*time.Millisecond, func(context.Context) error {
 		end, err := bootstrap.Session(d.name)
 		if err == nil {
 			end()
 		}
-		return err == nil, nil
+		return err
 	})
 	if err != nil {
 		events.Emit(event.Event{Kind: event.Note, Message: "that has not ended yet"})
