@@ -2,6 +2,7 @@ package loopbench
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,15 +23,18 @@ const fileName = "devbox_bench.go"
 const mark = "// Made by `devbox bench loop`, which removes it at its end."
 
 // edited is a file that changes what a program does from edit to edit, whatever
-// the program is: the compiler has to keep what is asked at its start.
+// the program is: the compiler has to keep what is asked at its start. No two
+// measurings make the same edit, which the go command's cache or the box's
+// registry would have from the one before.
 type edited struct {
 	path, pkg string
+	measuring string
 }
 
 // newEdited is the file for a package, which is not written yet. It refuses one
 // that is there and is not of an earlier measuring.
 func newEdited(dir string) (*edited, error) {
-	e := &edited{path: filepath.Join(dir, fileName)}
+	e := &edited{path: filepath.Join(dir, fileName), measuring: rand.Text()}
 	switch content, err := os.ReadFile(e.path); {
 	case err == nil && !strings.HasPrefix(string(content), mark):
 		return nil, fmt.Errorf("%s is there already, and it is the file that would be edited: give it another name", e.path)
@@ -61,7 +65,7 @@ func init() {
 		println(devboxBench)
 	}
 }
-`, mark, e.pkg, word)
+`, mark, e.pkg, e.measuring+", "+word)
 }
 
 func (e *edited) save(word string) error {

@@ -102,8 +102,12 @@ func TestEdits(t *testing.T) {
 	if len(programs) != 4 {
 		t.Errorf("there are %d programs, want 4", len(programs))
 	}
-	if _, err := newEdited(dir); err != nil {
-		t.Errorf("what a sudden end has left: %v", err)
+	again, err := newEdited(dir)
+	if err != nil {
+		t.Fatalf("what a sudden end has left: %v", err)
+	}
+	if string(again.content("one")) == string(e.content("one")) {
+		t.Error("the next measuring makes the same edit")
 	}
 	if _, err := os.Stat(e.path); err == nil {
 		t.Errorf("%s stays", e.path)

@@ -168,6 +168,7 @@ func (c *Controller) register(cfg Config) error {
 		(&mappings{ways}).register(mgr),
 		(&tuning{mgr.GetClient(), events, c.scaler, &c.look, c.mesh, c.force, &routing.renamed, &c.standby.doorbell}).register(mgr),
 		c.standby.register(mgr),
+		mgr.Add(manager.RunnableFunc(c.standby.listen)),
 		mgr.Add(manager.RunnableFunc(lookups.run)),
 		mgr.Add(manager.RunnableFunc(c.loop.Run)),
 		c.serveHealth(cfg.HealthAddress),

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ type standing struct {
 	desk     *httptest.Server
 	news     chan string
 	orders   map[string]chan waited // by container
+	program  string                 // where its layers are
 }
 
 // waited is what a program's wait came to.
@@ -174,7 +176,8 @@ func (s *standing) wait(ctx context.Context, pod *corev1.Pod) {
 			}
 		}
 		if c.Name != servingv1.QueueContainer {
-			w.Place = s.place()
+			s.program = s.place()
+			w.Place = standby.NewPlace(s.program)
 		}
 		done := make(chan waited, 1)
 		s.orders[c.Name] = done
@@ -185,8 +188,8 @@ func (s *standing) wait(ctx context.Context, pod *corev1.Pod) {
 	}
 }
 
-// place is where a program brings its layers.
-func (s *standing) place() *standby.Place {
+// place is a directory to which a program brings its layers.
+func (s *standing) place() string {
 	s.Helper()
 	dir := s.TempDir()
 	for _, root := range standby.Roots {
@@ -194,7 +197,7 @@ func (s *standing) place() *standby.Place {
 			s.Fatal(err)
 		}
 	}
-	return standby.NewPlace(dir)
+	return dir
 }
 
 func (s *standing) until(pod string, wanted func(standby.State) bool) {
@@ -273,6 +276,37 @@ func TestAPodThatStandsBy(t *testing.T) {
 	if rev := get(s.world, &servingv1.Revision{}, "hello-00002"); !rev.IsReady() {
 		t.Errorf("the revision is not ready: %+v", rev.Status.Conditions)
 	}
+}
+
+// TestLayersOfWhatWasPushed are on the way before there is a revision of it.
+func TestLayersOfWhatWasPushed(t *testing.T) {
+	t.Parallel()
+	s := newStanding(t)
+	go func() { _ = s.revisions.fleet.standbys.listen(s.Context()) }()
+	s.live("hello", s.push("hello", "one"), "hello-00001")
+	s.one()
+	var two string
+	for !slices.Contains(s.contents(), "two") { // what is pushed before anybody listens nobody hears of
+		two = s.push("hello", "two")
+	}
+	s.push("another", "three")
+	s.deploy("hello", two)
+	if user := <-s.orders[servingv1.UserContainer]; user.err != nil {
+		t.Fatal(user.err)
+	}
+	s.expect("what the program has", s.contents(), "[two]")
+}
+
+// contents are those of the programs that the pod that stands by has in place.
+func (s *standing) contents() []string {
+	files, _ := filepath.Glob(filepath.Join(s.program, standby.Roots[0], "*")) // the pattern is a good one
+	var contents []string
+	for _, file := range files {
+		if content, err := os.ReadFile(file); err == nil { // one may just go
+			contents = append(contents, string(content))
+		}
+	}
+	return contents
 }
 
 // age makes a pod one that was adopted so long ago.

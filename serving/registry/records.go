@@ -44,7 +44,7 @@ type records struct {
 	blobs  *blobs
 	reader http.Handler
 	log    *slog.Logger
-	pushed func(image string) // nil where nobody is told
+	pushed func(image string)
 
 	mu  sync.Mutex
 	all map[string][]*record // by repository, the oldest first
@@ -92,9 +92,7 @@ func (rs *records) put(w http.ResponseWriter, r *http.Request, repository, refer
 		if err := rs.sweep(); err != nil {
 			rs.log.Warn("old images stay", "error", err)
 		}
-		if rs.pushed != nil {
-			rs.pushed(repository + "@" + rec.digest.String())
-		}
+		rs.pushed(repository + "@" + rec.digest.String())
 	}
 	answer.copyTo(w)
 }

@@ -9,6 +9,7 @@
 //	GET, HEAD, tags -------> go-containerregistry's manifests
 //	GET, HEAD blob --------> go-containerregistry's handler --> blobs (files)
 //	POST, PATCH, PUT blob -> uploads (files) ----------------/
+//	GET /pushes -----------> pushes, told by records of each image that is whole
 //
 // Under the root lie
 //
@@ -55,9 +56,9 @@ type Config struct {
 	Keep          int    // images to keep of each repository; 0 means DefaultKeep
 	Log           *slog.Logger
 
-	// Pushed, where there is one, is told of each image that has arrived, as in
-	// default/hello@sha256:..., so that a node can have it before a pod asks. It
-	// must not block.
+	// Pushed, where there is one, is told of each image that has arrived, as
+	// PushesPath tells it, so that a node can have it before a pod asks. It must
+	// not block.
 	Pushed func(image string)
 
 	// Metrics, where there is one, is given the registry's numbers: it serves
@@ -71,7 +72,12 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	handler.records.pushed = cfg.Pushed
+	handler.records.pushed = func(image string) {
+		handler.pushes.tell(image)
+		if cfg.Pushed != nil {
+			cfg.Pushed(image)
+		}
+	}
 	metrics := cmp.Or(cfg.Metrics, &proxy.Exposition{})
 	metrics.Add(handler.writeMetrics)
 	if cfg.Metrics == nil {
@@ -102,6 +108,7 @@ func Run(ctx context.Context, cfg Config) error {
 	for _, s := range servers {
 		group.Go(func() error { return s.Serve(ctx) })
 	}
+	context.AfterFunc(ctx, handler.pushes.close)
 	return group.Wait()
 }
 
@@ -124,7 +131,9 @@ func open(root string, keep int, log *slog.Logger) (*handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the registry's manifests: %w", err)
 	}
-	return &handler{reader: reader, records: records, uploads: newUploads(blobs), blobs: blobs}, nil
+	h := &handler{reader: reader, records: records, uploads: newUploads(blobs), blobs: blobs}
+	records.pushed = h.pushes.tell
+	return h, nil
 }
 
 // handler sends what writes to the files, and the rest to the reader.
@@ -132,6 +141,7 @@ type handler struct {
 	reader  http.Handler
 	records *records
 	uploads *uploads
+	pushes  pushes
 
 	blobs    *blobs
 	requests requests
@@ -152,8 +162,11 @@ var (
 )
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	switch {
+	case r.Method == http.MethodGet && r.URL.Path == PushesPath:
+		h.pushes.ServeHTTP(w, r)
+		return
+	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		h.reader.ServeHTTP(w, r)
 		return
 	}

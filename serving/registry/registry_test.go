@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -118,21 +119,35 @@ func TestWhoIsToldOfAnImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan string, 3)
-	h.records.pushed = func(image string) { told <- image }
-	server := httptest.NewServer(h)
+	server := httptest.NewServer(h.requests.counted(h))
 	defer server.Close()
-	host, img := strings.TrimPrefix(server.URL, "http://"), image(t)
-	push(t, host+"/default/hello:latest", img)
-	got := <-told
-	if want := "default/hello@" + digest(t, img).String(); got != want {
-		t.Errorf("told of %s, want %s", got, want)
+	defer h.pushes.close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+PushesPath, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := remote.Image(parse(t, host+"/"+got)); err != nil {
-		t.Error(err)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(told) > 0 {
-		t.Errorf("told of %s too", <-told)
+	defer res.Body.Close()
+	host, told := strings.TrimPrefix(server.URL, "http://"), bufio.NewScanner(res.Body)
+	for range 2 {
+		img := image(t)
+		push(t, host+"/default/hello:latest", img)
+		if !told.Scan() {
+			t.Fatalf("told of nothing: %v", told.Err())
+		}
+		if want := "default/hello@" + digest(t, img).String(); told.Text() != want {
+			t.Errorf("told of %s, want %s", told.Text(), want)
+		}
+		if _, err := remote.Image(parse(t, host+"/"+told.Text())); err != nil {
+			t.Error(err)
+		}
+	}
+	h.pushes.close()
+	if told.Scan() {
+		t.Errorf("told of %s too", told.Text())
 	}
 }
 

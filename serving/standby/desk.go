@@ -28,6 +28,7 @@ type Desk struct {
 type guest struct {
 	pod     string
 	prepare map[string][]Layer // by container
+	changed chan struct{}      // closed when that is another
 	orders  map[string]*Order  // set once
 	ordered chan struct{}      // closed when they are
 	calls   map[string]int     // how often a container has come
@@ -61,9 +62,24 @@ func (d *Desk) Admit(pod, token string, containers map[string][]Layer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.guests[token] = &guest{
-		pod: pod, prepare: containers, ordered: make(chan struct{}), calls: map[string]int{}, there: map[string]int{},
+		pod: pod, prepare: containers, changed: make(chan struct{}), ordered: make(chan struct{}),
+		calls: map[string]int{}, there: map[string]int{},
 	}
 	d.tokens[pod] = token
+}
+
+// Prepare has a container of a pod that waits have other layers in place, those
+// that its order is likely to name. To a pod that does not wait it does nothing.
+func (d *Desk) Prepare(pod, container string, layers []Layer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.guests[d.tokens[pod]]
+	if g == nil || !g.state().Waits {
+		return
+	}
+	g.prepare[container] = layers
+	close(g.changed)
+	g.changed = make(chan struct{})
 }
 
 // Dismiss forgets a pod.
@@ -183,7 +199,8 @@ func (d *Desk) serve(w http.ResponseWriter, r *http.Request, g *guest, container
 		}
 		return control.Flush()
 	}
-	if say(d.first(g, container)) != nil {
+	first, changed := d.prepare(g, container)
+	if say(first) != nil {
 		return
 	}
 	d.count(g, container, 1)
@@ -191,6 +208,7 @@ func (d *Desk) serve(w http.ResponseWriter, r *http.Request, g *guest, container
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	for {
+		var next *message
 		select {
 		case <-r.Context().Done():
 			return
@@ -199,22 +217,25 @@ func (d *Desk) serve(w http.ResponseWriter, r *http.Request, g *guest, container
 		case <-g.ordered:
 			_ = say(&message{Order: g.orders[container]}) // it asks again
 			return
+		case <-changed:
+			next, changed = d.prepare(g, container)
 		case <-tick.C:
-			if say(nil) != nil {
-				return
-			}
+		}
+		if say(next) != nil {
+			return
 		}
 	}
 }
 
-// first is what a container is told at once.
-func (d *Desk) first(g *guest, container string) *message {
+// prepare is what a container is told until there is an order, and what says
+// that it is to be told anew.
+func (d *Desk) prepare(g *guest, container string) (*message, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if g.orders != nil {
-		return nil // its order comes next
+		return nil, nil // its order comes next
 	}
-	return &message{Prepare: g.prepare[container]}
+	return &message{Prepare: g.prepare[container]}, g.changed
 }
 
 // maxWords is how much of what went wrong is kept. In bytes.

@@ -6,6 +6,7 @@
 //	controller                        pod
 //	  Desk  <── GET, token ──────────  Wait        one in each container, which connects out:
 //	   │ Admit: layers known already ─> Place       no port of the pod is open
+//	   │ Prepare: what was just pushed ─> Place
 //	   │ Send: Order ────────────────>  Place ── Become ──exec──> the user's program, same process
 //	   └ failed <── POST, words ──────  Report
 //

@@ -106,6 +106,7 @@ type registry struct {
 	url    string
 	layers map[string][]byte
 	asked  []string
+	tell   chan string // of the same; nil: nobody listens
 }
 
 func newRegistry(t *testing.T) *registry {
@@ -120,6 +121,9 @@ func newRegistry(t *testing.T) *registry {
 func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	digest := strings.TrimPrefix(req.URL.Path, "/")
 	r.asked = append(r.asked, digest)
+	if r.tell != nil {
+		r.tell <- digest
+	}
 	content, ok := r.layers[digest]
 	if !ok {
 		http.NotFound(w, req)
@@ -216,6 +220,42 @@ func TestAnOrder(t *testing.T) {
 	if err := d.Send("one", orders); !errors.Is(err, ErrNotWaiting) {
 		t.Errorf("a second order: %v", err)
 	}
+}
+
+// TestLayersAhead are brought while a pod waits, in the place of those before,
+// and not again with the order.
+func TestLayersAhead(t *testing.T) {
+	d, r := newDesk(t), newRegistry(t)
+	r.tell = make(chan string, 10)
+	one, two := r.add(archive(t, "ko-app/one", "1")), r.add(archive(t, "ko-app/two", "2"))
+	p, dir := place(t)
+	d.Admit("pod", "secret", map[string][]Layer{"user": {one}, "queue": nil})
+	d.Prepare("pod", "user", []Layer{two}) // nobody waits
+	got, queue := begin(t, d.waiter("secret", "pod", "user", p)), begin(t, d.waiter("secret", "pod", "queue", nil))
+	if asked := <-r.tell; asked != one.Digest {
+		t.Fatalf("at first %s was asked for, want %s", asked, one.Digest)
+	}
+	d.until(t, "pod", waits)
+	d.Prepare("pod", "user", []Layer{two})
+	if asked := <-r.tell; asked != two.Digest {
+		t.Fatalf("then %s was asked for, want %s", asked, two.Digest)
+	}
+	d.Prepare("another", "user", []Layer{one})
+	if err := d.Send("pod", map[string]*Order{"user": {Pod: "pod", Layers: []Layer{two}}, "queue": {Pod: "pod"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []answer{<-got, <-queue} {
+		if a.err != nil {
+			t.Error(a.err)
+		}
+	}
+	if got := tree(t, dir); got != "/ko-app/two=2" {
+		t.Errorf("in place are %s", got)
+	}
+	if len(r.tell) > 0 {
+		t.Errorf("%s was asked for too", <-r.tell)
+	}
+	d.Prepare("pod", "user", []Layer{one}) // it does not wait any more
 }
 
 // TestWhoIsNotWaitedFor is dismissed, and gets nothing.

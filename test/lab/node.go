@@ -100,7 +100,7 @@ func (p nodeParts) configure(ctx context.Context, b *bench, t *tree) error {
 	if err != nil {
 		return err
 	}
-	t.data("/"+containerdConfig, 0o644, []byte(keepOOMScores(string(config))))
+	t.data("/"+containerdConfig, 0o644, []byte(cgroupsByFile(keepOOMScores(string(config)))))
 	spec, err := b.output(b.command(ctx, p.containerd.path("ctr"), "oci", "spec"))
 	if err != nil {
 		return err
@@ -159,6 +159,15 @@ volumeBindingMode: WaitForFirstConsumer
 // containerd's own score is the lowest.
 func keepOOMScores(config string) string {
 	return strings.Replace(config, "restrict_oom_score_adj = false", "restrict_oom_score_adj = true", 1)
+}
+
+// cgroupsByFile lets containerd make the cgroups of containers itself, and not
+// by way of systemd; the kubelet asks containerd which of the two it is. With
+// systemd and cgroup v1 runc freezes every container before it starts it, which
+// that version's freezer cannot always do. The start then fails with "unable to
+// freeze".
+func cgroupsByFile(config string) string {
+	return strings.ReplaceAll(config, "SystemdCgroup = true", "SystemdCgroup = false")
 }
 
 // containerSpec makes of containerd's default container the one that kind

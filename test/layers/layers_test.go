@@ -98,7 +98,7 @@ var arrows = []struct {
 	{"serving/targets", []string{"serving/api"}},
 	{"serving/registry", []string{"serving/proxy"}},
 	{"serving/runner", []string{"serving/runner"}},
-	{"serving/controller", []string{"serving/api", "serving/config", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/pullsecrets", "serving/queue", "serving/settings", "serving/standby", "serving/stream", "serving/trace"}},
+	{"serving/controller", []string{"serving/api", "serving/config", "serving/desired", "serving/ingress", "serving/mesh", "serving/autoscaler", "serving/pullsecrets", "serving/queue", "serving/registry", "serving/settings", "serving/standby", "serving/stream", "serving/trace"}},
 	{"internal/event", nil},
 	{"internal/compile", []string{"internal/goenv"}},
 	{"internal/goenv", nil},

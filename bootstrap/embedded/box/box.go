@@ -71,6 +71,7 @@ type Box struct {
 	sockets string // a directory
 	server  *apiserver.Server
 	runner  atomic.Pointer[runner.Runner] // of the node; nil until it is started
+	serving atomic.Pointer[controller.Controller]
 	pods    *network.Network              // nil: they share the machine's
 	metrics proxy.Exposition              // of all parts
 }
@@ -150,13 +151,15 @@ func (b *Box) StartRegistry(ctx context.Context) error {
 }
 
 // fetch brings an image that was pushed to the node, which a pod will ask for in
-// a moment. What goes wrong is the pod's to say.
+// a moment; where one that stands by brings it itself, that will be later, and
+// the machine has more urgent things to do. What goes wrong is the pod's to say.
 func (b *Box) fetch(ctx context.Context, image string) {
-	r := b.runner.Load()
-	if r == nil {
+	image = fmt.Sprintf("localhost:%d/%s", b.RegistryPort, image)
+	r, c := b.runner.Load(), b.serving.Load()
+	if r == nil || c != nil && c.StandsBy(image) {
 		return
 	}
-	if there, err := r.Pull(ctx, fmt.Sprintf("localhost:%d/%s", b.RegistryPort, image), false, nil); err == nil {
+	if there, err := r.Pull(ctx, image, false, nil); err == nil {
 		there.Release()
 	}
 }
@@ -228,6 +231,7 @@ func (b *Box) StartServing(ctx context.Context, queueImage string) error {
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)
 	}
+	b.serving.Store(ctrl)
 	socket := filepath.Join(b.sockets, "stream")
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
 	if err != nil {
