@@ -39,6 +39,8 @@ type engine interface {
 	// kill ends processes at once and with no time for a word, and returns
 	// when they have ended.
 	kill(b *Box, pids ...int) error
+	// halt stops processes from running.
+	halt(b *Box, pids ...int) error
 	// proc reads a file of a process in /proc.
 	proc(b *Box, pid int, file string) ([]byte, error)
 	// dial connects to an address as the box's node does.
@@ -111,12 +113,17 @@ func (k kind) children(b *Box, pid int) ([]int, error) {
 	return all, nil
 }
 
-func (k kind) kill(b *Box, pids ...int) error {
-	kill := []string{"exec", k.node(b), "kill", "-KILL"}
+// kill is done when it returns: docker's way back is longer than an end.
+func (k kind) kill(b *Box, pids ...int) error { return k.signal(b, "-KILL", pids) }
+
+func (k kind) halt(b *Box, pids ...int) error { return k.signal(b, "-STOP", pids) }
+
+func (k kind) signal(b *Box, signal string, pids []int) error {
+	kill := []string{"exec", k.node(b), "kill", signal}
 	for _, pid := range pids {
 		kill = append(kill, strconv.Itoa(pid))
 	}
-	_, err := docker(kill...) // whose way back is longer than an end
+	_, err := docker(kill...)
 	return err
 }
 
@@ -216,11 +223,20 @@ func (embedded) processesOf(b *Box, pod *corev1.Pod) (map[string]int, error) {
 // is its own affair.
 func (embedded) children(*Box, int) ([]int, error) { return nil, nil }
 
-func (embedded) kill(_ *Box, pids ...int) error {
+func (embedded) halt(_ *Box, pids ...int) error { return signal(syscall.SIGSTOP, pids) }
+
+func signal(s syscall.Signal, pids []int) error {
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(pid, s); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (embedded) kill(_ *Box, pids ...int) error {
+	if err := signal(syscall.SIGKILL, pids); err != nil {
+		return err
 	}
 	for _, pid := range pids { // a process takes connections until it has closed its sockets
 		for {

@@ -20,15 +20,27 @@ import (
 // would answer for who has gone, and be given the next request.
 func (b *Box) KillPod(pod *corev1.Pod) {
 	b.t.Helper()
+	b.toPod("killing", pod, b.engine.kill)
+}
+
+// HaltPod stops all processes of a pod, as a node does that hangs. They stay so
+// until the pod is deleted.
+func (b *Box) HaltPod(pod *corev1.Pod) {
+	b.t.Helper()
+	b.toPod("halting", pod, b.engine.halt)
+}
+
+func (b *Box) toPod(what string, pod *corev1.Pod, do func(*Box, ...int) error) {
+	b.t.Helper()
 	found, err := b.engine.processesOf(b, pod)
 	if err == nil && len(found) == 0 {
 		err = errors.New("it has no process")
 	}
 	if err == nil {
-		err = b.engine.kill(b, frontFirst(found)...)
+		err = do(b, frontFirst(found)...)
 	}
 	if err != nil {
-		b.t.Fatalf("killing pod %s: %v", pod.Name, err)
+		b.t.Fatalf("%s pod %s: %v", what, pod.Name, err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,8 @@ import (
 )
 
 // standBy has a pod that stands by become the next revision's and give way to
-// the pod of the manifest, and one killed while it waits, and no request fails.
+// the pod of the manifest; one killed while it waits, and one that hangs, hold up
+// nobody for long; and no request fails.
 func (d *day) standBy(t *testing.T) {
 	poll := d.Poll(host, 10*time.Millisecond)
 	adopted := d.adopted(t)
@@ -33,6 +35,19 @@ func (d *day) standBy(t *testing.T) {
 
 	d.KillPod(d.waiting(t))
 	d.save(t, `"Goddag `, `"Hej `)
+	d.answer = "Hej World!"
+	d.expect(t, d.answer)
+
+	halted := d.waiting(t)
+	d.HaltPod(halted)
+	d.save(t, `"Hej `, `"Salut `)
+	d.answer = "Salut World!"
+	d.expect(t, d.answer)
+	d.KillPod(halted) // it has until the end of its grace
+	box.Eventually(t, "the pod that could not follow its order has gone", func() bool {
+		return !slices.ContainsFunc(d.PodsOf(metav1.NamespaceDefault, ""), func(p corev1.Pod) bool { return p.UID == halted.UID })
+	})
+	d.save(t, `"Salut `, `"Hej `)
 	d.answer = "Hej World!"
 	d.expect(t, d.answer)
 
