@@ -20,6 +20,7 @@ type answers struct {
 type answer struct {
 	stream.Pod
 	since time.Time // of the first time that it said what it says
+	took  bool      // requests: the pod has answered at some time
 }
 
 func newAnswers() *answers { return &answers{pods: lru.New(8192)} }
@@ -30,9 +31,12 @@ func (a *answers) receive(m stream.Message) {
 	if m.Pod == nil {
 		return
 	}
-	word := answer{*m.Pod, time.Now()}
-	if before, ok := a.last(types.UID(m.Pod.UID)); ok && before.Answers == word.Answers {
-		word.since = before.since
+	word := answer{*m.Pod, time.Now(), m.Pod.Answers}
+	if before, ok := a.last(types.UID(m.Pod.UID)); ok {
+		word.took = word.took || before.took
+		if before.Answers == word.Answers {
+			word.since = before.since
+		}
 	}
 	a.pods.Add(types.UID(m.Pod.UID), word)
 	a.ring(types.NamespacedName{Namespace: m.Pod.Namespace, Name: m.Pod.Revision})
@@ -63,6 +67,12 @@ func (a *answers) since(pod *corev1.Pod) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// took says whether pod may have been given requests.
+func (a *answers) took(pod *corev1.Pod) bool {
+	word, _ := a.last(pod.UID)
+	return word.took || a.of(pod)
 }
 
 // refusal is how pod's sidecar refuses the activator; "" where it does not.

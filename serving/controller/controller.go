@@ -144,7 +144,7 @@ func (c *Controller) register(cfg Config) error {
 		tokens = &sidecarTokens{c.mesh.client, time.Now}
 	}
 	c.mesh.cached, c.mesh.gateway, c.mesh.force = mgr.GetClient(), ways.gateway, c.force
-	fleet := newFleet(mgr.GetClient(), events, queue, &c.look, c.force, c.answers.of, tokens)
+	fleet := newFleet(mgr.GetClient(), events, queue, &c.look, c.force, c.answers, tokens)
 	images, err := cfg.Standby.images(lookups)
 	if err != nil {
 		return err

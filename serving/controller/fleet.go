@@ -35,8 +35,7 @@ type fleet struct {
 	queue  desired.Queue
 	look   *observability
 	force  *inForce
-	// answers says whether a pod takes requests.
-	answers func(*corev1.Pod) bool
+	answers *answers
 	// tokens are those of sidecars; nil in a cluster without Istio.
 	tokens *sidecarTokens
 	// standbys may have a pod already that only has to be told what to be.
@@ -46,7 +45,7 @@ type fleet struct {
 	failures *flowcontrol.Backoff
 }
 
-func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, force *inForce, answers func(*corev1.Pod) bool, tokens *sidecarTokens) *fleet {
+func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue, look *observability, force *inForce, answers *answers, tokens *sidecarTokens) *fleet {
 	return &fleet{
 		client: c, events: events, queue: queue, look: look, force: force, answers: answers, tokens: tokens,
 		failures: flowcontrol.NewBackOff(firstBackOff, lastBackOff),
@@ -91,7 +90,7 @@ func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observa
 // was in the mesh and is not any more, or the other way round, and of those that
 // stood by.
 func (f *fleet) exchange(ctx context.Context, rev *servingv1.Revision, seen observation, want int) error {
-	add, gone := exchange(seen, want, f.answers)
+	add, gone := exchange(seen, want, f.answers.of)
 	err := f.remove(ctx, slices.Concat(gone, seen.ended, seen.adopted.lost))
 	why := "what is asked for of Istio's sidecar has changed"
 	if len(seen.sidecars.outdated) == 0 {
@@ -190,15 +189,26 @@ func (f *fleet) says(ctx context.Context, name string) (map[string]string, error
 }
 
 func (f *fleet) remove(ctx context.Context, gone []*corev1.Pod) error {
-	return removePods(ctx, f.client, gone)
+	return removePods(ctx, f.client, gone, f.answers.took)
 }
 
-func removePods(ctx context.Context, c client.Writer, gone []*corev1.Pod) error {
+// unusedGrace is how long a pod that has taken no request may take to end: as
+// long as Kubernetes gives one by default. Nobody waits for its answer, and
+// without that bound a program that was told to end in its first milliseconds,
+// before it listens for signals, would stay for the revision's timeout.
+const unusedGrace = 30 * time.Second
+
+// removePods deletes pods. Took says which may have requests.
+func removePods(ctx context.Context, c client.Writer, gone []*corev1.Pod, took func(*corev1.Pod) bool) error {
 	var pods errgroup.Group
 	pods.SetLimit(atOnce)
 	for _, pod := range gone {
 		pods.Go(func() error {
-			if err := c.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}); client.IgnoreNotFound(err) != nil {
+			options := []client.DeleteOption{client.Preconditions{UID: &pod.UID}}
+			if !took(pod) {
+				options = append(options, client.GracePeriodSeconds(unusedGrace.Seconds()))
+			}
+			if err := c.Delete(ctx, pod, options...); client.IgnoreNotFound(err) != nil {
 				return fmt.Errorf("deleting pod %s: %w", pod.Name, err)
 			}
 			return nil

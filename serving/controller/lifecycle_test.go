@@ -273,6 +273,32 @@ func TestLostPods(t *testing.T) {
 	w.expect("pods after an eviction while another answers", len(w.pods("hello-00001")), 2)
 }
 
+// A pod that takes requests has the revision's timeout to end in, and one that
+// never did has no longer than any other of Kubernetes.
+func TestGrace(t *testing.T) {
+	w := newWorld(t)
+	w.node("the-node")
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	took := w.pods("hello-00001")[0]
+	w.silent("hello-00001") // it may have requests still
+	w.wanted.pods["hello-00001"] = 2
+	w.settle()
+	if pods := w.pods("hello-00001"); len(pods) != 2 {
+		t.Fatalf("there are %s", names(pods))
+	}
+	w.wanted.pods["hello-00001"] = 0
+	w.settle()
+	for _, o := range w.list(&corev1.PodList{}) {
+		want := int64(unusedGrace.Seconds())
+		if o.GetUID() == took.UID {
+			want = servingv1.DefaultTimeoutSeconds
+		}
+		if got := o.GetDeletionGracePeriodSeconds(); got == nil || *got != want {
+			t.Errorf("pod %s has %v seconds to end, want %d", o.GetName(), got, want)
+		}
+	}
+}
+
 func TestTagsAndSplit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -228,12 +228,16 @@ func (s *standbys) sweep(ctx context.Context) error {
 	for i := range pods.Items {
 		gone = append(gone, &pods.Items[i])
 	}
-	if err := removePods(ctx, s.direct, gone); err != nil {
+	if err := removePods(ctx, s.direct, gone, nobodyAsked); err != nil {
 		return err
 	}
 	s.swept = true
 	return nil
 }
+
+// nobodyAsked is so of pods that stand by, and of those that were to be adopted
+// and are of no use.
+func nobodyAsked(*corev1.Pod) bool { return false }
 
 // dismiss forgets adopted pods that are not there any more.
 func (s *standbys) dismiss(ctx context.Context) error {
@@ -392,7 +396,7 @@ func (s *standbys) discard(ctx context.Context, gone []*kept) {
 		s.mu.Unlock()
 		pods = append(pods, k.pod)
 	}
-	if err := removePods(ctx, s.direct, pods); err != nil {
+	if err := removePods(ctx, s.direct, pods, nobodyAsked); err != nil {
 		// The next controller deletes it, and whoever deletes its configuration.
 		log.FromContext(ctx).Info("a pod that stood by is left over", "error", err.Error())
 	}

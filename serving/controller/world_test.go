@@ -103,7 +103,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	queue := desired.Queue{Image: "devbox.local/queue:1", DrainQuietPeriod: time.Second}
-	fleet := newFleet(c, w.events, queue, &observability{}, force, answers.of, nil)
+	fleet := newFleet(c, w.events, queue, &observability{}, force, answers, nil)
 	fleet.failures = flowcontrol.NewFakeBackOff(firstBackOff, lastBackOff, w.clock)
 	fleet.standbys = newStandbys(c, c, fleet, nil, "", force, func(types.NamespacedName) {})
 	w.revisions = &revisions{
