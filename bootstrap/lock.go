@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -46,12 +47,9 @@ func hold(name, suffix string, words ...string) (release func(), err error) {
 	return holdFile(name, dir+suffix, words...)
 }
 
-// holdFile is hold of a file in the folder of all boxes.
+// holdFile is hold of any file, whose folder is made.
 func holdFile(name, path string, words ...string) (release func(), err error) {
-	parent, err := Root()
-	if err != nil {
-		return nil, err
-	}
+	parent := filepath.Dir(path)
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, unwritable(parent, err)
 	}

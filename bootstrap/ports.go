@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -113,20 +114,24 @@ func (s *Survey) httpPort(ctx context.Context, wanted int) (int, error) {
 
 // claim says whether the port is free, and keeps others who bring a box up from
 // choosing it, until release: between a choice and the box's listening lies the
-// time of a whole start.
+// time of a whole start. Whatever XDG_CONFIG_HOME they have, the ports are the
+// machine's, so what is claimed is kept in the user's cache directory.
 func (s *Survey) claim(port int) bool {
 	if s.claims[port] != nil {
 		return free(port)
 	}
-	parent, err := Root()
-	if err != nil || !free(port) {
+	if !free(port) {
 		return false
 	}
-	release, err := holdFile(s.Name, filepath.Join(parent, fmt.Sprintf(".port-%d", port)))
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return true // where nothing can be kept there is no other box
+	}
+	release, err := holdFile(s.Name, filepath.Join(cache, "devbox", "ports", strconv.Itoa(port)))
 	if _, busy := errors.AsType[*BusyError](err); busy {
 		return false
 	}
-	if err == nil { // where nothing can be kept there is no other box
+	if err == nil { // else it is the same
 		if s.claims == nil {
 			s.claims = map[int]func(){}
 		}

@@ -127,17 +127,18 @@ func TestPortOnTheOtherLoopback(t *testing.T) {
 	}
 }
 
-// TestTwoBoxesAtOnce choose before either listens: not the same ports. What is
-// given back can be had again.
+// TestTwoBoxesAtOnce choose before either listens: not the same ports, also where
+// neither knows of the other's folder. What is given back can be had again.
 func TestTwoBoxesAtOnce(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	config := t.TempDir()
-	t.Setenv("XDG_CONFIG_HOME", config)
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
 	wanted, err := anyPort()
 	if err != nil {
 		t.Fatal(err)
 	}
 	survey := func(fixed bool) *Survey {
+		t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 		s := &Survey{Config: Config{Port: wanted, PortFixed: fixed}, Box: NewBox("devbox", "one", t.TempDir())}
 		s.SettlePorts(t.Context())
 		return s
@@ -158,7 +159,7 @@ func TestTwoBoxesAtOnce(t *testing.T) {
 	}
 	two.release()
 	three.release()
-	if left, err := filepath.Glob(filepath.Join(config, "devbox", ".*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(cache, "devbox", "ports", "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
