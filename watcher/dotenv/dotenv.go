@@ -21,8 +21,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/template"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
@@ -56,6 +58,9 @@ func (e *Error) Error() string {
 func Read(dir string) (map[string]string, error) {
 	info, err := os.Stat(Path(dir))
 	if errors.Is(err, fs.ErrNotExist) {
+		if to, err := os.Readlink(Path(dir)); err == nil {
+			return nil, &Error{File: Path(dir), Words: "it is a link to " + to + ", which is not there"}
+		}
 		return nil, nil
 	}
 	if err == nil && !info.Mode().IsRegular() { // opening a named pipe would wait for who writes it
@@ -67,13 +72,17 @@ func Read(dir string) (map[string]string, error) {
 	}
 	// As Compose does: editors of Windows begin a file with it.
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	var asked []string // for a value that is not in the line
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 { // UTF-16 has one in every other byte
+		return nil, &Error{File: Path(dir), Words: "it is no text in UTF-8; save it as that"}
+	}
+	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // in a value of several lines too
+	var asked []string                                          // for a value that is not in the line
 	variables, err := dotenv.UnmarshalBytesWithLookup(data, func(name string) (string, bool) {
 		asked = append(asked, name)
 		return "", false
 	})
 	if err != nil {
-		return nil, mistake(Path(dir), err)
+		return nil, mistake(Path(dir), data, err)
 	}
 	for _, name := range asked {
 		if line := lineOf(data, name); line > 0 && variables[name] == "" {
@@ -86,27 +95,46 @@ func Read(dir string) (map[string]string, error) {
 // inLine is where the library says in which line the mistake is.
 var inLine = regexp.MustCompile(`^line (\d+): `)
 
+// open is what it says of a quote that nothing closes, and the rest of the line.
+const open = "unterminated quoted value"
+
 // mistake is the library's error without what it quotes of the file, which may be
 // secret.
-func mistake(file string, err error) *Error {
+func mistake(file string, data []byte, err error) *Error {
+	if missing, ok := errors.AsType[*template.MissingRequiredError](err); ok {
+		return &Error{file, lineOf(data, missing.Variable), missing.Error()}
+	}
+	if wrong, ok := errors.AsType[*template.InvalidTemplateError](err); ok {
+		return &Error{file, lineAt(data, wrong.Template), "a $ begins no name, and no ${NAME}; a dollar sign is written $$"}
+	}
 	e := &Error{File: file, Words: err.Error()}
 	if m := inLine.FindStringSubmatch(e.Words); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
 		e.Words = strings.TrimPrefix(e.Words, m[0])
 	}
-	for _, words := range []string{"unterminated quoted value", "in variable name"} {
-		if before, _, found := strings.Cut(e.Words, words); found {
-			e.Words = before + words
-		}
+	if _, quoted, found := strings.Cut(e.Words, open+" "); found {
+		e.Line, e.Words = lineAt(data, quoted), open // the library's is the last line
+	}
+	if before, _, found := strings.Cut(e.Words, "in variable name"); found {
+		e.Words = before + "in a variable's name"
 	}
 	return e
 }
 
-// lineOf is the first line that needs the value of a variable: $NAME or ${NAME},
-// or the name alone. ${NAME:-default} does not.
+// lineAt is the last line that has a text, 0 where none has.
+func lineAt(data []byte, text string) int {
+	at := bytes.LastIndex(data, []byte(text))
+	if at < 0 {
+		return 0
+	}
+	return 1 + bytes.Count(data[:at], []byte("\n"))
+}
+
+// lineOf is the first line that needs the value of a variable: $NAME, ${NAME} or
+// ${NAME?words}, or the name alone. ${NAME:-default} does not.
 func lineOf(data []byte, name string) int {
 	name = regexp.QuoteMeta(name)
-	has := regexp.MustCompile(`\$` + name + `\b|\$\{` + name + `\}|^\s*(export\s+)?` + name + `\s*$`)
+	has := regexp.MustCompile(`\$` + name + `\b|\$\{` + name + `(:?\?.*)?\}|^\s*(export\s+)?` + name + `\s*$`)
 	for i, line := range strings.Split(string(data), "\n") {
 		if has.MatchString(line) {
 			return i + 1

@@ -55,6 +55,10 @@ func TestReadWithByteOrderMark(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"A": "1", "B": "1"}, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+	got, err = Read(written(t, "A=\"1\r\n2\"\r\nB=3\r\n"))
+	if diff := cmp.Diff(map[string]string{"A": "1\n2", "B": "3"}, got); err != nil || diff != "" {
+		t.Errorf("a value of two lines: %v (-want +got):\n%s", err, diff)
+	}
 	dir := written(t, "\ufeffTOKEN\n")
 	if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), ":1: TOKEN has no value") {
 		t.Errorf("a mistake in the first line: %v", err)
@@ -77,16 +81,33 @@ func TestReadWhatIsNoFile(t *testing.T) {
 	}
 }
 
+// TestReadLinkToNothing is a mistake, and not a folder without a .env.
+func TestReadLinkToNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("../shared.env", Path(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); err == nil || err.Error() != Path(dir)+": it is a link to ../shared.env, which is not there" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestMistakes are named by file and line, without a value.
 func TestMistakes(t *testing.T) {
 	for content, want := range map[string]string{
 		"A=1\nB C=secret\n":         ":2: key cannot contain a space",
-		"A=1\n\nB=\"secret\nC=1\n":  ": unterminated quoted value",
-		"A=1\n!B=secret\n":          `:2: unexpected character "!" in variable name`,
+		"A=1\n\nB=\"secret\nC=1\n":  ":3: unterminated quoted value",
+		"A=\"secret\n":              ":1: unterminated quoted value",
+		"A='1'\nB='":                ":2: unterminated quoted value",
+		"A=1\n!B=secret\n":          `:2: unexpected character "!" in a variable's name`,
 		"A=1\nTOKEN\n":              ":2: TOKEN has no value",
 		"A=secret\nB=$HOME/x\n":     ":2: HOME has no value",
 		"A=secret\n\nB=${LATER}\n":  ":3: LATER has no value",
-		"A=secret\nB=${A:?needed\n": ":",
+		"A=secret\nB=${A:?needed\n": ":2: a $ begins no name",
+		"A=secret\nB=x${C:?needed}": ":2: required variable C is missing a value: needed",
+		"A=secret\nB=${C?}\n":       ":2: required variable C is missing a value",
+		"\xff\xfeA\x00=\x00":        ": it is no text in UTF-8; save it as that",
+		"A\x00=\x00s\x00":           ": it is no text in UTF-8; save it as that",
 	} {
 		dir := written(t, content)
 		_, err := Read(dir)
