@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -95,6 +96,9 @@ func (s Split) tag(traffic []servingv1.TrafficTarget) ([]servingv1.TrafficTarget
 			return nil, &SplitError{fmt.Sprintf("tag %s is given twice, or given and taken away", tag.Name)}
 		}
 		named[tag.Name] = true
+		if wrong := validation.IsDNS1035Label(tag.Name); len(wrong) > 0 {
+			return nil, &SplitError{fmt.Sprintf("tag %q cannot begin a host, as a tag does: it has small letters, digits and dashes, a letter first, and no dash last", tag.Name)}
+		}
 		given := target(tag.To, 0)
 		given.Tag = tag.Name
 		if !slices.ContainsFunc(traffic, func(t servingv1.TrafficTarget) bool { return t.Tag == tag.Name && t.RevisionName == given.RevisionName }) {

@@ -31,6 +31,7 @@ func TestDivide(t *testing.T) {
 		{deploy.Split{Shares: []deploy.Share{{"hello-00001", 110}, {deploy.Latest, -10}}}, "hello-00001 is given 110 percent: a share is one of 0 to 100"},
 		{deploy.Split{Shares: []deploy.Share{{"hello-00001", 50}, {"hello-00001", 50}}}, "hello-00001 is given a share twice"},
 		{deploy.Split{Tags: []deploy.Tag{{"hello-00001", "a"}, {deploy.Latest, "a"}}}, "tag a is given twice, or given and taken away"},
+		{deploy.Split{Tags: []deploy.Tag{{"hello-00001", "Old!"}}}, `tag "Old!" cannot begin a host, as a tag does: it has small letters, digits and dashes, a letter first, and no dash last`},
 		{deploy.Split{Tags: []deploy.Tag{{"hello-00001", "new"}}, Untag: []string{"new"}}, "tag new is given twice, or given and taken away"},
 		{deploy.Split{Shares: []deploy.Share{{deploy.Latest, 100}}, Untag: []string{"new"}}, "100% latest"},
 	} {

@@ -206,14 +206,14 @@ func (c *cluster) oneService(ctx context.Context, command, name string) (*servin
 	if !qualified {
 		namespace, bare = "", name
 	}
-	services, err := c.services(ctx, bare)
+	services, err := c.services(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	var found []servingv1.Service
 	var names []string
 	for _, s := range services {
-		if namespace == "" || s.Namespace == namespace {
+		if (bare == "" || s.Name == bare) && (namespace == "" || s.Namespace == namespace) {
 			found, names = append(found, s), append(names, s.Namespace+"/"+s.Name)
 		}
 	}

@@ -152,14 +152,15 @@ func TestNoService(t *testing.T) {
 		t.Fatal(err)
 	}
 	hello := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}
-	c := &cluster{d: &devbox{name: "devbox"}, box: &bootstrap.Box{}, client: fake.NewClientBuilder().WithScheme(kinds).WithObjects(hello).Build()}
+	cart := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart"}}
+	c := &cluster{d: &devbox{name: "devbox"}, box: &bootstrap.Box{}, client: fake.NewClientBuilder().WithScheme(kinds).WithObjects(hello, cart).Build()}
 	if s, err := c.oneService(t.Context(), "load", "default/hello"); err != nil || s.Name != "hello" {
 		t.Errorf("got %v, %v", s, err)
 	}
 	for _, name := range []string{"nope", "other/hello"} {
 		_, err := c.oneService(t.Context(), "load", name)
-		if p, ok := errors.AsType[*problem](err); !ok || p.code != codeUsage || !strings.Contains(err.Error(), "there is no service") {
-			t.Errorf("%s: got %v, want a mistake in the command line", name, err)
+		if p, ok := errors.AsType[*problem](err); !ok || p.code != codeUsage || !strings.Contains(err.Error(), "the services are default/hello, shop/cart") {
+			t.Errorf("%s: got %v, want a mistake in the command line, and what there is", name, err)
 		}
 	}
 }
