@@ -137,5 +137,5 @@ func (c *cluster) deploy(ctx context.Context, name string, set *manifest.Set, ev
 		Events:   events,
 		Command:  c.d.command,
 	})
-	return c.d.ofService(c.d.cut(ctx, err))
+	return c.d.ofService(cutShort(ctx, err, "the same command goes on from here; what was applied stays"))
 }

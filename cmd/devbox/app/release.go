@@ -2,14 +2,20 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/kind-in-a-box/devbox/internal/goenv"
 	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
@@ -39,6 +45,9 @@ pushed. ` + "`devbox deploy -f`" + ` applies the manifests to a box, kubectl to 
 			if options.Registry == "" {
 				return &problem{code: codeUsage, cause: errors.New("--registry says where the images go, as HOST/PATH"), next: "devbox release --help"}
 			}
+			if err := cmp.Or(wellNamed(cmd.Context(), options), writable(file)); err != nil {
+				return &problem{code: codeUsage, cause: err, next: "devbox release --help"}
+			}
 			return d.release(cmd.Context(), dirs, options, file)
 		},
 	}
@@ -51,6 +60,41 @@ pushed. ` + "`devbox deploy -f`" + ` applies the manifests to a box, kubectl to 
 	flags.BoolVar(&options.Insecure, "insecure-registry", false, "push in plain HTTP, or to a registry whose certificate nobody has signed")
 	flags.StringVarP(&file, "output", "o", "", "write into this file, or into a file for each directory in this folder; - is stdout")
 	return cmd
+}
+
+// wellNamed says what no registry or compiler would take, before either is asked.
+func wellNamed(ctx context.Context, options build.ReleaseOptions) error {
+	for _, tag := range options.Tags {
+		if _, err := name.NewTag("registry/image:" + tag); err != nil || tag == "" {
+			return fmt.Errorf("--tag %q: a tag has letters, digits, dots, dashes and underscores", tag)
+		}
+	}
+	if len(options.Platforms) == 0 || slices.Equal(options.Platforms, []string{"all"}) {
+		return nil
+	}
+	known, err := goenv.Output(goenv.Command(ctx, "tool", "dist", "list"))
+	if err != nil {
+		return fmt.Errorf("asking go for its platforms: %w", err)
+	}
+	for _, said := range options.Platforms {
+		p, err := v1.ParsePlatform(said)
+		if err != nil || !slices.Contains(strings.Fields(string(known)), p.OS+"/"+p.Architecture) {
+			return fmt.Errorf("--platform %q: it is OS/ARCHITECTURE, as `go tool dist list` has them, or all alone", said)
+		}
+	}
+	return nil
+}
+
+// writable says where manifests cannot be written.
+func writable(file string) error {
+	if file == "" || file == "-" {
+		return nil
+	}
+	folder := filepath.Dir(file) // of deploy/ it is deploy
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return fmt.Errorf("-o %s: there is no folder %s", file, folder)
+	}
+	return nil
 }
 
 // release makes all of it before any of it is printed or written.
@@ -100,7 +144,7 @@ func (d *devbox) ofRelease(ctx context.Context, err error) error {
 	}
 	switch {
 	case interrupted(ctx):
-		return d.cut(ctx, err)
+		return cutShort(ctx, err, "the same command again; no manifest was printed or written")
 	case is[*build.CompileError](err), is[*build.ImageError](err):
 		return classify(codeBuild, err, "")
 	}

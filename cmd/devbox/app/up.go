@@ -278,15 +278,17 @@ func is[T error](err error) bool {
 	return ok
 }
 
-// cut is err, or, where a person has cut the work short, what to do about it.
+// cut is err, or, where a person has cut short what makes a box, what to do about it.
 func (d *devbox) cut(ctx context.Context, err error) error {
+	return cutShort(ctx, err, d.command("up")+" goes on from here; "+d.command("down")+" removes what there is")
+}
+
+// cutShort is err, or, where a person has cut the work short, what to do next.
+func cutShort(ctx context.Context, err error, next string) error {
 	if err == nil || !interrupted(ctx) {
 		return err
 	}
-	return &problem{
-		code: codeInterrupted, cause: errInterrupted,
-		next: d.command("up") + " goes on from here; " + d.command("down") + " removes what there is",
-	}
+	return &problem{code: codeInterrupted, cause: errInterrupted, next: next}
 }
 
 // ending tells a program that reads events what a person reads on stderr.
