@@ -25,7 +25,13 @@ func (p *Process) launch(ctx context.Context, s Spec, c container.Spec) error {
 		return err
 	}
 	p.cmd = p.runner.how.command(c)
+	if s.Stdin != nil { // a nil file is no nil Reader
+		p.cmd.Stdin = s.Stdin
+	}
 	p.cmd.Stdout, p.cmd.Stderr = s.Stdout, s.Stderr
+	if s.Terminal { // a session is a group too
+		p.cmd.SysProcAttr.Setpgid, p.cmd.SysProcAttr.Setsid, p.cmd.SysProcAttr.Setctty = false, true, true
+	}
 	if err := p.start(ctx, s, c); err != nil {
 		return errors.Join(err, RemoveAll(p.dir), remove(p.record))
 	}
@@ -57,7 +63,7 @@ func (p *Process) start(ctx context.Context, s Spec, c container.Spec) error {
 	defer report.Close()
 	p.cmd.Args = append(p.cmd.Args, strconv.Itoa(len(s.Files)))
 	p.cmd.ExtraFiles = append(slices.Clone(s.Files), spec, failure)
-	err = p.runner.forks.run(func() error { return inNetwork(s.Network, p.cmd.Start) })
+	err = p.runner.forks.run(func() error { return s.inNamespaces(p.cmd.Start) })
 	failure.Close()
 	if err != nil {
 		tell.Close()

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -27,6 +28,10 @@ func (m method) attributes(root *container.Root) *syscall.SysProcAttr {
 	if root == nil {
 		return attr
 	}
+	if root.Shared {
+		attr.Pdeathsig = 0 // Go takes a parent in other process ids for a dead one; the container ties itself later
+		return attr
+	}
 	attr.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
 	if m.pids {
 		attr.Cloneflags |= syscall.CLONE_NEWPID
@@ -40,24 +45,66 @@ func (m method) attributes(root *container.Root) *syscall.SysProcAttr {
 	return attr
 }
 
-// inNetwork runs start with this thread in a network namespace, which what it
-// starts is then in too. A thread that cannot be brought home would start all
-// others in the wrong place.
-func inNetwork(network *os.File, start func() error) error {
-	if network == nil {
+// canJoin is why no process can share the root of another. A program with threads,
+// as ours is, enters no user namespace.
+func (m method) canJoin() error {
+	if m.userNS {
+		return errors.New("nothing enters a container of a user who is not root; a box that root runs has this, and one of the kind engine")
+	}
+	return nil
+}
+
+// A kernelNamespace is one that a thread can enter.
+type kernelNamespace struct {
+	name string
+	kind int
+	file *os.File
+}
+
+// inNamespaces runs start with this thread in the namespaces that the process is
+// to be in.
+func (s Spec) inNamespaces(start func() error) error {
+	var all []kernelNamespace
+	if s.Network != nil {
+		all = append(all, kernelNamespace{"net", unix.CLONE_NEWNET, s.Network})
+	}
+	if s.In != nil && s.In.runner.isolation.Root { // else it has the machine's
+		for _, n := range []kernelNamespace{ // the last decides where /proc is
+			{name: "uts", kind: unix.CLONE_NEWUTS}, {name: "ipc", kind: unix.CLONE_NEWIPC},
+			{name: "pid", kind: unix.CLONE_NEWPID}, {name: "mnt", kind: unix.CLONE_NEWNS},
+		} {
+			var err error
+			if n.file, err = os.Open(fmt.Sprintf("/proc/%d/ns/%s", s.In.PID(), n.name)); err != nil {
+				return fmt.Errorf("finding what %s runs in: %w", s.In.name, err)
+			}
+			defer n.file.Close()
+			all = append(all, n)
+		}
+		if err := unix.Unshare(unix.CLONE_FS); err != nil { // a root is the thread's own from now on
+			return fmt.Errorf("leaving the machine's root: %w", err)
+		}
+	}
+	return within(all, start)
+}
+
+// within runs start with this thread in the namespaces. A thread that cannot be
+// brought home would start all others in the wrong place.
+func within(all []kernelNamespace, start func() error) error {
+	if len(all) == 0 {
 		return start()
 	}
-	home, err := os.Open("/proc/thread-self/ns/net")
+	n := all[0]
+	home, err := os.Open("/proc/thread-self/ns/" + n.name)
 	if err != nil {
-		return fmt.Errorf("finding the machine's network: %w", err)
+		return fmt.Errorf("finding the machine's namespace %s: %w", n.name, err)
 	}
 	defer home.Close()
-	if err := unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("entering the pod's network: %w", err)
+	if err := unix.Setns(int(n.file.Fd()), n.kind); err != nil {
+		return fmt.Errorf("entering the namespace %s: %w", n.name, err)
 	}
-	err = start()
-	if home := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); home != nil {
-		panic(fmt.Sprintf("leaving a pod's network: %v", home)) // it was ours a moment ago
+	err = within(all[1:], start)
+	if home := unix.Setns(int(home.Fd()), n.kind); home != nil {
+		panic(fmt.Sprintf("leaving the namespace %s: %v", n.name, home)) // it was ours a moment ago
 	}
 	return err
 }

@@ -45,6 +45,10 @@ func (r *Runner) plan(s Spec) (container.Spec, error) {
 		Dir: s.Dir, Mounts: mounts(s.Mounts), ReadOnly: s.ReadOnlyRoot, Hostname: s.Hostname,
 		OwnPIDs: r.isolation.PID, UserNS: r.how.userNS, UID: u.uid, GID: u.gid, Groups: u.groups,
 	}
+	if s.In != nil {
+		c.Root.Shared = true
+		return c, r.how.canJoin()
+	}
 	for _, l := range files {
 		c.Root.Layers = append(c.Root.Layers, l.dir)
 	}
@@ -92,7 +96,7 @@ func (r *Runner) prepare(s Spec, c container.Spec) error {
 	if err := os.Mkdir(s.Dir, 0o700); err != nil {
 		return fmt.Errorf("making its directory: %w", err)
 	}
-	if c.Root == nil {
+	if c.Root == nil || c.Root.Shared {
 		return nil
 	}
 	if err := makeDirs(s.Dir, "upper", "work", "root"); err != nil {

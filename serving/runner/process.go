@@ -31,6 +31,13 @@ type Spec struct {
 	// Network is the network namespace that the process is in; nil: the
 	// machine's. The caller may make threads enter it.
 	Network *os.File
+	// In is a process that runs, whose root, process ids and host name this one
+	// has too, and with whose process ids it ends; nil: it gets its own.
+	In *Process
+	// Stdin is what the process reads; nil: nothing.
+	Stdin *os.File
+	// Terminal says that Stdin is a terminal, which is the process's own.
+	Terminal bool
 	// Files are open in the process, from descriptor 3 on.
 	Files []*os.File
 	// Hosts and ResolvConf are what its /etc has under these names; nil: what
@@ -82,7 +89,7 @@ type Process struct {
 // killed; its directory and its name stay taken until Remove.
 func (r *Runner) Start(ctx context.Context, s Spec) (*Process, error) {
 	p := &Process{
-		name: s.Name, dir: s.Dir, runner: r, own: r.how.pids,
+		name: s.Name, dir: s.Dir, runner: r, own: r.how.pids && s.In == nil,
 		record: r.recordOf(s.Name), done: make(chan struct{}),
 	}
 	if err := p.begin(ctx, s); err != nil {
@@ -95,6 +102,9 @@ func (p *Process) begin(ctx context.Context, s Spec) error {
 	c, err := p.runner.plan(s)
 	if err != nil {
 		return err
+	}
+	if s.In != nil && !s.In.runs() {
+		return fmt.Errorf("%s has ended, and nothing begins in it", s.In.name)
 	}
 	if err := p.runner.enter(ctx, p); err != nil {
 		return err
@@ -119,14 +129,21 @@ func (p *Process) Started() time.Time { return p.started }
 // Done is closed when the process has ended and all it wrote was copied.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Exit is how the process ended; it is valid after Done.
-func (p *Process) Exit() Exit {
+func (p *Process) runs() bool {
 	select {
 	case <-p.done:
-		return p.exit
+		return false
 	default:
+		return true
+	}
+}
+
+// Exit is how the process ended; it is valid after Done.
+func (p *Process) Exit() Exit {
+	if p.runs() {
 		return Exit{}
 	}
+	return p.exit
 }
 
 // Signal sends sig to the process. As in every container, a program that is

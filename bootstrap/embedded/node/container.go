@@ -109,6 +109,7 @@ func (c *container) live(life, limit context.Context) (code int32, ok bool) {
 	defer c.closeLog(log)
 	stdout, stderr := log.stream("stdout"), log.stream("stderr")
 	spec.Stdout, spec.Stderr = stdout, stderr
+	entry := spec
 	if err := c.handOver(&spec); err != nil {
 		return c.failedToStart(err), true
 	}
@@ -126,7 +127,10 @@ func (c *container) live(life, limit context.Context) (code int32, ok bool) {
 	numbers.since(stepProcess, began)
 	numbers.started.Add(1)
 	c.started(process, image, spec.Name)
+	entry.In = process
+	c.opens(&entry)
 	c.watch(life, limit, process)
+	c.opens(nil)
 	stdout.flush()
 	stderr.flush()
 	code = c.ended(process, number)

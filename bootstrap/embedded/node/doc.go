@@ -3,7 +3,7 @@
 //
 //	API server --watch: pods of this Node--> node --images, processes--> serving/runner
 //	           <--status, events-------------  |
-//	           --kubectl logs, port-forward--> endpoint
+//	           --kubectl logs, exec, port-forward--> endpoint
 //
 // A pod is one goroutine, pod.run, which starts one for every container; a
 // container is a loop: pull, configure, start, watch, restart. What they know
@@ -32,7 +32,7 @@
 // What a process cannot have at all is refused with a reason, see
 // [Unsupported]. Limits on CPU and memory are not enforced, and fsGroup is not
 // applied. A pod is run as it was first seen: a volume made of a ConfigMap or
-// Secret is not changed while its pod runs, nor is an image. There is no exec or
+// Secret is not changed while its pod runs, nor is an image. There is no
 // attach. Scheduling is no more than binding: a pod that asks for no
 // scheduler of its own is bound to this Node.
 package node

@@ -52,12 +52,11 @@ func (n *node) handler() http.Handler {
 	mux.HandleFunc("GET /pods", n.servePods)
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", n.serveLog)
 	mux.HandleFunc("/portForward/{namespace}/{pod}", n.servePortForward)
-	for path, what := range map[string]string{
-		"/exec/": "exec", "/attach/": "attach", "/run/": "run",
-	} {
+	mux.HandleFunc("/exec/{namespace}/{pod}/{container}", n.serveExec)
+	for path, what := range map[string]string{"/attach/": "attach", "/run/": "run"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, what+" is not there in the embedded engine, whose pods are processes of this machine; "+
-				"kubectl logs and kubectl port-forward are, and the kind engine has "+what,
+				"kubectl logs, exec and port-forward are, and the kind engine has "+what,
 				http.StatusNotImplemented)
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -113,6 +114,7 @@ type node struct {
 	entrance  int
 	prober    prober
 	numbers   numbers
+	commands  atomic.Int64 // that were run in containers
 
 	mu      sync.Mutex
 	pods    map[types.UID]*pod

@@ -77,7 +77,8 @@ func TestEndpoint(t *testing.T) {
 	}{
 		"/healthz":                         {http.StatusOK, "ok"},
 		"/containerLogs/no/such/pod":       {http.StatusNotFound, `pod "such" is not on this node`},
-		"/exec/ns/pod/app":                 {http.StatusNotImplemented, "exec is not there in the embedded engine"},
+		"/exec/no/such/pod":                {http.StatusNotFound, `pod "such" is not on this node`},
+		"/attach/ns/pod/app":               {http.StatusNotImplemented, "attach is not there in the embedded engine"},
 		"/portForward/no/such":             {http.StatusNotFound, `pod "such" is not on this node`},
 		"/containerLogs/a/b/c?tailLines=x": {http.StatusBadRequest, "tailLines is not a number"},
 	} {

@@ -12,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+
+	"github.com/kind-in-a-box/devbox/serving/runner"
 )
 
 // Why a pod ends.
@@ -42,6 +44,7 @@ type pod struct {
 	deadline time.Time     // of the end, once it has begun
 	timer    *time.Timer   // calls kill then
 	logs     map[string]*logFile
+	entries  map[string]*runner.Spec // of containers that run, by their names
 }
 
 // newPod returns a pod to be run. life is done when it is to end, limit when
@@ -51,7 +54,7 @@ func newPod(ctx context.Context, n *node, object *corev1.Pod) (p *pod, life, lim
 	limit, kill := context.WithCancel(context.WithoutCancel(ctx))
 	p = &pod{
 		node: n, object: object.DeepCopy(), stop: stop, kill: kill, deleted: newSignal(), gone: newSignal(),
-		changed: make(chan struct{}, 1), logs: map[string]*logFile{},
+		changed: make(chan struct{}, 1), logs: map[string]*logFile{}, entries: map[string]*runner.Spec{},
 	}
 	reason := "ContainerCreating"
 	if len(object.Spec.InitContainers) > 0 {

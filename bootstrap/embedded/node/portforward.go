@@ -11,10 +11,10 @@ import (
 	"k8s.io/cri-streaming/pkg/streaming/portforward"
 )
 
-// A kubelet's limits of kubectl port-forward.
+// A kubelet's limits of kubectl exec and port-forward.
 const (
-	forwardIdle     = 4 * time.Hour
-	forwardCreation = 30 * time.Second
+	streamIdle     = 4 * time.Hour
+	streamCreation = 30 * time.Second
 )
 
 // servePortForward answers kubectl port-forward.
@@ -30,7 +30,7 @@ func (n *node) servePortForward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	portforward.ServePortForward(w, r, forwarder{pod}, pod.name(), string(pod.object.UID), options,
-		forwardIdle, forwardCreation, portforward.SupportedProtocols)
+		streamIdle, streamCreation, portforward.SupportedProtocols)
 }
 
 // forwarder leads streams to the ports of a pod.

@@ -25,9 +25,8 @@ func (d *devbox) execCommand() *cobra.Command {
 		Short: "Run a command in a pod of a service",
 		Long: `Run a command in the container that takes a service's requests, in the newest of its
 pods that is ready, and end with the command's own exit code. An image that ko made
-has the program and no shell: .ko.yaml can name a base image that has one.
-
-The embedded engine has no way into a container that runs, and says so.`,
+has the program and no shell: .ko.yaml can name a base image that has one. Where it
+ends with Ctrl-C, on the embedded engine the command does too.`,
 		Example: `  devbox exec hello -- /ko-app/hello -version
   devbox exec -it hello -- sh`,
 		Args:              cobra.MinimumNArgs(1),

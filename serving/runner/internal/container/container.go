@@ -46,6 +46,7 @@ type Spec struct {
 
 // Root is the root of the file system, and all that goes with having one.
 type Root struct {
+	Shared   bool     // the process is in another's already: all but the user is as there
 	Dir      string   // of the process; upper, work and root are in it
 	Layers   []string // the uppermost first
 	Mounts   []Mount
@@ -92,8 +93,10 @@ func become() error {
 	}
 	syscall.Umask(0o022) // as containers start
 	if s.Root != nil {
-		if err := s.Root.enter(s.Dir); err != nil {
-			return err
+		if !s.Root.Shared {
+			if err := s.Root.enter(s.Dir); err != nil {
+				return err
+			}
 		}
 		if err := s.Root.drop(); err != nil {
 			return err

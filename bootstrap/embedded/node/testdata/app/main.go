@@ -4,10 +4,12 @@
 //	app exit CODE WORDS   says WORDS and ends
 //	app write FILE WORDS  writes a file and ends
 //	app wait              runs until it is killed
+//	app echo              says what it has in its environment, and what it reads
 package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -32,6 +34,11 @@ func main() {
 		os.Exit(code)
 	case "write":
 		if err := os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o644); err != nil {
+			panic(err)
+		}
+	case "echo":
+		fmt.Println(strings.Join(os.Environ(), "\n"))
+		if _, err := io.Copy(os.Stdout, os.Stdin); err != nil {
 			panic(err)
 		}
 	case "wait":
