@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -43,6 +48,10 @@ type engine interface {
 	halt(b *Box, pids ...int) error
 	// proc reads a file of a process in /proc.
 	proc(b *Box, pid int, file string) ([]byte, error)
+	// host is the address of this machine that host.devbox.internal leads to.
+	host() (string, error)
+	// load gives the box an image under its name, as pulling it would.
+	load(b *Box, ref name.Tag, img v1.Image) error
 	// dial connects to an address as the box's node does.
 	dial(b *Box) (func(ctx context.Context, network, address string) (net.Conn, error), error)
 	// pause halts everything that the box runs, until resume.
@@ -130,6 +139,31 @@ func (k kind) signal(b *Box, signal string, pids []int) error {
 func (k kind) proc(b *Box, pid int, file string) ([]byte, error) {
 	out, err := docker("exec", k.node(b), "cat", fmt.Sprintf("/proc/%d/%s", pid, file))
 	return []byte(out), err
+}
+
+func (kind) host() (string, error) {
+	gateways, err := docker("network", "inspect", "kind", "--format", "{{range .IPAM.Config}}{{println .Gateway}}{{end}}")
+	if err != nil {
+		return "", err
+	}
+	for _, gateway := range strings.Fields(gateways) {
+		if address, err := netip.ParseAddr(gateway); err == nil && address.Is4() {
+			return gateway, nil
+		}
+	}
+	return "", fmt.Errorf("docker's network of kind has no gateway: %q", gateways)
+}
+
+func (k kind) load(b *Box, ref name.Tag, img v1.Image) error {
+	archive, w := io.Pipe()
+	go func() { w.CloseWithError(tarball.Write(ref, img, w)) }()
+	defer archive.Close() // else a writer without a reader stays
+	cmd := exec.Command("docker", "exec", "--interactive", k.node(b), "ctr", "--namespace", "k8s.io", "images", "import", "-")
+	cmd.Stdin = archive
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("loading %s into the node: %w\n%s", ref, err, out)
+	}
+	return nil
 }
 
 func (k kind) dial(b *Box) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
@@ -255,6 +289,12 @@ func (embedded) kill(_ *Box, pids ...int) error {
 
 func (embedded) proc(_ *Box, pid int, file string) ([]byte, error) {
 	return os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+}
+
+func (embedded) host() (string, error) { return "127.0.0.1", nil }
+
+func (embedded) load(_ *Box, ref name.Tag, _ v1.Image) error {
+	return fmt.Errorf("the embedded engine takes %s from a registry only", ref)
 }
 
 func (embedded) dial(*Box) (func(ctx context.Context, network, address string) (net.Conn, error), error) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -65,7 +66,8 @@ func TestBox(t *testing.T) {
 		{"traffic is divided, and goes back when it is released", d.divided},
 		{"a release is deployed", d.released},
 		{"a service finds the Postgres of this machine", d.database},
-		{"a command in a pod, or the reason why there is none", d.command},
+		{"a service has its Postgres beside it, or the reason why it has none", d.databaseBeside},
+		{"a command in a pod", d.command},
 		{"the loop is measured, and leaves nothing behind", d.measured},
 		{"to others who know its kubeconfig it is a cluster that is there already", d.guests},
 		{"a stopped box is started again", d.stoppedBox},
@@ -457,48 +459,79 @@ func (d *day) released(t *testing.T) {
 }
 
 // database has a second service count in the machine's own Postgres, by what its
-// .env says. A pod on kind reaches the machine's addresses, and not its loopback.
+// .env says.
 func (d *day) database(t *testing.T) {
-	if d.Engine() != "embedded" {
-		t.Skip("a Postgres on this machine's loopback is out of the reach of a kind box's pods")
-	}
 	dir := box.Project(t, "postgres")
-	box.Edit(t, filepath.Join(dir, ".env"), ":5432/", fmt.Sprintf(":%d/", box.Postgres(t)))
+	box.Edit(t, filepath.Join(dir, ".env"), ":5432/", fmt.Sprintf(":%d/", d.Postgres(t)))
 	if out, code := d.Run("up", "--detach", dir); code != 0 || !strings.Contains(out, ".env gives it DATABASE_URL") {
 		t.Fatalf("devbox up of a service with a database: exit %d\n%s", code, out)
 	}
-	for _, want := range []string{"visit 1", "visit 2"} {
-		if status, body, err := d.Get("postgres.default.example.com", "/"); err != nil || status != http.StatusOK || body != want {
-			t.Errorf("status %d, body %q, error %v; want 200 %q", status, body, err, want)
-		}
-	}
+	d.visits(t, "postgres")
 	out, code := d.Run("describe", "postgres")
 	if code != 0 || strings.Contains(out, "postgres://") || !slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool {
 		return slices.Equal(strings.Fields(line), []string{"DATABASE_URL", "user-container", ".env"})
 	}) {
 		t.Errorf("devbox describe: exit %d; want the name of the variable, from .env, and no value\n%s", code, out)
 	}
+	d.end(t, "postgres")
+}
+
+// visits counts two in a service's database.
+func (d *day) visits(t *testing.T, service string) {
+	t.Helper()
+	for _, want := range []string{"visit 1", "visit 2"} {
+		if status, body, err := d.Get(service+".default.example.com", "/"); err != nil || status != http.StatusOK || body != want {
+			t.Errorf("status %d, body %q, error %v; want 200 %q", status, body, err, want)
+		}
+	}
+}
+
+// end takes a service away, and returns when it has let go of its database.
+func (d *day) end(t *testing.T, service string) {
+	t.Helper()
 	api := d.Serving()
-	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "postgres"}}
+	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: service}}
 	if err := api.Delete(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	box.Eventually(t, "the service and its pods are gone, and let go of the database", func() bool {
-		return apierrors.IsNotFound(api.Get(t.Context(), client.ObjectKeyFromObject(s), s)) && len(d.PodsOf(metav1.NamespaceDefault, box.Of("postgres"))) == 0
+		return apierrors.IsNotFound(api.Get(t.Context(), client.ObjectKeyFromObject(s), s)) && len(d.PodsOf(metav1.NamespaceDefault, box.Of(service))) == 0
 	})
+}
+
+// databaseBeside has the same program count in a Postgres that a Deployment in the
+// directory runs. The embedded engine has no Deployments, and says so.
+func (d *day) databaseBeside(t *testing.T) {
+	dir := filepath.Join(box.Project(t, "postgres"), "beside")
+	if d.Engine() == "embedded" {
+		if err := os.Remove(filepath.Join(dir, "service.yaml")); err != nil { // which would wait for it
+			t.Fatal(err)
+		}
+		out, code := d.Run("up", "--detach", dir)
+		if code != 6 || !strings.Contains(out, "database.yaml") || !strings.Contains(out, "the embedded engine has no kind Deployment of apps/v1") {
+			t.Errorf("devbox up with a Deployment: exit %d; want 6 and that there are none\n%s", code, out)
+		}
+		return
+	}
+	d.Load(t, "docker.io/library/postgres:15")
+	if out, code := d.Run("up", "--detach", dir); code != 0 {
+		t.Fatalf("devbox up of a service with a database beside it: exit %d\n%s", code, out)
+	}
+	d.visits(t, "postgres-beside")
+	d.end(t, "postgres-beside")
 }
 
 // command runs the program a second time in its pod, where its port is taken.
 func (d *day) command(t *testing.T) {
 	d.expect(t, d.answer)
+	box.Eventually(t, "a pod of hello is ready to others than the gateway, too", func() bool {
+		return len(d.ReadyPodsOf(metav1.NamespaceDefault, box.Of("hello"))) > 0
+	})
 	out, code := d.Run("exec", "hello", "--name", d.Name(), "--", "/ko-app/hello")
-	want := "address already in use"
-	if d.Engine() == "embedded" {
-		want = "exec is not there in the embedded engine"
-	}
-	if code != 1 || !strings.Contains(out, want) {
+	if want := "address already in use"; code != 1 || !strings.Contains(out, want) {
 		t.Errorf("devbox exec: exit %d; want 1 and %q\n%s", code, want, out)
 	}
+	d.expect(t, d.answer)
 }
 
 func (d *day) stoppedBox(t *testing.T) {

@@ -57,9 +57,12 @@ func newBox(ctx context.Context, c *cache) (*box, error) {
 	prometheus := p.add(prometheusImage(p.add(debianPackages("prometheus packages", prometheusPackages...)), debian))
 	zipkin := p.add(zipkinImage(p.add(zipkinProgram()), p.add(debianPackages("java packages", "openjdk-17-jre-headless")), debian))
 
+	// A neighbour of a service, for the examples.
+	postgres := p.add(postgresImage(p.add(debianPackages("postgres packages", postgresPackages...)), debian))
+
 	layout := p.add(boxLayout(boxParts{
 		kubernetes: version, istio: istioVersion, node: node, pilot: pilot, proxy: proxy,
-		prometheus: prometheus, zipkin: zipkin,
+		prometheus: prometheus, zipkin: zipkin, postgres: postgres,
 	}))
 	return &box{layout: layout, own: programs.own}, p.err
 }

@@ -29,13 +29,14 @@ type boxParts struct {
 	kubernetes, istio  string
 	node, pilot, proxy *artefact
 	prometheus, zipkin *artefact
+	postgres           *artefact
 }
 
 // boxLayout is what the lab is for: one OCI layout with every image of the box.
 func boxLayout(p boxParts) recipe {
 	return recipe{
 		name:  "layout",
-		needs: []*artefact{p.node, p.pilot, p.proxy, p.prometheus, p.zipkin},
+		needs: []*artefact{p.node, p.pilot, p.proxy, p.prometheus, p.zipkin, p.postgres},
 		text:  []string{p.kubernetes, p.istio},
 		files: []string{"layout.go"},
 		build: func(_ context.Context, b *bench) error {
@@ -65,6 +66,8 @@ func boxLayout(p boxParts) recipe {
 				{p.zipkin, map[string]string{
 					refAnnotation: "devbox.local/zipkin:" + zipkinVersion, roleAnnotation: "zipkin",
 				}},
+				// No part of a box: it stands in for the image that a manifest names.
+				{p.postgres, map[string]string{refAnnotation: "docker.io/library/postgres:" + postgresVersion}},
 			} {
 				descriptor, err := linkImage(b.dir, image.from.dir)
 				if err != nil {

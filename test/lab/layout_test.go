@@ -16,12 +16,12 @@ import (
 // The layout is read back with the library that devbox reads it with.
 func TestLayoutHoldsEveryImageOfTheBox(t *testing.T) {
 	node, pilot, proxy := testImage(t, "node", plain), testImage(t, "pilot", plain), testImage(t, "proxy", packed)
-	prometheus, zipkin := testImage(t, "prometheus", plain), testImage(t, "zipkin", plain)
+	prometheus, zipkin, postgres := testImage(t, "prometheus", plain), testImage(t, "zipkin", plain), testImage(t, "postgres", plain)
 	dir := t.TempDir()
 	b := &bench{dir: dir, scratch: t.TempDir(), log: t.Output()}
 	parts := boxParts{
 		kubernetes: "v1.37.2", istio: "1.31.0", node: node, pilot: pilot, proxy: proxy,
-		prometheus: prometheus, zipkin: zipkin,
+		prometheus: prometheus, zipkin: zipkin, postgres: postgres,
 	}
 	if err := boxLayout(parts).build(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -56,6 +56,7 @@ func TestLayoutHoldsEveryImageOfTheBox(t *testing.T) {
 		{refAnnotation: "devbox.local/istio/proxyv2:1.31.0-" + tag, roleAnnotation: "istio-proxy", envoyAnnotation: "upstream"},
 		{refAnnotation: "devbox.local/prometheus:bookworm", roleAnnotation: "prometheus"},
 		{refAnnotation: "devbox.local/zipkin:" + zipkinVersion, roleAnnotation: "zipkin"},
+		{refAnnotation: "docker.io/library/postgres:" + postgresVersion},
 	}
 	got := manifest.Manifests
 	if !slices.EqualFunc(got, want, func(d v1.Descriptor, a map[string]string) bool { return maps.Equal(d.Annotations, a) }) {
