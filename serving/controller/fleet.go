@@ -30,11 +30,11 @@ const (
 // cache to see what it has written, so the next look at a revision counts
 // every pod made by the last.
 type fleet struct {
-	client client.Client
-	events events.EventRecorder
-	queue  desired.Queue
-	look   *observability
-	force  *inForce
+	client  client.Client
+	events  events.EventRecorder
+	queue   desired.Queue
+	look    *observability
+	force   *inForce
 	answers *answers
 	// tokens are those of sidecars; nil in a cluster without Istio.
 	tokens *sidecarTokens
