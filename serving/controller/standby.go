@@ -318,8 +318,8 @@ func (s *standbys) candidates(ctx context.Context) ([]candidate, error) {
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // standFor is the revision that the next one of c will be most like: the latest
-// one, once it is ready, or the one before, once it is known not to be. While
-// neither is so there is none.
+// one, once c says that it is ready and everybody has been told, or the one
+// before, once it is known not to be. While neither is so there is none.
 func standFor(c *servingv1.Configuration, revisions []*servingv1.Revision) *servingv1.Revision {
 	find := func(name string) *servingv1.Revision {
 		i := slices.IndexFunc(revisions, func(r *servingv1.Revision) bool { return r.Name == name })
@@ -332,7 +332,7 @@ func standFor(c *servingv1.Configuration, revisions []*servingv1.Revision) *serv
 	switch {
 	case newest == nil || !newest.DeletionTimestamp.IsZero():
 		return nil
-	case newest.IsReady():
+	case newest.IsReady() && c.Status.LatestReadyRevisionName == newest.Name:
 		return newest
 	case newest.IsFailed():
 		return find(c.Status.LatestReadyRevisionName)

@@ -537,7 +537,6 @@ func TestChoose(t *testing.T) {
 // is not known yet is waited for.
 func TestStandFor(t *testing.T) {
 	c := &servingv1.Configuration{ObjectMeta: metav1.ObjectMeta{Name: "hello", Generation: 2}}
-	c.Status.LatestReadyRevisionName = "hello-00001"
 	rev := func(name string, mark func(*servingv1.RevisionStatus)) *servingv1.Revision {
 		r := &servingv1.Revision{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		r.Status.InitializeConditions()
@@ -555,13 +554,16 @@ func TestStandFor(t *testing.T) {
 	old := rev("hello-00001", ready)
 	for name, test := range map[string]struct {
 		newest *servingv1.Revision
+		latest string // that c calls ready
 		want   string
 	}{
-		"not made yet":  {rev("hello-00009", nil), ""},
-		"on its way":    {rev("hello-00002", nil), ""},
-		"ready":         {rev("hello-00002", ready), "hello-00002"},
-		"it has failed": {rev("hello-00002", failed), "hello-00001"},
+		"not made yet":  {rev("hello-00009", nil), "hello-00001", ""},
+		"on its way":    {rev("hello-00002", nil), "hello-00001", ""},
+		"just ready":    {rev("hello-00002", ready), "hello-00001", ""},
+		"ready":         {rev("hello-00002", ready), "hello-00002", "hello-00002"},
+		"it has failed": {rev("hello-00002", failed), "hello-00001", "hello-00001"},
 	} {
+		c.Status.LatestReadyRevisionName = test.latest
 		got := ""
 		if r := standFor(c, []*servingv1.Revision{old, test.newest}); r != nil {
 			got = r.Name
