@@ -28,6 +28,7 @@ test: build ## run every test that needs no container engine, with the stories o
 	cd test/lab && $(TEST) ./...
 	DEVBOX_ENGINE=embedded $(TEST) -tags e2e -count=1 -timeout 20m -skip '^TestGrowth' ./test/e2e
 	DEVBOX_ENGINE=embedded $(TEST) -tags e2e -count=1 -timeout 10m -parallel 20 ./test/conformance
+	$(TEST) -tags e2e -count=1 -timeout 10m -run '^TestUpstream$$' ./test/guest
 
 check: ## vet, lint, and that what is generated is up to date
 	go vet -tags e2e ./...

@@ -18,10 +18,12 @@ type Guest struct {
 	User       string   `json:"user,omitempty"`       // a part of services' names
 	Registry   string   `json:"registry"`             // HOST/PATH, for the cluster's nodes as for this machine
 	PullSecret string   `json:"pullSecret,omitempty"` // with which nodes take images from there
-	Gateway    string   `json:"gateway,omitempty"`    // a URL; "" where a port-forward leads there
+	Given      string   `json:"given,omitempty"`      // what is said of the way in: a URL, or NAMESPACE/NAME of a Service; "" where it is looked for
+	Gateway    string   `json:"gateway,omitempty"`    // the way in, as a URL; "" where a port-forward leads there
 	Forward    *Forward `json:"forward,omitempty"`    // where Gateway is ""
 	Platforms  []string `json:"platforms,omitempty"`  // linux/ARCH of each kind of node
 	Install    bool     `json:"install,omitempty"`    // devbox may put the serving stack there
+	Upstream   bool     `json:"upstream,omitempty"`   // the serving stack there is Knative's own
 
 	ID    string `json:"id"`    // the label's value on all that the box makes
 	Owner string `json:"owner"` // whose it is, for people
@@ -44,7 +46,8 @@ func (g Guest) Over(before *Guest) Guest {
 	g.User = cmp.Or(g.User, before.User)
 	g.Registry = cmp.Or(g.Registry, before.Registry)
 	g.PullSecret = cmp.Or(g.PullSecret, before.PullSecret)
-	g.Gateway = cmp.Or(g.Gateway, before.Gateway)
+	g.Given = cmp.Or(g.Given, before.Given)
+	g.Gateway = before.Gateway
 	g.Install = g.Install || before.Install
 	if len(g.Platforms) == 0 {
 		g.Platforms = before.Platforms

@@ -181,12 +181,17 @@ func (s *Survey) preflight() (summary string, err error) {
 	if failed := s.Failed(); len(failed) > 0 {
 		return "", &PrerequisiteError{Findings: failed}
 	}
-	for _, f := range s.Findings {
+	s.Warn("preflight", s.Findings)
+	return s.summary(), nil
+}
+
+// Warn tells of those findings that a person should know of, as a step does.
+func (s *Survey) Warn(step string, findings []Finding) {
+	for _, f := range findings {
 		if f.Level == Warn {
-			s.Events.Emit(event.Event{Kind: event.Warning, Step: "preflight", Message: f.Message, Hint: f.Hint})
+			s.Events.Emit(event.Event{Kind: event.Warning, Step: step, Message: f.Message, Hint: f.Hint})
 		}
 	}
-	return s.summary(), nil
 }
 
 // summary is one line of what a look that failed in nothing found.

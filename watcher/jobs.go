@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
@@ -152,7 +153,10 @@ func (l *loop) startShip(ctx context.Context, t *target, built map[string]v1.Ima
 		for importPath, img := range built {
 			var err error
 			if images[importPath], err = l.cfg.Registry.Image(ctx, of.repository(importPath), build.Variants(img)...); err != nil {
-				return func(context.Context) { l.notShipped(t, &BoxError{err}) }
+				if !is[*push.RefusedError](err) { // a registry of the user's is no part of the box
+					err = &BoxError{err}
+				}
+				return func(context.Context) { l.notShipped(t, err) }
 			}
 		}
 		if len(built) > 0 {
@@ -211,6 +215,9 @@ func (l *loop) notShipped(t *target, err error) {
 	hint := l.ofASave("the next save tries again")
 	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Before {
 		hint = "the Service before it stays in force until this is mended"
+	}
+	if refused, ok := errors.AsType[*push.RefusedError](err); ok {
+		hint = refused.Hint + l.ofASave("; the next save tries again")
 	}
 	l.warn(t, err, hint)
 }

@@ -78,8 +78,8 @@ type Config struct {
 // Run builds and deploys the targets, and again whenever a file that concerns
 // them changes, until ctx ends. What goes wrong with a target is an event and
 // not an error, unless Once is set: then it is both, and the error wraps a
-// *build.CompileError, a *build.ImageError, a *RefusedError, a *BoxError, a
-// manifest.Problem or a *FailedError where that is the reason.
+// *build.CompileError, a *build.ImageError, a *RefusedError, a *push.RefusedError,
+// a *BoxError, a manifest.Problem or a *FailedError where that is the reason.
 func Run(ctx context.Context, cfg Config) error {
 	workDir, err := workDir()
 	if err != nil {

@@ -1,15 +1,18 @@
 package context
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -99,6 +102,8 @@ func (s *survey) serving(ctx context.Context) {
 			"remove those CustomResourceDefinitions, or use another cluster; devbox does not change them")
 		return
 	}
+	// Knative's own has kinds for its parts to speak by, of which devbox's has none.
+	s.guest.Upstream = len(s.versions("networking.internal.knative.dev")) > 0
 	s.Add("serving", bootstrap.OK, "Knative Serving is there", "")
 }
 
@@ -153,6 +158,15 @@ func (s *survey) names(ctx context.Context) {
 		name := s.guest.ServiceName(base)
 		now, err := services.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
+			var refused error
+			if s.install == nil { // else the kind is still to come
+				refused = s.tries(ctx, services, name)
+			}
+			if refused != nil {
+				s.Add("serving", bootstrap.Fail, fmt.Sprintf("the cluster would not take service %s: %v", name, last(refused)),
+					"where its services.serving.knative.dev are somebody else's, or of a Knative Serving too old, devbox does not change them: use another cluster, or upgrade it")
+				return
+			}
 			s.Would = append(s.Would, fmt.Sprintf("create services.serving.knative.dev %s in namespace %s", name, s.guest.Namespace))
 			continue
 		}
@@ -174,6 +188,34 @@ func (s *survey) names(ctx context.Context) {
 		s.Add("pull secret", bootstrap.Fail, fmt.Sprintf("namespace %s has no Secret %s", s.guest.Namespace, s.guest.PullSecret),
 			"`kubectl --context "+s.guest.Context+" -n "+s.guest.Namespace+" create secret docker-registry "+s.guest.PullSecret+"` makes one")
 	}
+}
+
+// tries asks whether the API server would take a Service, by a dry run: it looks
+// at the kind's schema, and asks the webhooks and policies that there are.
+func (s *survey) tries(ctx context.Context, services dynamic.ResourceInterface, name string) error {
+	service := &unstructured.Unstructured{Object: map[string]any{
+		"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+			"containers": []any{map[string]any{"image": "devbox.invalid/" + name + ":v1"}},
+		}}},
+	}}
+	service.SetGroupVersionKind(servingv1.Kind("Service"))
+	service.SetName(name)
+	service.SetLabels(map[string]string{servingv1.GuestLabel: s.guest.ID})
+	service.SetAnnotations(map[string]string{servingv1.GuestAnnotation: s.guest.Owner})
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var refused error
+	err := bootstrap.Poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+		_, err := services.Create(ctx, service, metav1.CreateOptions{
+			DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict, FieldManager: "devbox",
+		})
+		if apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) {
+			return err // of a moment
+		}
+		refused = err
+		return nil
+	})
+	return cmp.Or(refused, err)
 }
 
 // isMine says whether a namespace is there that the box has made.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,13 +24,17 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
+	"github.com/kind-in-a-box/devbox/bootstrap/helm"
 	"github.com/kind-in-a-box/devbox/charts"
+	"github.com/kind-in-a-box/devbox/charts/istio"
 	"github.com/kind-in-a-box/devbox/internal/event"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 	"github.com/kind-in-a-box/devbox/test/bed"
@@ -110,7 +115,7 @@ func (d *desk) as(user string) {
 func (d *desk) config() bootstrap.Config {
 	return bootstrap.Config{
 		Name: "ctx", Engine: "context", Services: []string{"hello"}, Events: func(event.Event) {},
-		Guest: bootstrap.Guest{Context: "team", Registry: d.registry, Gateway: "http://127.0.0.1:18380"},
+		Guest: bootstrap.Guest{Context: "team", Registry: d.registry, Given: "http://127.0.0.1:18380"},
 	}
 }
 
@@ -250,6 +255,68 @@ func TestServingThatIsNotOurs(t *testing.T) {
 		return c.Name != "services.serving.knative.dev"
 	})...)
 	d.refused(d.config(), "somebody else's here", "routes, configurations, revisions")
+
+	d.kinds()
+	d.kinds(foreignKinds(t, map[string]apiextensionsv1.JSONSchemaProps{"colour": {Type: "string"}})...)
+	d.refused(d.config(), "would not take service hello", `unknown field "spec.template"`, "somebody else's")
+}
+
+// foreignKinds are Knative's by their names, of another schema, and not devbox's
+// by anything.
+func foreignKinds(t *testing.T, spec map[string]apiextensionsv1.JSONSchemaProps) []*apiextensionsv1.CustomResourceDefinition {
+	t.Helper()
+	crds, err := charts.CRDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, crd := range crds {
+		crd.Labels, crd.Annotations = nil, nil
+		open := apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: new(true)}
+		of := apiextensionsv1.JSONSchemaProps{Type: "object", Properties: spec}
+		if spec == nil {
+			of = open
+		}
+		crd.Spec.Versions[0].Schema.OpenAPIV3Schema = &apiextensionsv1.JSONSchemaProps{
+			Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"spec": of, "status": open},
+		}
+		crd.Spec.Versions[0].SelectableFields, crd.Spec.Versions[0].AdditionalPrinterColumns = nil, nil
+	}
+	return crds
+}
+
+// TestUpstreamsServing is taken for what it is, by the kinds that it has besides.
+func TestUpstreamsServing(t *testing.T) {
+	d := newDesk(t)
+	d.kinds()
+	internal := &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: "ingresses.networking.internal.knative.dev"},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "networking.internal.knative.dev", Scope: apiextensionsv1.NamespaceScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "ingresses", Singular: "ingress", Kind: "Ingress", ListKind: "IngressList"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1alpha1", Served: true, Storage: true, Schema: &apiextensionsv1.CustomResourceValidation{
+				OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: new(true)},
+			}}},
+		},
+	}
+	d.kinds(append(foreignKinds(t, nil), internal)...)
+	gateway := httptest.NewServer(http.NotFoundHandler())
+	defer gateway.Close()
+	cfg := d.config()
+	cfg.Guest.Given = gateway.URL
+	box, err := all.Up(t.Context(), cfg)
+	d.must(err)
+	if !box.Guest.Upstream {
+		t.Errorf("the box is %+v, want that the serving there is upstream's", box.Guest)
+	}
+	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
+	d.kinds()
+	d.serving()
+	box, err = all.Up(t.Context(), cfg)
+	d.must(err)
+	if box.Guest.Upstream {
+		t.Errorf("the box is %+v, want that the serving there is devbox's", box.Guest)
+	}
+	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
 }
 
 func TestNamespaceThatIsNotThere(t *testing.T) {
@@ -296,7 +363,7 @@ func TestRightsByHalf(t *testing.T) {
 	gateway := httptest.NewServer(http.NotFoundHandler())
 	defer gateway.Close()
 	cfg := d.config()
-	cfg.Guest.Gateway = gateway.URL
+	cfg.Guest.Given = gateway.URL
 	var box *bootstrap.Box
 	d.until("RBAC has heard of the other Role", func() bool {
 		box, err = all.Up(t.Context(), cfg)
@@ -317,7 +384,7 @@ func TestTwoUsersWithOneName(t *testing.T) {
 	gateway := httptest.NewServer(http.NotFoundHandler())
 	defer gateway.Close()
 	cfg := d.config()
-	cfg.Guest.Gateway = gateway.URL
+	cfg.Guest.Given = gateway.URL
 	alice, err := all.Up(t.Context(), cfg)
 	d.must(err)
 	d.service("hello", func(s *servingv1.Service) {
@@ -357,7 +424,7 @@ func TestDownOfAClusterThatIsAway(t *testing.T) {
 	gateway := httptest.NewServer(http.NotFoundHandler())
 	defer gateway.Close()
 	cfg := d.config()
-	cfg.Guest.Gateway = gateway.URL
+	cfg.Guest.Given = gateway.URL
 	box, err := all.Up(t.Context(), cfg)
 	d.must(err)
 	file, err := os.ReadFile(box.Kubeconfig)
@@ -384,9 +451,10 @@ func TestRegistryThatRefuses(t *testing.T) {
 	d := newDesk(t)
 	d.serving()
 	for code, words := range map[int][]string{
-		http.StatusUnauthorized: {"does not know you (401)", "docker login"},
-		http.StatusForbidden:    {"does not let you push to team/hello (403)", "another --registry"},
-		http.StatusNotFound:     {"has no repository team/hello", "make it there"},
+		http.StatusUnauthorized:        {"does not know you (401)", "docker login"},
+		http.StatusForbidden:           {"does not let you push to team/hello (403)", "another --registry"},
+		http.StatusNotFound:            {"has no repository team/hello", "make it there"},
+		http.StatusInternalServerError: {"fails (500 Internal Server Error)", "try again later"},
 	} {
 		refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/v2/" {
@@ -404,7 +472,178 @@ func TestRegistryThatRefuses(t *testing.T) {
 	cfg.Guest.Registry = "alice/images"
 	d.refused(cfg, "does not begin with a host", "docker.io/alice/images")
 	cfg.Guest.Registry = "127.0.0.1:1/alice"
-	d.refused(cfg, "127.0.0.1:1/alice does not answer")
+	d.refused(cfg, "127.0.0.1:1 does not answer", "connection refused", "look whether it runs")
+}
+
+// TestLoadBalancer: its address is the way in where it answers, and else a
+// port-forward is, which is said.
+func TestLoadBalancer(t *testing.T) {
+	d := newDesk(t)
+	d.serving()
+	front := httptest.NewServer(http.NotFoundHandler())
+	defer front.Close()
+	d.gatewayService("ingress", "front", strings.TrimPrefix(front.URL, "http://127.0.0.1:"))
+	cfg := d.config()
+	cfg.Guest.Given = ""
+	var warned []string
+	cfg.Events = func(e event.Event) {
+		if e.Kind == event.Warning {
+			warned = append(warned, e.Message)
+		}
+	}
+	box, err := all.Up(t.Context(), cfg)
+	d.must(err)
+	if box.Gateway() != front.URL || len(warned) > 0 {
+		t.Errorf("the way in is %s, want the load balancer's %s; warned of %q", box.Gateway(), front.URL, warned)
+	}
+	front.Close()
+	box, err = all.Up(t.Context(), cfg)
+	d.must(err)
+	if to := box.Guest.Forward; to == nil || to.Namespace != "ingress" || to.Selector != "istio=front" || to.Port != 8080 {
+		t.Errorf("the way in is %s, by %+v; want a port-forward to the gateway's pods", box.Gateway(), to)
+	}
+	if len(warned) != 1 || !strings.Contains(warned[0], "the load balancer of Service ingress/front does not answer from here, so a port-forward is the way in: ") {
+		t.Errorf("warned of %q, want that the load balancer does not answer", warned)
+	}
+	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
+
+	d.gatewayService("other", "back", "80")
+	d.refused(cfg, "several gateways of Istio's: ingress/front, other/back", "--gateway NAMESPACE/NAME")
+	cfg.Guest.Given = "other/middle"
+	d.refused(cfg, "--gateway other/middle", "not found")
+	cfg.Guest.Given = "ftp://front"
+	d.refused(cfg, "is no URL of a gateway", "http://HOST:PORT", "NAMESPACE/NAME")
+	cfg.Guest.Given = "other/back"
+	_, err = all.Up(t.Context(), cfg)
+	d.must(err)
+	cfg.Guest.Given = "" // it is remembered
+	box, err = all.Up(t.Context(), cfg)
+	d.must(err)
+	if to := box.Guest.Forward; to == nil || to.Namespace != "other" {
+		t.Errorf("the next up goes in by %+v, want the Service that was given", to)
+	}
+	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
+}
+
+// gatewayService makes the Service of an Istio gateway with a load balancer at
+// 127.0.0.1, and a pod of it.
+func (d *desk) gatewayService(namespace, name, port string) {
+	d.Helper()
+	number, err := strconv.Atoi(port)
+	d.must(err)
+	ctx, api := d.Context(), d.bed.Client()
+	d.must(client.IgnoreAlreadyExists(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})))
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{"istio": name},
+		Ports: []corev1.ServicePort{{Name: "status-port", Port: 15021}, {Name: "http2", Port: int32(number), TargetPort: intstr.FromInt32(8080)}},
+	}}
+	d.must(api.Create(ctx, service))
+	service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "127.0.0.1"}}
+	d.must(api.Status().Update(ctx, service))
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: service.Spec.Selector},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "envoy", Image: "envoy"}}},
+	}
+	d.must(api.Create(ctx, pod))
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	d.must(api.Status().Update(ctx, pod))
+	d.Cleanup(func() {
+		for _, o := range []client.Object{service, pod} {
+			d.must(api.Delete(context.Background(), o, client.GracePeriodSeconds(0)))
+		}
+	})
+}
+
+// TestInstallOntoAnIstio: the one that is there is used, whatever it is called,
+// and stays when the serving stack goes.
+func TestInstallOntoAnIstio(t *testing.T) {
+	d := newDesk(t)
+	d.kinds()
+	base, err := istio.Charts(istio.Options{Pilot: "pilot", Proxy: "proxy"})
+	d.must(err)
+	base[0].Values["global"].(map[string]any)["istioNamespace"] = "mesh"
+	releases, err := helm.New(d.bed.REST())
+	d.must(err)
+	d.must(client.IgnoreAlreadyExists(d.bed.Client().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "mesh"}})))
+	_, err = releases.Apply(t.Context(), helm.Release{Name: "mesh-base", Namespace: "mesh", Chart: base[0].Files, Values: base[0].Values})
+	d.must(err)
+	defer d.kinds()
+	ends := d.running()
+	defer ends()
+	cfg := d.config()
+	cfg.Guest.Given, cfg.Guest.Install, cfg.Guest.PullSecret = "", true, "pull"
+	cfg.Platform = platform
+	d.must(d.bed.Client().Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace, Name: "pull"}, Type: corev1.SecretTypeDockerConfigJson,
+		Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{}}`)},
+	}))
+	d.until("Istio's kinds are served", func() bool {
+		_, err := all.Up(t.Context(), cfg)
+		return err != nil && strings.Contains(err.Error(), "there is an Istio without an ingress gateway")
+	})
+	d.gatewayService("front", "mesh-in", "80")
+	would, _, err := all.Plan(t.Context(), cfg)
+	d.must(err)
+	if slices.Contains(would, "create namespaces istio-system") || !slices.Contains(would, "create namespaces knative-serving") {
+		t.Errorf("the plan is %q, want the serving stack alone", would)
+	}
+	_, err = all.Up(t.Context(), cfg)
+	d.must(err)
+	if got := d.object("Gateway", "v1", "knative-serving", "knative-ingress-gateway"); !strings.Contains(got, `"selector":{"istio":"mesh-in"}`) {
+		t.Errorf("the Gateway is %s, want the pods of the gateway that is there", got)
+	}
+	d.object("EnvoyFilter", "v1alpha3", "front", "activator")
+	pod := d.deployment("knative-serving", "controller").Spec.Template.Spec
+	if want := "--gateway=http://mesh-in.front.svc.cluster.local:80"; !slices.Contains(pod.Containers[0].Args, want) {
+		t.Errorf("the controller is told %q, want %s", pod.Containers[0].Args, want)
+	}
+	if len(pod.ImagePullSecrets) != 1 || pod.ImagePullSecrets[0].Name != "pull" {
+		t.Errorf("the controller's image is taken with %v, want the pull secret", pod.ImagePullSecrets)
+	}
+	var secret corev1.Secret
+	d.must(d.bed.Client().Get(t.Context(), client.ObjectKey{Namespace: "knative-serving", Name: "pull"}, &secret))
+	if secret.Type != corev1.SecretTypeDockerConfigJson {
+		t.Errorf("the copy of the pull secret is of type %s", secret.Type)
+	}
+	err = d.bed.Client().Get(t.Context(), client.ObjectKey{Name: istio.Namespace}, &corev1.Namespace{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("namespace %s: %v, want that there is none", istio.Namespace, err)
+	}
+
+	d.must(all.Down(t.Context(), cfg.Name, cfg.Events))
+	d.must(d.bed.Client().Get(t.Context(), client.ObjectKey{Namespace: "front", Name: "mesh-in"}, &corev1.Service{}))
+	d.until("Istio's kinds alone are left", func() bool {
+		var kinds apiextensionsv1.CustomResourceDefinitionList
+		d.must(d.bed.Client().List(t.Context(), &kinds))
+		left := map[string]int{}
+		for _, k := range kinds.Items {
+			left[k.Annotations["meta.helm.sh/release-name"]]++
+		}
+		err := d.bed.Client().Get(t.Context(), client.ObjectKey{Name: "knative-serving"}, &corev1.Namespace{})
+		return left["mesh-base"] > 0 && left["serving"] == 0 && apierrors.IsNotFound(err)
+	})
+}
+
+// object is one of Istio's as JSON.
+func (d *desk) object(kind, version, namespace, name string) string {
+	d.Helper()
+	u := &unstructured.Unstructured{}
+	u.SetAPIVersion("networking.istio.io/" + version)
+	u.SetKind(kind)
+	d.must(d.bed.Client().Get(d.Context(), client.ObjectKey{Namespace: namespace, Name: name}, u))
+	text, err := u.MarshalJSON()
+	d.must(err)
+	return string(text)
+}
+
+// platform is a serving stack of which nothing runs.
+func platform(context.Context) (bootstrap.Platform, error) {
+	serving, err := random.Image(64, 1)
+	if err != nil {
+		return bootstrap.Platform{}, err
+	}
+	queue, err := random.Image(64, 1)
+	return bootstrap.Platform{Serving: serving, Queue: queue}, err
 }
 
 // TestInstall puts the serving stack, and Istio with it, into a cluster that has
@@ -415,13 +654,8 @@ func TestInstall(t *testing.T) {
 	gateway := httptest.NewServer(http.NotFoundHandler())
 	defer gateway.Close()
 	cfg := d.config()
-	cfg.Guest.Gateway = gateway.URL
-	cfg.Platform = func(context.Context) (bootstrap.Platform, error) {
-		serving, err := random.Image(64, 1)
-		d.must(err)
-		queue, err := random.Image(64, 1)
-		return bootstrap.Platform{Serving: serving, Queue: queue}, err
-	}
+	cfg.Guest.Given = gateway.URL
+	cfg.Platform = platform
 	d.refused(cfg, "has no Knative Serving", "and no Istio", "--install")
 	d.as("bob")
 	bobs := cfg

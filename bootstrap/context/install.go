@@ -15,7 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/bootstrap/helm"
@@ -32,7 +34,8 @@ const servingRelease = "serving"
 
 // install is what is to be put into the cluster, for which the user has asked.
 type install struct {
-	istio bool // Istio too
+	istio   bool            // Istio too
+	ingress *corev1.Service // of the Istio that is there, where it is
 }
 
 // toInstall is the rights that it takes, in the whole cluster.
@@ -42,7 +45,7 @@ var toInstall = []right{
 	{"rbac.authorization.k8s.io", "clusterroles", "", []string{"create", "delete"}},
 	{"rbac.authorization.k8s.io", "clusterrolebindings", "", []string{"create", "delete"}},
 	{"apps", "deployments", "", []string{"create", "delete"}},
-	{"", "secrets", "", []string{"create", "delete"}}, // Helm's records
+	{"", "secrets", "", []string{"create", "delete", "patch"}}, // Helm's records, and the pull secret
 }
 
 // settleInstall looks whether the serving stack can be put into the cluster, and
@@ -54,9 +57,7 @@ func (s *survey) settleInstall(ctx context.Context) {
 		return
 	}
 	if !s.install.istio {
-		if _, err := s.clients.CoreV1().Services(istio.Namespace).Get(ctx, istio.Gateway, metav1.GetOptions{}); err != nil {
-			s.Add("istio", bootstrap.Fail, fmt.Sprintf("there is an Istio without the ingress gateway %s/%s, which the serving stack needs: %v", istio.Namespace, istio.Gateway, last(err)),
-				"install Istio's chart \"gateway\" as "+istio.Gateway+" there")
+		if !s.findIngress(ctx) {
 			return
 		}
 	}
@@ -86,6 +87,57 @@ func (s *survey) settleInstall(ctx context.Context) {
 		s.Would = append(s.Would, "install the chart "+release+", with its kinds and its rights in the whole cluster")
 	}
 	s.Add("serving", bootstrap.OK, "to be installed: "+strings.Join(s.install.releases(), ", "), "")
+}
+
+// findIngress finds the gateway of the Istio that is there, and says whether it
+// has.
+func (s *survey) findIngress(ctx context.Context) bool {
+	var found []corev1.Service
+	var err error
+	if at, named := serviceOf(s.guest.Given); named {
+		var service *corev1.Service
+		if service, err = s.clients.CoreV1().Services(at.Namespace).Get(ctx, at.Name, metav1.GetOptions{}); err == nil {
+			found = append(found, *service)
+		}
+	} else if usual, absent := s.clients.CoreV1().Services(istio.Namespace).Get(ctx, istio.Gateway, metav1.GetOptions{}); absent == nil {
+		found = append(found, *usual)
+	} else {
+		found, err = s.istioGateways(ctx)
+	}
+	switch {
+	case err != nil:
+		s.Add("istio", bootstrap.Fail, fmt.Sprintf("looking for the ingress gateway of the Istio that is there: %v", last(err)), "say which it is with --gateway NAMESPACE/NAME")
+	case len(found) == 0:
+		s.Add("istio", bootstrap.Fail, "there is an Istio without an ingress gateway, which the serving stack needs: no Service with a port for HTTP leads to pods with a label istio",
+			"install Istio's chart \"gateway\", as "+istio.Gateway+" in namespace "+istio.Namespace+" for one")
+	case len(found) > 1:
+		s.Add("istio", bootstrap.Fail, "there is an Istio with several gateways: "+strings.Join(namesOf(found), ", "), "say which one the serving stack is to use with --gateway NAMESPACE/NAME")
+	case found[0].Spec.Selector["istio"] == "" || httpPort(&found[0]) == nil:
+		s.Add("istio", bootstrap.Fail, fmt.Sprintf("Service %s is no ingress gateway of Istio's: it has no port for HTTP, or leads to no pods with a label istio", namesOf(found)[0]),
+			"say which one is with --gateway NAMESPACE/NAME")
+	default:
+		s.install.ingress = &found[0]
+		s.Add("istio", bootstrap.OK, "the Istio that is there, by "+namesOf(found)[0], "")
+		return true
+	}
+	return false
+}
+
+// values say which Istio the serving stack is told of; a box's own is the
+// chart's default.
+func (i *install) values() map[string]any {
+	if i.ingress == nil {
+		return map[string]any{"own": true}
+	}
+	selector := map[string]any{}
+	for k, v := range i.ingress.Spec.Selector {
+		selector[k] = v
+	}
+	port := int(httpPort(i.ingress).Port)
+	return map[string]any{
+		"own": false, "namespace": i.ingress.Namespace, "selector": selector, "port": port,
+		"gateway": fmt.Sprintf("http://%s.%s.svc.cluster.local:%d", i.ingress.Name, i.ingress.Namespace, port),
+	}
 }
 
 // settleImages says where Istio's images come from.
@@ -200,7 +252,41 @@ func (i *installer) namespace(ctx context.Context, name string) error {
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("making namespace %s: %w", name, err)
 	}
+	return i.pullSecret(ctx, name)
+}
+
+// pullSecret copies the box's pull secret to a namespace that is the box's: what
+// runs there takes its images from the same registry.
+func (i *installer) pullSecret(ctx context.Context, namespace string) error {
+	if i.guest.PullSecret == "" {
+		return nil
+	}
+	theirs, err := i.clients.CoreV1().Secrets(i.guest.Namespace).Get(ctx, i.guest.PullSecret, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading the pull secret: %w", err)
+	}
+	ours := applycorev1.Secret(theirs.Name, namespace).WithType(theirs.Type).WithData(theirs.Data)
+	if _, err := i.clients.CoreV1().Secrets(namespace).Apply(ctx, ours, metav1.ApplyOptions{FieldManager: "devbox", Force: true}); err != nil {
+		return fmt.Errorf("copying the pull secret to namespace %s: %w", namespace, err)
+	}
 	return nil
+}
+
+// adjust has the pods of a chart's Deployments take their images with the pull
+// secret, after what else is done to it.
+func (i *installer) adjust(first func(map[string]any) error) func(map[string]any) error {
+	return func(object map[string]any) error {
+		if first != nil {
+			if err := first(object); err != nil {
+				return err
+			}
+		}
+		if i.guest.PullSecret == "" || object["kind"] != "Deployment" {
+			return nil
+		}
+		secrets := []any{map[string]any{"name": i.guest.PullSecret}}
+		return unstructured.SetNestedSlice(object, secrets, "spec", "template", "spec", "imagePullSecrets")
+	}
 }
 
 // istio installs Istio as a box of devbox's own has it, but for the way in: a
@@ -219,7 +305,7 @@ func (i *installer) istio(ctx context.Context, say func(string)) error {
 	}}
 	for _, c := range all {
 		say("installing " + c.Release)
-		if _, err := i.charts.Apply(ctx, helm.Release{Name: c.Release, Namespace: istio.Namespace, Chart: c.Files, Values: c.Values, Adjust: c.Adjust}); err != nil {
+		if _, err := i.charts.Apply(ctx, helm.Release{Name: c.Release, Namespace: istio.Namespace, Chart: c.Files, Values: c.Values, Adjust: i.adjust(c.Adjust)}); err != nil {
 			return err
 		}
 		if c.Release == istio.Base {
@@ -255,8 +341,9 @@ func (i *installer) serving(ctx context.Context, say func(string)) error {
 		Name: servingRelease, Namespace: servingv1.Namespace, Chart: files,
 		Values: map[string]any{
 			"image": i.refs["serving"], "queueImage": i.refs["queue"], "domain": i.Box.Domain, "registryPort": 0,
-			"istio": map[string]any{"own": i.install.istio},
+			"istio": i.install.values(),
 		},
+		Adjust: i.adjust(nil),
 	}); err != nil {
 		return err
 	}
@@ -301,7 +388,7 @@ func (u *uninstall) all(ctx context.Context) error {
 		if err := u.helm.Remove(ctx, r.release, r.namespace); err != nil {
 			return err
 		}
-		if err := u.kinds(ctx, r.release); err != nil {
+		if err := u.kinds(ctx, r.release, r.namespace); err != nil {
 			return err
 		}
 	}
@@ -353,13 +440,13 @@ func (u *uninstall) unused(ctx context.Context) error {
 }
 
 // kinds removes those of a release, which outlive it.
-func (u *uninstall) kinds(ctx context.Context, release string) error {
+func (u *uninstall) kinds(ctx context.Context, release, namespace string) error {
 	list, err := u.objects.Resource(kindsResource).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("listing the kinds: %w", err)
 	}
 	for _, o := range list.Items {
-		if o.Annotations["meta.helm.sh/release-name"] != release {
+		if o.Annotations["meta.helm.sh/release-name"] != release || o.Annotations["meta.helm.sh/release-namespace"] != namespace {
 			continue
 		}
 		if err := u.objects.Resource(kindsResource).Delete(ctx, o.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {

@@ -117,7 +117,7 @@ func (s *survey) registry(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer in %s", patience))
 	defer cancel()
 	err := push.User(s.guest.Registry).Check(ctx, service)
-	if refused, ok := errors.AsType[*push.RefusedError](err); ok {
+	if refused, ok := errors.AsType[*push.RefusedError](err); ok && ctx.Err() == nil {
 		s.Add("registry", bootstrap.Fail, refused.Reason, refused.Hint)
 		return
 	}
@@ -125,7 +125,7 @@ func (s *survey) registry(ctx context.Context) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		s.Add("registry", bootstrap.Fail, fmt.Sprintf("registry %s does not answer: %v", s.guest.Registry, err), "look whether its name is right, and it is in reach")
+		s.Add("registry", bootstrap.Fail, fmt.Sprintf("asking registry %s whether you may push: %v", s.guest.Registry, err), "look whether its name is right, and it is in reach")
 		return
 	}
 	s.Add("registry", bootstrap.OK, "you may push to "+s.guest.Registry, "")

@@ -42,7 +42,9 @@ func (u *up) cluster(context.Context, func(string)) (string, error) {
 
 // find finds the way in to what was just installed, and notes it.
 func (u *up) find(ctx context.Context) error {
+	before := len(u.Findings)
 	u.gateway(ctx)
+	u.Warn("gateway", u.Findings[before:])
 	if failed := u.Failed(); len(failed) > 0 {
 		return &bootstrap.PrerequisiteError{Findings: failed}
 	}
@@ -67,7 +69,7 @@ func (u *up) answers(ctx context.Context, say func(string)) (string, error) {
 		return fmt.Sprintf("a port-forward to namespace %s, as long as `devbox up` runs", to.Namespace), nil
 	}
 	say("asking " + u.guest.Gateway)
-	if err := answers(ctx, u.guest.Gateway); err != nil {
+	if err := answers(ctx, u.guest.Gateway, patience); err != nil {
 		return "", &bootstrap.ClusterError{Step: "gateway", Err: err, Hint: "look whether that address is in reach from here, or give another with --gateway"}
 	}
 	return u.guest.Gateway, nil

@@ -43,7 +43,7 @@ func (r Registry) names() []name.Option {
 // for several platforms, and returns the reference, by digest, under which it is
 // there. Layers that the registry has are not sent again; it is asked each time,
 // because it forgets images that are old. Where a registry of the user's
-// refuses, the error is a *RefusedError.
+// refuses, or does not answer, the error is a *RefusedError.
 func (r Registry) Image(ctx context.Context, repository string, platforms ...v1.Image) (string, error) {
 	repo, err := name.NewRepository(r.Prefix+"/"+repository, r.names()...)
 	if err != nil {
@@ -54,8 +54,11 @@ func (r Registry) Image(ctx context.Context, repository string, platforms ...v1.
 		options = append(options, remote.WithAuthFromKeychain(r.Keychain))
 	}
 	digest, err := write(repo, platforms, options)
+	if err != nil && r.Keychain != nil && ctx.Err() == nil {
+		err = refusal(repo, err)
+	}
 	if err != nil {
-		return "", fmt.Errorf("pushing to %s: %w", repo, refusal(repo, err))
+		return "", fmt.Errorf("pushing to %s: %w", repo, err)
 	}
 	return repo.Digest(digest.String()).Name(), nil
 }

@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log"
@@ -106,6 +107,28 @@ func (c *cluster) connect(t *testing.T) {
 	}
 }
 
+// password is the one of everybody who may push to the registry, and pull.
+const user, password = "team", "secret"
+
+// private asks for the password, but to pull what is in public/.
+func private(images http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		open := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if name, given, _ := r.BasicAuth(); (name != user || given != password) && !(open && strings.HasPrefix(r.URL.Path, "/v2/public/")) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="team"`)
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
+			return
+		}
+		images.ServeHTTP(w, r)
+	})
+}
+
+// credentials are a docker configuration that knows the password.
+func (c *cluster) credentials() []byte {
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	return fmt.Appendf(nil, `{"auths":{%q:{"auth":%q}}}`, c.registry, auth)
+}
+
 // serveImages runs a registry on this machine, at its address in the nodes'
 // network, and tells the nodes that it speaks plain HTTP.
 func (c *cluster) serveImages(t *testing.T) {
@@ -115,7 +138,7 @@ func (c *cluster) serveImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: private(registry.New(registry.Logger(log.New(io.Discard, "", 0)))), ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }() // until it is closed
 	t.Cleanup(func() { _ = server.Close() })
 	c.registry = l.Addr().String()

@@ -110,13 +110,19 @@ func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) erro
 	for _, field := range serversOwn {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
-	if err := d.claim(ctx, u); err != nil {
+	owner, isNew, err := d.claim(ctx, u)
+	if err != nil {
 		return err
 	}
-	put := func() error {
-		return d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership)
+	options := []client.ApplyOption{owner}
+	if !isNew {
+		options = append(options, client.ForceOwnership)
 	}
-	err := again(ctx, put)
+	put := func() error { return d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), options...) }
+	err = again(ctx, put)
+	if isNew && apierrors.IsConflict(err) { // somebody has made one in between
+		return d.apply(ctx, u)
+	}
 	if !lacksNamespace(err) || d.guest != nil { // a guest's is not his to make
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
@@ -21,7 +22,7 @@ type Guest struct {
 	Namespace  string // the only one
 	Suffix     string // of services' names; "" for none
 	PullSecret string // with which nodes take the images; "" for none
-	Remote     bool   // the gateway is not at an address of this machine's own, so no name in localhost leads there
+	Remote     bool   // no name in localhost leads to the gateway, or to what serves behind it
 }
 
 // NotYoursError says that an object is there which is somebody else's.
@@ -67,26 +68,28 @@ func (g *Guest) scope() map[string]cache.Config {
 }
 
 // claim labels an object as the guest's, where there is none of its name that
-// is somebody else's.
-func (d *Deployer) claim(ctx context.Context, u *unstructured.Unstructured) error {
+// is somebody else's, and says as whom it is to be applied. Where there is none at
+// all it is new: an apply that is not forced then fails where another guest has
+// made one since, for the label is his.
+func (d *Deployer) claim(ctx context.Context, u *unstructured.Unstructured) (owner client.FieldOwner, isNew bool, err error) {
 	if d.guest == nil {
-		return nil
+		return fieldOwner, false, nil
 	}
 	if u.GetNamespace() != d.guest.Namespace {
 		where := "namespace " + u.GetNamespace()
 		if u.GetNamespace() == "" {
 			where = "no namespace"
 		}
-		return fmt.Errorf("it is for %s, and %w, %s", where, errElsewhere, d.guest.Namespace)
+		return "", false, fmt.Errorf("it is for %s, and %w, %s", where, errElsewhere, d.guest.Namespace)
 	}
 	now, err := d.present(ctx, u)
 	if err != nil {
-		return err
+		return "", false, err
 	}
 	if now != nil && now.Labels[servingv1.GuestLabel] != d.guest.ID {
-		return &NotYoursError{Kind: u.GetKind(), Name: u.GetName(), Namespace: u.GetNamespace(), Owner: now.Annotations[servingv1.GuestAnnotation]}
+		return "", false, &NotYoursError{Kind: u.GetKind(), Name: u.GetName(), Namespace: u.GetNamespace(), Owner: now.Annotations[servingv1.GuestAnnotation]}
 	}
 	u.SetLabels(with(u.GetLabels(), servingv1.GuestLabel, d.guest.ID))
 	u.SetAnnotations(with(u.GetAnnotations(), servingv1.GuestAnnotation, d.guest.Owner))
-	return nil
+	return fieldOwner + "-" + client.FieldOwner(d.guest.ID), now == nil, nil
 }

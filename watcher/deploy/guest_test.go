@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -33,11 +35,16 @@ func guestStage(t *testing.T, id string, gateway http.Handler) *stage {
 // join makes the stage's deployer another guest's.
 func (s *stage) join(id string, gateway http.Handler) {
 	s.Helper()
+	s.joinBy(bed.Start(s).REST(), id, gateway)
+}
+
+func (s *stage) joinBy(config *rest.Config, id string, gateway http.Handler) {
+	s.Helper()
 	server := httptest.NewServer(gateway)
 	s.Cleanup(server.Close)
 	var err error
 	s.deployer, err = deploy.New(deploy.Config{
-		REST: bed.Start(s).REST(), Gateway: server.URL, Domain: "example.com", Slow: 20 * time.Millisecond,
+		REST: config, Gateway: server.URL, Domain: "example.com", Slow: 20 * time.Millisecond,
 		Guest: &deploy.Guest{ID: id, Owner: "box " + id, Namespace: s.namespace},
 	})
 	s.must(err)
@@ -129,6 +136,46 @@ func TestWhatIsSomebodyElses(t *testing.T) {
 		s.isRefused(err, words)
 	}
 }
+
+// TestTwoAtOnce: both have seen that there is no such Service. Who comes second is
+// refused, as if he had looked a moment later.
+func TestTwoAtOnce(t *testing.T) {
+	s := guestStage(t, "alice", http.NotFoundHandler())
+	alice := s.deployer
+	apply := func(d *deploy.Deployer, image string) error {
+		_, err := d.Apply(t.Context(), s.manifest(), "example.com/hello", map[string]string{"example.com/hello": image})
+		return err
+	}
+	config := bed.Start(t).REST()
+	var first sync.Once
+	config.Wrap(func(by http.RoundTripper) http.RoundTripper {
+		return before(func(r *http.Request) {
+			if r.Method == http.MethodPatch {
+				first.Do(func() { s.must(apply(alice, "ghcr.io/alice/hello:v1")) })
+			}
+		}, by)
+	})
+	s.joinBy(config, "bob", http.NotFoundHandler())
+	s.isRefused(apply(s.deployer, "ghcr.io/bob/hello:v1"), "there is a Service hello in namespace "+s.namespace+" already, which is of box alice")
+	var service servingv1.Service
+	s.must(s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "hello"}, &service))
+	if got := service.Spec.Template.Spec.Containers[0].Image; got != "ghcr.io/alice/hello:v1" {
+		t.Errorf("the Service runs %s, want that alice's stays", got)
+	}
+	s.must(apply(alice, "ghcr.io/alice/hello:v2"))
+}
+
+// before has something done before each request.
+func before(do func(*http.Request), by http.RoundTripper) http.RoundTripper {
+	return transport(func(r *http.Request) (*http.Response, error) {
+		do(r)
+		return by.RoundTrip(r)
+	})
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 func (s *stage) isRefused(err error, words string) {
 	s.Helper()

@@ -82,7 +82,7 @@ func (d *Deployer) Locate(u *unstructured.Unstructured) error {
 func (d *Deployer) Place(ctx context.Context, dir string, manifest *unstructured.Unstructured) (*Placed, error) {
 	u := manifest.DeepCopy()
 	p := &Placed{Object: u, Since: time.Now()}
-	if err := d.claim(ctx, u); err != nil {
+	if _, _, err := d.claim(ctx, u); err != nil {
 		return nil, err
 	}
 	now, err := d.present(ctx, u)

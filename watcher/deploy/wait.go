@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -18,12 +16,6 @@ import (
 
 // probeEvery is the time between two questions to the gateway.
 const probeEvery = 10 * time.Millisecond
-
-// Headers that the activator answers to and with.
-const (
-	probeHeader    = "K-Network-Probe"
-	revisionHeader = "Knative-Serving-Revision"
-)
 
 // ErrSuperseded says that somebody else changed the Service, and another
 // revision is its newest now.
@@ -293,43 +285,20 @@ func (w *waiting) answers(ctx context.Context) bool {
 	return revision == w.revision || unnamed && w.routed()
 }
 
-// routed says whether the revision takes the traffic by the Service's own word,
-// which upstream's Knative gives when it has asked every gateway.
+// routed says whether the revision takes the traffic by the Service's own word.
 func (w *waiting) routed() bool {
 	s := w.now.service
-	return s != nil && upToDate(s, w.service.Generation) && s.Status.IsTrue(servingv1.ConditionReady) && Serving(s) == w.revision
+	return s != nil && s.Generation >= w.service.Generation && Settled(s) && Serving(s) == w.revision
 }
-
-// The words of upstream's activator and queue-proxy for this probe, which do not
-// say whose they are: where one of them answers, the gateway knows the host.
-const (
-	foreignActivator = "activator"
-	foreignQueue     = "unexpected probe header value: "
-)
 
 // answering asks the gateway which revision answers for a host; empty if none,
 // or if it is upstream's serving, which answers unnamed.
 func (d *Deployer) answering(ctx context.Context, host string) (revision string, unnamed bool) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.gateway, http.NoBody)
-	if err != nil {
-		return "", false
-	}
-	req.Host = host
-	req.Header.Set(probeHeader, "activator")
-	resp, err := d.http.Do(req)
+	answer, err := Ask(ctx, d.http, d.gateway, host)
 	if err != nil {
 		return "", false // the gateway knows no such host yet, or is not there
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		revision = resp.Header.Get(revisionHeader)
-	}
-	if revision != "" || d.guest == nil {
-		return revision, false
-	}
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, 100)) // what is cut short is none of the words
-	return "", resp.StatusCode == http.StatusOK && string(said) == foreignActivator ||
-		resp.StatusCode == http.StatusBadRequest && strings.HasPrefix(string(said), foreignQueue)
+	return answer.Revision, answer.Upstream && d.guest != nil
 }
 
 func (w *waiting) goLive(at time.Time) {

@@ -119,7 +119,7 @@ func thereAre(kind string, names []string) string {
 
 // url is a service's address for a browser on this machine, or why it has none.
 func (c *cluster) url(service *servingv1.Service) (address, why string) {
-	if !isHere(c.box.Gateway()) { // whether its name is known is up to whoever runs the cluster
+	if !knowsLocalhost(c.box) { // whether its name is known is up to whoever runs the cluster
 		return service.Status.URL, "it has no URL yet"
 	}
 	host, why := servingv1.BrowserHost(service)

@@ -24,7 +24,7 @@ func guestOf(box *bootstrap.Box) *deploy.Guest {
 	if g == nil {
 		return nil
 	}
-	return &deploy.Guest{ID: g.ID, Owner: g.Owner, Namespace: g.Namespace, Suffix: g.User, PullSecret: g.PullSecret, Remote: !isHere(box.Gateway())}
+	return &deploy.Guest{ID: g.ID, Owner: g.Owner, Namespace: g.Namespace, Suffix: g.User, PullSecret: g.PullSecret, Remote: !knowsLocalhost(box)}
 }
 
 // archsOf are the architectures of the box's nodes, where they may be others than
@@ -115,6 +115,12 @@ func isHere(gateway string) bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// knowsLocalhost says whether names in localhost lead to the box's services: the
+// gateway is on this machine, and what serves behind it takes them.
+func knowsLocalhost(box *bootstrap.Box) bool {
+	return isHere(box.Gateway()) && (box.Guest == nil || !box.Guest.Upstream)
 }
 
 // guestParts are the nodes of a cluster, where the user may list them: what else

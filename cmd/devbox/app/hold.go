@@ -105,6 +105,9 @@ func (d *devbox) traffic(ctx context.Context, command, name string, change func(
 	if err != nil {
 		return err
 	}
+	if err := c.open(ctx); err != nil {
+		return err
+	}
 	switch err := change(ctx, c, s); {
 	case errors.Is(err, deploy.ErrNeverReady), errors.Is(err, deploy.ErrNoneBefore):
 		return &problem{code: codeRollout, cause: fmt.Errorf("%s: %w", s.Name, err), next: d.command("status")}
@@ -160,7 +163,7 @@ func (c *cluster) moved(ctx context.Context, s *servingv1.Service) (*servingv1.S
 		if last = c.client.Get(ctx, client.ObjectKeyFromObject(s), &now); last != nil {
 			return false, nil
 		}
-		if last = c.leads(ctx, probe, c.host(&now), deploy.Wanted(&now)); last == nil && !deploy.Divided(&now) {
+		if last = c.leads(ctx, probe, c.host(&now), deploy.Wanted(&now), deploy.Settled(&now)); last == nil && !deploy.Divided(&now) {
 			last = errors.New("the Route does not say so yet")
 		}
 		return last == nil || rollsOut(&now), nil

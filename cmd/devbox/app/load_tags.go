@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
+	"github.com/kind-in-a-box/devbox/watcher/deploy"
 )
 
 // ourTag begins the tags that a comparison puts on revisions which have none,
@@ -154,8 +155,10 @@ func (t *tags) hosts(ctx context.Context) ([]string, error) {
 		var host string
 		var last error
 		err := wait.PollUntilContextCancel(ctx, lookEvery/4, true, func(ctx context.Context) (bool, error) {
-			if host, last = t.host(ctx, tag); last == nil {
-				last = t.c.leads(ctx, probe, host, t.revisions[i])
+			var now servingv1.Service
+			if last = t.c.client.Get(ctx, client.ObjectKeyFromObject(t.service), &now); last == nil {
+				host = servingv1.ServiceHost(&now, tag, t.c.box.Domain)
+				last = t.c.leads(ctx, probe, host, t.revisions[i], deploy.Settled(&now) && deploy.Divided(&now))
 			}
 			return last == nil, nil
 		})
@@ -167,37 +170,17 @@ func (t *tags) hosts(ctx context.Context) ([]string, error) {
 	return hosts, nil
 }
 
-// host is that of a tag, by the Service's status as it is now.
-func (t *tags) host(ctx context.Context, tag string) (string, error) {
-	var service servingv1.Service
-	if err := t.c.client.Get(ctx, client.ObjectKeyFromObject(t.service), &service); err != nil {
-		return "", err
-	}
-	return servingv1.ServiceHost(&service, tag, t.c.box.Domain), nil
-}
-
-// The activator answers a probe of itself with the revision that a host leads
-// to.
-const (
-	probeHeader    = "K-Network-Probe"
-	revisionHeader = "Knative-Serving-Revision"
-)
-
-// leads says that the gateway leads a host to a revision.
-func (c *cluster) leads(ctx context.Context, client *http.Client, host, revision string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.box.Gateway(), nil)
-	if err != nil {
+// leads says that the gateway leads a host to a revision. Upstream's does not
+// name it: in a cluster that was there before, settled is the Service's own word.
+func (c *cluster) leads(ctx context.Context, by *http.Client, host, revision string, settled bool) error {
+	answer, err := deploy.Ask(ctx, by, c.box.Gateway(), host)
+	switch {
+	case err != nil:
 		return err
+	case answer.Revision == revision, c.box.Guest != nil && answer.Upstream && settled:
+		return nil
+	case answer.Upstream:
+		return fmt.Errorf("the Service does not say so yet, nor the gateway to which revision %s leads", host)
 	}
-	req.Host = host
-	req.Header.Set(probeHeader, "activator")
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if got := resp.Header.Get(revisionHeader); got != revision {
-		return fmt.Errorf("%s leads to %s", host, cmp.Or(got, resp.Status))
-	}
-	return nil
+	return fmt.Errorf("%s leads to %s", host, cmp.Or(answer.Revision, answer.Status))
 }

@@ -20,7 +20,7 @@ import (
 func TestTagsAreReachedByTheirStatus(t *testing.T) {
 	leads := map[string]string{"hello-default-a.my.test": "hello-00001", "hello-default-b.my.test": "hello-00002"}
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(revisionHeader, leads[r.Host])
+		w.Header().Set("Knative-Serving-Revision", leads[r.Host])
 	}))
 	defer gateway.Close()
 	hello := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello"}}

@@ -43,7 +43,7 @@ func (o *boxOptions) add(cmd *cobra.Command) {
 	flags.StringVar(&o.guest.Registry, "registry", "", "push images to this HOST/PATH with your own credentials; that cluster's nodes take them from there; without it what KO_DOCKER_REPO says")
 	flags.StringVar(&o.guest.Namespace, "namespace", "", "the namespace of that cluster to deploy to; without it the context's, or default")
 	flags.StringVar(&o.guest.User, "user", "", "add -NAME to the names of services there, where several people share a namespace")
-	flags.StringVar(&o.guest.Gateway, "gateway", "", "where that cluster's requests come in, as http://HOST:PORT; without it its load balancer, or a port-forward")
+	flags.StringVar(&o.guest.Given, "gateway", "", "where that cluster's requests come in, as http://HOST:PORT, or as NAMESPACE/NAME of the gateway's Service; without it the one that is found, by its load balancer or a port-forward")
 	flags.StringSliceVar(&o.guest.Platforms, "platform", nil, "build for these, such as linux/amd64,linux/arm64; without it for all that the cluster's nodes have")
 	flags.BoolVar(&o.guest.Install, "install", false, "where that cluster has no Knative Serving, put devbox's own there, and Istio where there is none; a down removes them again when nobody uses them")
 	flags.StringVar(&o.guest.PullSecret, "pull-secret", "", "the Secret there with which nodes take the images, where the registry asks for one")

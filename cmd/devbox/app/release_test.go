@@ -26,7 +26,7 @@ func TestRegistryThatRefuses(t *testing.T) {
 		"404":         {&transport.Error{StatusCode: http.StatusNotFound}, "has no repository team", "make it there"},
 		"plain HTTP":  {errors.New("http: server gave HTTP response to HTTPS client"), "speaks plain HTTP", "--insecure-registry"},
 		"it is away":  {errors.New("dial tcp: connection refused"), "pushing to registry.example.com/team: dial tcp: connection refused", ""},
-		"it is tired": {&transport.Error{StatusCode: http.StatusBadGateway}, "pushing to registry.example.com/team: ", ""},
+		"it is tired": {&transport.Error{StatusCode: http.StatusBadGateway}, "registry.example.com fails (502 Bad Gateway)", "try again later"},
 	} {
 		err := (&devbox{name: "devbox"}).ofRelease(t.Context(), &build.PushError{Registry: "registry.example.com/team", Err: c.err})
 		if p, ok := errors.AsType[*problem](err); !ok || p.code != codeFailure || !strings.Contains(err.Error(), c.cause) || !strings.Contains(p.next, c.next) {

@@ -123,6 +123,9 @@ func (d *devbox) divide(ctx context.Context, name string, split deploy.Split) er
 		if err := c.areReady(ctx, s, split); err != nil {
 			return err
 		}
+		if err := c.open(ctx); err != nil {
+			return err
+		}
 		if err := deploy.Divide(ctx, c.client, s, split); err != nil {
 			return c.unmoved(s, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/kind-in-a-box/devbox/bootstrap"
 	"github.com/kind-in-a-box/devbox/internal/event"
 	"github.com/kind-in-a-box/devbox/internal/idle"
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/internal/tally"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
@@ -255,6 +256,8 @@ func (d *devbox) ofService(err error) error {
 		p.code, p.next = codeRollout, d.command("logs")
 	case wrongFile(err):
 		p.code, p.next = codeUsage, mend
+	case is[*push.RefusedError](err):
+		p.code, p.next = codePrerequisite, mend
 	case is[*watcher.BoxError](err):
 		p.code, p.next = codeCluster, d.command("status")
 	default:
