@@ -168,7 +168,7 @@ func (c *cluster) commands(t *testing.T, bob *box.Box) {
 		{"exec hello-bob --name bob -- /ko-app/hello", 1, []string{"address already in use"}},
 		{"wait hello-bob", 0, []string{newest}},
 		{"traffic hello-bob --to " + before + "=100 --tag @latest=new", 0, []string{"100%", before, "new-" + host}},
-		{"wait hello-bob", 6, []string{"it gets 0% of the traffic"}},
+		{"wait hello-bob", 6, []string{"gets 0% of the traffic"}},
 		{"hold hello-bob --release", 0, []string{newest + " serves"}},
 		{"rollback hello-bob", 0, []string{before + " serves, until"}},
 		{"traffic hello-bob", 0, []string{"100%", before}},

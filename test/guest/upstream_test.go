@@ -241,7 +241,7 @@ func TestUpstream(t *testing.T) {
 		{[]string{"wait", "hello"}, 0, []string{"hello-00002"}},
 		{[]string{"traffic", "hello", "--to", "hello-00001=90", "--to", "@latest=10", "--tag", "hello-00001=old"}, 0, []string{"90%", "10%", "hello-00002 (@latest)", "old-" + host}},
 		{[]string{"hold", "--release", "hello"}, 0, []string{"hello-00002 serves, and every save that follows"}},
-		{[]string{"rollback", "hello"}, 0, []string{"hello-00001 serves, until `devbox --name carol hold --release hello`"}},
+		{[]string{"rollback", "hello"}, 0, []string{"hello-00001 serves, until `devbox hold --release hello --name carol`"}},
 		{up(), 0, []string{"hello-00003", "it gets 0% of the traffic"}},
 		{[]string{"traffic", "hello"}, 0, []string{"100%", "hello-00001"}},
 		{[]string{"hold", "--release", "hello"}, 0, []string{"hello-00003"}},

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -93,6 +94,26 @@ func TestUpstreamsServing(t *testing.T) {
 				t.Errorf("Wait = %v", err)
 			}
 		})
+	}
+}
+
+// TestNodesThatMayNotTakeAnImage: where no pull secret is named, that one can be is
+// what is to be done.
+func TestNodesThatMayNotTakeAnImage(t *testing.T) {
+	s := guestStage(t, "alice", http.NotFoundHandler())
+	ctx, cancel := context.WithCancel(t.Context())
+	next, end := s.follow(ctx, s.apply(s.manifest(), "ghcr.io/alice/hello@sha256:"+strings.Repeat("a", 64)))
+	rev := s.revise("hello-00001")
+	next(deploy.Created)
+	rev.Status.InitializeConditions()
+	rev.Status.MarkResourcesAvailableFalse("ImagePullBackOff", "pull access denied")
+	s.must(s.client.Status().Update(ctx, rev))
+	if r := next(deploy.Failed); r.Reason != "pull access denied" || !strings.Contains(r.Hint, "--pull-secret") {
+		t.Errorf("failed: %+v, want a hint at --pull-secret", r)
+	}
+	cancel()
+	if err := end(); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait = %v", err)
 	}
 }
 

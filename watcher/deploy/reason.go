@@ -73,6 +73,14 @@ func hasReason(rev *servingv1.Revision, t servingv1.ConditionType, reason string
 	return rev.Status.IsFalse(t) && rev.Status.Condition(t).Reason == reason
 }
 
+// notPulled says whether a revision has failed because a node could not take an
+// image of its pod.
+func notPulled(rev *servingv1.Revision) bool {
+	return rev != nil && slices.ContainsFunc(rev.Status.Conditions, func(c servingv1.Condition) bool {
+		return c.Status == corev1.ConditionFalse && (c.Reason == "ErrImagePull" || c.Reason == "ImagePullBackOff")
+	})
+}
+
 // servable says whether every image of a pod has a name that a registry could
 // know.
 func servable(p *servingv1.PodSpec) bool {

@@ -203,9 +203,9 @@ func (w *waiting) fail(ctx context.Context, reason string, final bool) {
 		r.Hint = portHint(append([]string{reason}, r.Log...))
 		if w.lacksImage() && !final {
 			r.Hint = "the registry is asked again every few seconds"
-			if w.guest != nil && w.guest.PullSecret == "" {
-				r.Hint = "where the registry asks nodes for credentials, name a Secret that has them with --pull-secret"
-			}
+		}
+		if w.guest != nil && w.guest.PullSecret == "" && (w.lacksImage() || notPulled(w.now.revision)) {
+			r.Hint = "where the registry asks nodes for credentials, name a Secret that has them with --pull-secret"
 		}
 	}
 	if said := w.warned(ctx)[notListening]; final && said != "" && said != w.slowSaid {
