@@ -113,8 +113,10 @@ const user, password = "team", "secret"
 // private asks for the password, but to pull what is in public/.
 func private(images http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		open := r.Method == http.MethodGet || r.Method == http.MethodHead
-		if name, given, _ := r.BasicAuth(); (name != user || given != password) && !(open && strings.HasPrefix(r.URL.Path, "/v2/public/")) {
+		name, given, _ := r.BasicAuth()
+		known := name == user && given == password
+		public := strings.HasPrefix(r.URL.Path, "/v2/public/") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+		if !known && !public {
 			w.Header().Set("WWW-Authenticate", `Basic realm="team"`)
 			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
 			return
