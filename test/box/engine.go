@@ -157,7 +157,7 @@ func (kind) host() (string, error) {
 func (k kind) load(b *Box, ref name.Tag, img v1.Image) error {
 	archive, w := io.Pipe()
 	go func() { w.CloseWithError(tarball.Write(ref, img, w)) }()
-	defer archive.Close() // else a writer without a reader stays
+	defer func() { _ = archive.Close() }() // else a writer without a reader stays
 	cmd := exec.Command("docker", "exec", "--interactive", k.node(b), "ctr", "--namespace", "k8s.io", "images", "import", "-")
 	cmd.Stdin = archive
 	if out, err := cmd.CombinedOutput(); err != nil {

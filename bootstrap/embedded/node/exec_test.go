@@ -66,7 +66,9 @@ func TestExec(t *testing.T) {
 		t.Errorf("%d commands run, want 1", got)
 	}
 	hangUp()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("a command that is left ends with %v", err)
+	}
 	w.eventually("a command that nobody listens to any more to end", func() bool { return len(w.commands(t)) == 0 })
 
 	// Or with the pod.
