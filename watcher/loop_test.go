@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-containerregistry/pkg/authn"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -44,7 +45,8 @@ type place struct {
 	t         *testing.T
 	rest      *rest.Config
 	box       *standin.Box
-	registry  string
+	registry  push.Registry
+	images    *httptest.Server // the registry
 	namespace string
 }
 
@@ -59,7 +61,7 @@ func newPlace(t *testing.T) *place {
 	}
 	images := httptest.NewServer(handler)
 	t.Cleanup(images.Close)
-	p.registry = strings.TrimPrefix(images.URL, "http://")
+	p.registry, p.images = push.Box(strings.TrimPrefix(images.URL, "http://")), images
 	return p
 }
 
@@ -99,7 +101,7 @@ func (p *place) beginWith(once bool, targets []Target) *session {
 	done := make(chan error, 1)
 	go func() {
 		done <- Run(ctx, Config{
-			Targets: targets, Registry: push.Box(p.registry), REST: p.rest,
+			Targets: targets, Registry: p.registry, REST: p.rest,
 			Gateway: p.box.URL, Domain: standin.Domain, Engine: "embedded", Once: once, Events: s.take, Questions: s.questions,
 		})
 	}()
@@ -176,6 +178,27 @@ func (s *session) answers(service, want string) {
 // says is a program that prints a word and, where it is set, $TARGET.
 func says(word string) string {
 	return fmt.Sprintf("package main\n\nimport \"os\"\n\nfunc main() {\n\tos.Stdout.WriteString(%q + os.Getenv(\"TARGET\"))\n}\n", word)
+}
+
+// TestARegistryThatGoesAway: of a registry of the user's is said what it did and
+// what to do, it is none of the box's doing, and what was live goes on.
+func TestARegistryThatGoesAway(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	p := newPlace(t)
+	p.registry.Keychain = authn.DefaultKeychain
+	root := project(t, map[string]string{"hello/main.go": says("0")})
+	s, mark := p.begin(false, "hello"), 0
+	s.wait(&mark, event.Watching)
+	p.images.Close()
+	save(t, filepath.Join(root, "hello", "main.go"), says("1"))
+	warned := s.wait(&mark, event.Warning)
+	if want := p.registry.Prefix + " does not answer: "; !strings.HasPrefix(warned.Message, "pushing to ") || !strings.Contains(warned.Message, want) {
+		t.Errorf("told %q, want %q", warned.Message, want)
+	}
+	if want := "look whether it runs, its name is right, and it is in reach from here; the next save tries again"; warned.Hint != want {
+		t.Errorf("the hint is %q, want %q", warned.Hint, want)
+	}
+	s.answers("hello", "0")
 }
 
 // TestAnEditOfABody is compiled and linked without the go command as soon as it

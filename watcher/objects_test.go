@@ -73,7 +73,7 @@ func TestADayWithNeighbours(t *testing.T) {
 	s, mark := p.begin(false, "hello"), 0
 	pods := map[string]bool{}
 	image := p.ready("worker", pods)
-	if !strings.HasPrefix(image, p.registry+"/hello/worker@sha256:") {
+	if !strings.HasPrefix(image, p.registry.Prefix+"/hello/worker@sha256:") {
 		t.Errorf("the worker's image is %s", image)
 	}
 	first := s.wait(&mark, event.Watching)
