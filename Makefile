@@ -76,7 +76,7 @@ mesh: build ## run the stories and the chaos stories with every pod in Istio's m
 	$(TEST) -tags e2e -count=1 -timeout 20m -v -run '^(TestBox|TestObservability)$$' ./test/e2e && \
 	$(TEST) -tags e2e -count=1 -timeout 40m -v ./test/chaos
 
-context: build ## deploy to a cluster that is there already, a kind cluster of two nodes with nothing in it; three minutes
+context: build ## deploy to a cluster that is there already, a kind cluster of two nodes with nothing in it, and where upstream is played; six minutes
 	layout=$$($(MAKE) -s lab) && DEVBOX_IMAGES="$$layout" $(TEST) -tags e2e -count=1 -timeout 20m -v ./test/guest
 
 chaos: build ## break a box part by part and hold its answers against what may be seen, on both engines; ten minutes
