@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
@@ -27,6 +28,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kind-in-a-box/devbox/charts"
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
@@ -34,7 +36,10 @@ import (
 	"github.com/kind-in-a-box/devbox/test/box"
 )
 
-func TestMain(m *testing.M) { bed.MainBare(m) }
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
+	bed.MainBare(m)
+}
 
 // upstream plays Knative's own Serving, of which the image is not to be had here:
 // its kinds, with what its webhook fills in; its controller, which makes
