@@ -99,12 +99,13 @@ func only(annotations map[string]string, key string) map[string]string {
 	return nil
 }
 
-// slimNode keeps of a node whether it takes pods, and whose network they have.
+// slimNode keeps of a node whether it takes pods, how many cores it has, and
+// whose network its pods have.
 func slimNode(obj any) (any, error) {
 	if node, ok := obj.(*corev1.Node); ok {
 		node.ManagedFields, node.Labels = nil, nil
 		node.Annotations = only(node.Annotations, servingv1.PodNetworkAnnotation)
-		node.Status = corev1.NodeStatus{Conditions: node.Status.Conditions}
+		node.Status = corev1.NodeStatus{Conditions: node.Status.Conditions, Capacity: node.Status.Capacity}
 	}
 	return obj, nil
 }

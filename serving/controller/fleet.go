@@ -52,9 +52,10 @@ func newFleet(c client.Client, events events.EventRecorder, queue desired.Queue,
 	}
 }
 
-// bring makes or deletes pods until rev has as many as are wanted. Pods that
-// have ended are replaced, after a while that grows with every time. It
-// returns how long to wait for that, if it has to.
+// bring makes or deletes pods until rev has as many as are wanted, no more at a
+// time than its nodes have room to start. Pods that have ended are replaced,
+// after a while that grows with every time. It returns how long to wait for
+// that, if it has to.
 func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observation, to scale) (time.Duration, error) {
 	id := string(rev.UID)
 	if seen.answering > 0 || to.want == 0 {
@@ -75,15 +76,20 @@ func (f *fleet) bring(ctx context.Context, rev *servingv1.Revision, seen observa
 		gone = append(gone, seen.alive[:-missing]...)
 	}
 	err := f.remove(ctx, gone)
+	var again time.Duration
 	switch {
 	case missing > 0:
-		err = errors.Join(err, f.add(ctx, rev, missing, seen.sidecars.namespace, !stoodBy))
+		room, later, wrong := f.room(ctx, seen.alive, f.failures.Clock.Now())
+		if missing > room {
+			missing, again = room, later
+		}
+		err = errors.Join(err, wrong, f.add(ctx, rev, missing, seen.sidecars.namespace, !stoodBy))
 	case missing < 0 && to.want == 0:
 		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "ScaledToZero", "Scale", "Deleted %d pods: %s", -missing, to.reason)
 	case missing < 0:
 		f.events.Eventf(rev, nil, corev1.EventTypeNormal, "ScaledDown", "Scale", "Deleted %d pods: %s", -missing, to.reason)
 	}
-	return 0, err
+	return again, err
 }
 
 // exchange puts pods in the place of those that were made when the namespace

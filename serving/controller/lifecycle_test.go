@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -271,6 +272,26 @@ func TestLostPods(t *testing.T) {
 	w.settle()
 	w.kubelet(w.pods("hello-00001")[0], failed("Evicted", "low on memory"))
 	w.expect("pods after an eviction while another answers", len(w.pods("hello-00001")), 2)
+}
+
+// Of many pods that are wanted at once, as many are made as the node's cores can
+// start, and the next as soon as those answer.
+func TestManyPodsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.node("the-node")
+	node := get(w, &corev1.Node{}, "the-node")
+	node.Status.Capacity = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500m")}
+	if err := w.Status().Update(w.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	w.live("hello", "dev.local/hello:1", "hello-00001")
+	w.wanted.pods["hello-00001"] = 8
+	w.settle()
+	w.expect("pods at first", len(w.pods("hello-00001")), 1+2*startsPerCore)
+	w.settle()
+	w.expect("pods while none of them answers", len(w.pods("hello-00001")), 1+2*startsPerCore)
+	w.activator("hello-00001")
+	w.expect("pods when they answer", len(w.pods("hello-00001")), 8)
 }
 
 // A pod that takes requests has the revision's timeout to end in, and one that
