@@ -72,8 +72,8 @@ type Box struct {
 	server  *apiserver.Server
 	runner  atomic.Pointer[runner.Runner] // of the node; nil until it is started
 	serving atomic.Pointer[controller.Controller]
-	pods    *network.Network              // nil: they share the machine's
-	metrics proxy.Exposition              // of all parts
+	pods    *network.Network // nil: they share the machine's
+	metrics proxy.Exposition // of all parts
 }
 
 // New returns a Box that runs nothing yet. Stop gives back what it takes.
