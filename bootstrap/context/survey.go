@@ -19,7 +19,7 @@ import (
 	"github.com/kind-in-a-box/devbox/internal/push"
 )
 
-// patience is how long a cluster or a registry may take to answer a question.
+// patience is how long a cluster may take to answer a question.
 const patience = 10 * time.Second
 
 // survey is a look at a cluster and at a registry.
@@ -114,18 +114,12 @@ func (s *survey) registry(ctx context.Context) {
 	if len(s.Services) > 0 {
 		service = s.guest.ServiceName(s.Services[0])
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer in %s", patience))
-	defer cancel()
-	err := push.User(s.guest.Registry).Check(ctx, service)
-	if refused, ok := errors.AsType[*push.RefusedError](err); ok && ctx.Err() == nil {
-		s.Add("registry", bootstrap.Fail, refused.Reason, refused.Hint)
-		return
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+	if err := push.User(s.guest.Registry).Check(ctx, service); err != nil {
+		hint := ""
+		if refused, ok := errors.AsType[*push.RefusedError](err); ok {
+			hint = refused.Hint
 		}
-		s.Add("registry", bootstrap.Fail, fmt.Sprintf("asking registry %s whether you may push: %v", s.guest.Registry, err), "look whether its name is right, and it is in reach")
+		s.Add("registry", bootstrap.Fail, err.Error(), hint)
 		return
 	}
 	s.Add("registry", bootstrap.OK, "you may push to "+s.guest.Registry, "")

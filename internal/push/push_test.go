@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -186,13 +188,38 @@ func TestRegistryThatIsAway(t *testing.T) {
 	secure := httptest.NewTLSServer(images)
 	defer secure.Close()
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
-	asked(t, User(strings.TrimPrefix(secure.URL, "https://")).Check(t.Context(), "hello"), "has a certificate that this machine does not trust", "SSL_CERT_FILE")
+	unsigned := User(strings.TrimPrefix(secure.URL, "https://"))
+	asked(t, unsigned.Check(t.Context(), "hello"), "has a certificate that this machine does not trust", "SSL_CERT_FILE")
+	unsigned.Insecure = true
+	if err := unsigned.Check(t.Context(), "hello"); err != nil {
+		t.Errorf("of whoever trusts it unseen: %v", err)
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := User(host).Image(ctx, "hello", img); !errors.Is(err, context.Canceled) || is[*RefusedError](err) {
 		t.Errorf("of a push that was cut: %v, want that it was", err)
 	}
+}
+
+// TestRegistryThatSaysNothing takes the connection, and that is all.
+func TestRegistryThatSaysNothing(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	before := remote.DefaultTransport
+	t.Cleanup(func() { remote.DefaultTransport = before })
+	remote.DefaultTransport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		asked(t, User("registry.example.com/alice").Check(t.Context(), "hello"),
+			"asking registry registry.example.com/alice whether you may push: no answer in 10s", "in reach")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("interrupted"))
+		defer cancel()
+		if err := User("registry.example.com/alice").Check(ctx, "hello"); err == nil || is[*RefusedError](err) || !strings.HasSuffix(err.Error(), ": interrupted") {
+			t.Errorf("of a question that was cut: %v, want that it was", err)
+		}
+	})
 }
 
 // TestCredentialsThatCannotBeRead: a helper that the configuration names is missing.

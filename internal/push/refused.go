@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -27,9 +28,12 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return e.Reason }
 func (e *RefusedError) Unwrap() error { return e.Err }
 
+// patience is how long a registry may take to answer a question.
+const patience = 10 * time.Second
+
 // Check says whether the registry would take an image of a repository, by
 // beginning to send one and giving up. It is nil where it would, and a
-// *RefusedError where it would not.
+// *RefusedError where it would not, or does not answer in ten seconds.
 func (r Registry) Check(ctx context.Context, repository string) error {
 	repo, err := name.NewRepository(r.Prefix+"/"+repository, r.names()...)
 	if strings.Contains(r.Prefix, "://") { // of which it would take https: for a host
@@ -44,10 +48,33 @@ func (r Registry) Check(ctx context.Context, repository string) error {
 			Hint: "mend ~/.docker/config.json, or the credential helper that it names", Err: err,
 		}
 	}
-	if err := remote.CheckPushPermission(repo.Tag("latest"), r.Keychain, giving(ctx, remote.DefaultTransport)); err != nil {
-		return refusal(repo, err)
+	asking, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer in %s", patience))
+	defer cancel()
+	err = remote.CheckPushPermission(repo.Tag("latest"), r.Keychain, giving(asking, r.transport()))
+	if err == nil {
+		return nil
 	}
-	return nil
+	if asking.Err() != nil {
+		err = context.Cause(asking)
+	} else if err = refusal(repo, err); is[*RefusedError](err) {
+		return err
+	}
+	err = fmt.Errorf("asking registry %s whether you may push: %w", r.Prefix, err)
+	if ctx.Err() != nil {
+		return err
+	}
+	return &RefusedError{Repository: repo.Name(), Reason: err.Error(), Hint: "look whether its name is right, and it is in reach", Err: err}
+}
+
+// transport is how the registry is reached.
+func (r Registry) transport() http.RoundTripper {
+	known, ok := remote.DefaultTransport.(*http.Transport)
+	if !r.Insecure || !ok {
+		return remote.DefaultTransport
+	}
+	known = known.Clone()
+	known.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // as the user asks for
+	return known
 }
 
 // giving has requests end with ctx: the library's check takes none.
@@ -60,10 +87,10 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Refusal is what a registry has said, in words, to whoever pushed to a host and a
-// path on it: a *RefusedError, or err where there is no more to say.
+// path on it: a *RefusedError, or err where there is no more to say, or it is one.
 func Refusal(registry string, err error) error {
 	repo, wrong := name.NewRepository(registry)
-	if wrong != nil {
+	if wrong != nil || is[*RefusedError](err) {
 		return err
 	}
 	return refusal(repo, err)

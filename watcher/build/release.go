@@ -17,6 +17,8 @@ import (
 	ko "github.com/google/ko/pkg/build"
 	"github.com/google/ko/pkg/commands/options"
 	"github.com/google/ko/pkg/publish"
+
+	"github.com/kind-in-a-box/devbox/internal/push"
 )
 
 // ReleaseOptions are where images for others go, and what they are for.
@@ -33,6 +35,7 @@ type ReleaseOptions struct {
 type Releaser struct {
 	options   ReleaseOptions
 	publisher publish.Interface
+	namer     publish.Namer
 	pushed    map[string]string // by import path
 }
 
@@ -45,22 +48,29 @@ func NewReleaser(o ReleaseOptions) (*Releaser, error) {
 	if len(tags) == 0 {
 		tags = []string{"latest"}
 	}
+	namer := options.MakeNamer(&options.PublishOptions{})
 	p, err := publish.NewDefault(o.Registry,
 		publish.WithAuthFromKeychain(authn.DefaultKeychain), publish.WithTags(tags), publish.Insecure(o.Insecure),
-		publish.WithNamer(options.MakeNamer(&options.PublishOptions{})),
+		publish.WithNamer(namer),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("preparing to push to %s: %w", o.Registry, err)
 	}
-	return &Releaser{options: o, publisher: p, pushed: map[string]string{}}, nil
+	return &Releaser{options: o, publisher: p, namer: namer, pushed: map[string]string{}}, nil
 }
 
 // Release makes the image of the main package importPath, with dir as Build has
 // it, pushes it with its bill of materials, and returns its name by digest. It
-// fails as Build does, and with a *PushError where the registry does not take it.
+// fails as Build does, and with a *PushError where the registry does not take it,
+// which is asked before the build.
 func (r *Releaser) Release(ctx context.Context, dir, importPath string) (string, error) {
 	if ref := r.pushed[importPath]; ref != "" {
 		return ref, nil
+	}
+	registry := push.User(r.options.Registry)
+	registry.Insecure = r.options.Insecure
+	if err := registry.Check(ctx, r.namer("", strings.ToLower(importPath))); err != nil { // the publisher names it so too
+		return "", &PushError{r.options.Registry, err}
 	}
 	result, err := r.build(ctx, dir, importPath)
 	if err != nil {

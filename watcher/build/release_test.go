@@ -211,7 +211,8 @@ func TestReleaseThatDoesNotCompile(t *testing.T) {
 	}
 }
 
-// TestRegistryRefuses: the registry's own answer is in the error.
+// TestRegistryRefuses: the registry's own answer is in the error, before the
+// compiler's.
 func TestRegistryRefuses(t *testing.T) {
 	basedRegistry(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -225,7 +226,7 @@ func TestRegistryRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Release(t.Context(), tiny(t, hello), "example.com/tiny")
+	_, err = r.Release(t.Context(), tiny(t, "package main\n\nfunc main() { println(nowhere) }\n"), "example.com/tiny")
 	_, pushing := errors.AsType[*build.PushError](err)
 	if answer, ok := errors.AsType[*transport.Error](err); !pushing || !ok || answer.StatusCode != http.StatusForbidden {
 		t.Errorf("%v", err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,7 +47,7 @@ pushed. ` + "`devbox deploy -f`" + ` applies the manifests to a box, kubectl to 
 				return &problem{code: codeUsage, cause: errors.New("--registry says where the images go, as HOST/PATH"), next: "devbox release --help"}
 			}
 			if err := cmp.Or(wellNamed(cmd.Context(), options), writable(file)); err != nil {
-				return &problem{code: codeUsage, cause: err, next: "devbox release --help"}
+				return classify(codeUsage, err, "devbox release --help")
 			}
 			return d.release(cmd.Context(), dirs, options, file)
 		},
@@ -91,10 +92,15 @@ func writable(file string) error {
 		return nil
 	}
 	folder := filepath.Dir(file) // of deploy/ it is deploy
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return fmt.Errorf("-o %s: there is no folder %s", file, folder)
+	info, err := os.Stat(folder)
+	if err == nil && info.IsDir() {
+		return nil
 	}
-	return nil
+	p := &problem{code: codeUsage, cause: fmt.Errorf("-o %s: there is no folder %s", file, folder), next: "devbox release --help"}
+	if errors.Is(err, fs.ErrNotExist) {
+		p.next = "mkdir -p " + folder
+	}
+	return p
 }
 
 // release makes all of it before any of it is printed or written.
@@ -139,12 +145,12 @@ func (a announced) Release(ctx context.Context, dir, importPath string) (string,
 
 // ofRelease puts what is in the way of a release into its class.
 func (d *devbox) ofRelease(ctx context.Context, err error) error {
-	if pushing, ok := errors.AsType[*build.PushError](err); ok {
-		return notPushed(pushing)
-	}
+	pushing, ok := errors.AsType[*build.PushError](err)
 	switch {
 	case interrupted(ctx):
 		return cutShort(ctx, err, "the same command again; no manifest was printed or written")
+	case ok:
+		return notPushed(pushing)
 	case is[*build.CompileError](err), is[*build.ImageError](err):
 		return classify(codeBuild, err, "")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/kind-in-a-box/devbox/internal/push"
 	"github.com/kind-in-a-box/devbox/watcher"
 	"github.com/kind-in-a-box/devbox/watcher/build"
 )
@@ -21,12 +22,13 @@ func TestRegistryThatRefuses(t *testing.T) {
 		err         error
 		cause, next string
 	}{
-		"401":         {&transport.Error{StatusCode: http.StatusUnauthorized}, "does not know you (401)", "docker login registry.example.com"},
-		"403":         {&transport.Error{StatusCode: http.StatusForbidden}, "does not let you push", "another --registry"},
-		"404":         {&transport.Error{StatusCode: http.StatusNotFound}, "has no repository team", "make it there"},
-		"plain HTTP":  {errors.New("http: server gave HTTP response to HTTPS client"), "speaks plain HTTP", "--insecure-registry"},
-		"it is away":  {errors.New("dial tcp: connection refused"), "pushing to registry.example.com/team: dial tcp: connection refused", ""},
-		"it is tired": {&transport.Error{StatusCode: http.StatusBadGateway}, "registry.example.com fails (502 Bad Gateway)", "try again later"},
+		"401":          {&transport.Error{StatusCode: http.StatusUnauthorized}, "does not know you (401)", "docker login registry.example.com"},
+		"403":          {&transport.Error{StatusCode: http.StatusForbidden}, "does not let you push", "another --registry"},
+		"404":          {&transport.Error{StatusCode: http.StatusNotFound}, "has no repository team", "make it there"},
+		"plain HTTP":   {errors.New("http: server gave HTTP response to HTTPS client"), "speaks plain HTTP", "--insecure-registry"},
+		"it is away":   {errors.New("dial tcp: connection refused"), "pushing to registry.example.com/team: dial tcp: connection refused", ""},
+		"it is silent": {&push.RefusedError{Reason: "no answer in 10s", Hint: "look whether its name is right"}, "no answer in 10s", "look whether its name is right"},
+		"it is tired":  {&transport.Error{StatusCode: http.StatusBadGateway}, "registry.example.com fails (502 Bad Gateway)", "try again later"},
 	} {
 		err := (&devbox{name: "devbox"}).ofRelease(t.Context(), &build.PushError{Registry: "registry.example.com/team", Err: c.err})
 		if p, ok := errors.AsType[*problem](err); !ok || p.code != codeFailure || !strings.Contains(err.Error(), c.cause) || !strings.Contains(p.next, c.next) {
