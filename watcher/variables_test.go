@@ -57,6 +57,13 @@ func TestVariables(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.until(s.ask("hello"), Live)
+
+	save(t, file, "OTHER=2\n")
+	s.until(s.ask("hello"), Live)
+	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil { // as a Python environment
+		t.Fatal(err)
+	}
+	s.until(s.ask("hello"), Live)
 	if n := s.count(event.BuildDone); n != 1 {
 		t.Errorf("%d builds, want the first alone%s", n, s.told())
 	}

@@ -53,14 +53,17 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Words)
 }
 
-// Read reads the .env of a folder, which may not be there. A mistake in it is an
-// *Error.
+// Read reads the .env of a folder, which may not be there: a folder of that name,
+// as Python's virtual environments have, is none. A mistake in it is an *Error.
 func Read(dir string) (map[string]string, error) {
 	info, err := os.Stat(Path(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		if to, err := os.Readlink(Path(dir)); err == nil {
 			return nil, &Error{File: Path(dir), Words: "it is a link to " + to + ", which is not there"}
 		}
+		return nil, nil
+	}
+	if err == nil && info.IsDir() {
 		return nil, nil
 	}
 	if err == nil && !info.Mode().IsRegular() { // opening a named pipe would wait for who writes it
@@ -76,7 +79,10 @@ func Read(dir string) (map[string]string, error) {
 		return nil, &Error{File: Path(dir), Words: "it is no text in UTF-8; save it as that"}
 	}
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // in a value of several lines too
-	var asked []string                                          // for a value that is not in the line
+	if line := behindQuote(data); line > 0 {
+		return nil, &Error{Path(dir), line, "there is text after the closing quote"}
+	}
+	var asked []string // for a value that is not in the line
 	variables, err := dotenv.UnmarshalBytesWithLookup(data, func(name string) (string, bool) {
 		asked = append(asked, name)
 		return "", false
@@ -90,6 +96,26 @@ func Read(dir string) (map[string]string, error) {
 		}
 	}
 	return variables, nil
+}
+
+// quoted is a variable at the start of a text, and its value in quotes, as the
+// library takes it.
+var quoted = regexp.MustCompile(`^[^=:\n#]*[=:][\t\v\f\r \x{85}\x{A0}]*(?s:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')`)
+
+// behindQuote is the first line with text behind a closing quote that is no
+// comment, 0 where none has: the library would take it for the next variable, or
+// for nothing.
+func behindQuote(data []byte) int {
+	for at := 0; at < len(data); {
+		value := quoted.Find(data[at:])
+		at += len(value)
+		rest, _, _ := bytes.Cut(data[at:], []byte("\n"))
+		if behind := bytes.TrimSpace(rest); value != nil && len(behind) > 0 && behind[0] != '#' {
+			return 1 + bytes.Count(data[:at], []byte("\n"))
+		}
+		at += len(rest) + 1
+	}
+	return 0
 }
 
 // inLine is where the library says in which line the mistake is.

@@ -28,6 +28,9 @@ func TestRead(t *testing.T) {
 export DATABASE_URL=postgres://me:pass@host.devbox.internal:5432/db?sslmode=disable
 
 QUOTED="two words" # and a comment
+ESCAPED="a \"b\" c"	
+# it's "no" value
+BARE=it's "said"
 SINGLE='$NOT ${REPLACED}'
 LINES="one
 two"
@@ -38,7 +41,7 @@ EMPTY=
 `))
 	want := map[string]string{
 		"DATABASE_URL": "postgres://me:pass@host.devbox.internal:5432/db?sslmode=disable",
-		"QUOTED":       "two words", "SINGLE": "$NOT ${REPLACED}", "LINES": "one\ntwo",
+		"QUOTED":       "two words", "ESCAPED": `a "b" c`, "BARE": `it's "said"`, "SINGLE": "$NOT ${REPLACED}", "LINES": "one\ntwo",
 		"NAME": "hello", "GREETING": "hello-world", "DEFAULT": "spare", "EMPTY": "",
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -67,17 +70,19 @@ func TestReadWithByteOrderMark(t *testing.T) {
 
 // TestReadWhatIsNoFile ends at once: opening a named pipe waits for who writes it.
 func TestReadWhatIsNoFile(t *testing.T) {
-	for what, create := range map[string]func(path string) error{
-		"directory":  func(path string) error { return os.Mkdir(path, 0o700) },
-		"named pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
-	} {
-		dir := t.TempDir()
-		if err := create(Path(dir)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Read(dir); err == nil || err.Error() != Path(dir)+": it is no regular file" {
-			t.Errorf("a %s: %v", what, err)
-		}
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(Path(dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); err == nil || err.Error() != Path(dir)+": it is no regular file" {
+		t.Errorf("a named pipe: %v", err)
+	}
+	dir = t.TempDir()
+	if err := os.Mkdir(Path(dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read(dir); got != nil || err != nil {
+		t.Errorf("a folder: %v, %v; want that it is none", got, err)
 	}
 }
 
@@ -95,19 +100,22 @@ func TestReadLinkToNothing(t *testing.T) {
 // TestMistakes are named by file and line, without a value.
 func TestMistakes(t *testing.T) {
 	for content, want := range map[string]string{
-		"A=1\nB C=secret\n":         ":2: key cannot contain a space",
-		"A=1\n\nB=\"secret\nC=1\n":  ":3: unterminated quoted value",
-		"A=\"secret\n":              ":1: unterminated quoted value",
-		"A='1'\nB='":                ":2: unterminated quoted value",
-		"A=1\n!B=secret\n":          `:2: unexpected character "!" in a variable's name`,
-		"A=1\nTOKEN\n":              ":2: TOKEN has no value",
-		"A=secret\nB=$HOME/x\n":     ":2: HOME has no value",
-		"A=secret\n\nB=${LATER}\n":  ":3: LATER has no value",
-		"A=secret\nB=${A:?needed\n": ":2: a $ begins no name",
-		"A=secret\nB=x${C:?needed}": ":2: required variable C is missing a value: needed",
-		"A=secret\nB=${C?}\n":       ":2: required variable C is missing a value",
-		"\xff\xfeA\x00=\x00":        ": it is no text in UTF-8; save it as that",
-		"A\x00=\x00s\x00":           ": it is no text in UTF-8; save it as that",
+		"A=1\nB C=secret\n":          ":2: key cannot contain a space",
+		"A=1\n\nB=\"secret\nC=1\n":   ":3: unterminated quoted value",
+		"A=\"secret\n":               ":1: unterminated quoted value",
+		"A=1\nB=\"x\"secret\nC=1\n":  ":2: there is text after the closing quote",
+		"A='x' C=secret\n":           ":1: there is text after the closing quote",
+		"A=\"x\\\"\ny\"\tsecret z\n": ":2: there is text after the closing quote",
+		"A='1'\nB='":                 ":2: unterminated quoted value",
+		"A=1\n!B=secret\n":           `:2: unexpected character "!" in a variable's name`,
+		"A=1\nTOKEN\n":               ":2: TOKEN has no value",
+		"A=secret\nB=$HOME/x\n":      ":2: HOME has no value",
+		"A=secret\n\nB=${LATER}\n":   ":3: LATER has no value",
+		"A=secret\nB=${A:?needed\n":  ":2: a $ begins no name",
+		"A=secret\nB=x${C:?needed}":  ":2: required variable C is missing a value: needed",
+		"A=secret\nB=${C?}\n":        ":2: required variable C is missing a value",
+		"\xff\xfeA\x00=\x00":         ": it is no text in UTF-8; save it as that",
+		"A\x00=\x00s\x00":            ": it is no text in UTF-8; save it as that",
 	} {
 		dir := written(t, content)
 		_, err := Read(dir)
