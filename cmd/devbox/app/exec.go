@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,8 @@ func (d *devbox) execCommand() *cobra.Command {
 		Use:   "exec service -- command [argument...]",
 		Short: "Run a command in a pod of a service",
 		Long: `Run a command in the container that takes a service's requests, in the newest of its
-pods that is ready, and end with the command's own exit code. An image that ko made
+pods that is ready, and end with the command's own exit code, or with 127 where the
+image has no such program. An image that ko made
 has the program and no shell: .ko.yaml can name a base image that has one. Where it
 ends with Ctrl-C, on the embedded engine the command does too.`,
 		Example: `  devbox exec hello -- /ko-app/hello -version
@@ -111,7 +113,7 @@ func (c *cluster) exec(ctx context.Context, pod *corev1.Pod, options *corev1.Pod
 		streams.TerminalSizeQueue = sizes{t.MonitorSize(t.GetSize())}
 	}
 	err = t.Safe(func() error { return executor.StreamWithContext(ctx, streams) })
-	return c.ofCommand(pod, err)
+	return ofCommand(pod, options.Command[0], err)
 }
 
 // sizes are those of a terminal, as client-go wants them.
@@ -125,10 +127,23 @@ func (s sizes) Next() *remotecommand.TerminalSize {
 	return &remotecommand.TerminalSize{Width: size.Width, Height: size.Height}
 }
 
+// missing is what an embedded box, and a cluster's runc, say of a program that is
+// not in the image.
+var missing = regexp.MustCompile(`no such (program|file) in the image|exec: "[^"]*": (executable file not found in \$PATH|stat .*: no such file or directory)`)
+
+// codeMissing is a shell's own for a program that is not there.
+const codeMissing = 127
+
 // ofCommand is how a command has ended: its own exit code is ours.
-func (c *cluster) ofCommand(pod *corev1.Pod, err error) error {
+func ofCommand(pod *corev1.Pod, program string, err error) error {
 	if ended, ok := errors.AsType[exec.CodeExitError](err); ok {
 		return &problem{code: ended.Code, cause: fmt.Errorf("the command in pod %s ended with exit code %d", pod.Name, ended.Code)}
+	}
+	if err != nil && missing.MatchString(err.Error()) {
+		return &problem{
+			code: codeMissing, cause: fmt.Errorf("the image of pod %s has no program %s", pod.Name, program),
+			next: "an image that ko made has its program and no shell: .ko.yaml can name a base image that has one",
+		}
 	}
 	return classify(codeFailure, err, "")
 }
