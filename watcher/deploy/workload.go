@@ -21,7 +21,7 @@ type Workload struct{ Namespace, Selector, Pod string }
 // PodsBy are the pods of the Deployment, StatefulSet, DaemonSet, Job or Pod of
 // a name, of the first kind that has one in the first namespace that has; nil
 // if none has. Kinds that the box does not know have none.
-func PodsBy(ctx context.Context, c client.Client, name string) (*Workload, error) {
+func PodsBy(ctx context.Context, c client.Client, namespace, name string) (*Workload, error) {
 	for _, list := range []client.ObjectList{
 		&appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &appsv1.DaemonSetList{}, &batchv1.JobList{}, &corev1.PodList{},
 	} {
@@ -33,7 +33,7 @@ func PodsBy(ctx context.Context, c client.Client, name string) (*Workload, error
 		}
 		var found *Workload
 		err := meta.EachListItem(list, func(o runtime.Object) error {
-			if object, ok := o.(client.Object); ok && found == nil && object.GetName() == name {
+			if object, ok := o.(client.Object); ok && found == nil && object.GetName() == name && (namespace == "" || object.GetNamespace() == namespace) {
 				found = workload(object)
 			}
 			return nil

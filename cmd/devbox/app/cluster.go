@@ -70,7 +70,8 @@ func nobodyListens(ctx context.Context, server string) bool {
 	return false
 }
 
-// services lists the box's Services, or the one of a name, which must be there.
+// services lists the box's Services, or those of a name, which must be there and
+// may have its namespace in front.
 func (c *cluster) services(ctx context.Context, name string) ([]servingv1.Service, error) {
 	var list servingv1.ServiceList
 	var of []client.ListOption
@@ -83,9 +84,10 @@ func (c *cluster) services(ctx context.Context, name string) ([]servingv1.Servic
 	if name == "" {
 		return list.Items, nil
 	}
+	namespace, bare := split(name)
 	var named []servingv1.Service
 	for _, service := range list.Items {
-		if service.Name == name {
+		if service.Name == bare && (namespace == "" || service.Namespace == namespace) {
 			named = append(named, service)
 		}
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -27,7 +28,8 @@ On a terminal colours and other escape sequences of the lines are left out, sinc
 they could change what is on the screen; elsewhere a line is as it was written.
 
 A name that no service has may be that of a Deployment, a StatefulSet, a DaemonSet,
-a Job or a Pod; each line begins with its pod's name then.`,
+a Job or a Pod; each line begins with its pod's name then. Where two namespaces have
+one of the same name it is namespace/name.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: d.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,13 +59,14 @@ a Job or a Pod; each line begins with its pod's name then.`,
 }
 
 // logsOf has a tailer read the pods of a service, or else of the workloads of
-// a name.
+// a name, which may have its namespace in front.
 func (c *cluster) logsOf(ctx context.Context, name string, t *tail.Tailer) error {
+	namespace, bare := split(name)
 	if _, unknown := c.services(ctx, name); unknown == nil {
-		t.Selector = servingv1.ServiceLabel + "=" + name
+		t.Namespace, t.Selector = cmp.Or(namespace, t.Namespace), servingv1.ServiceLabel+"="+bare
 		return nil
 	}
-	w, err := deploy.PodsBy(ctx, c.client, name)
+	w, err := deploy.PodsBy(ctx, c.client, namespace, bare)
 	if err != nil {
 		return classify(codeCluster, err, c.d.command("status"))
 	}

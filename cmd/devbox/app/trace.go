@@ -202,31 +202,22 @@ func (d *devbox) coloured() bool {
 // oneService is the service of a name, which may have its namespace in front,
 // or the only one where there is no name. Command is the one that is to know it.
 func (c *cluster) oneService(ctx context.Context, command, name string) (*servingv1.Service, error) {
-	namespace, bare, qualified := strings.Cut(name, "/")
-	if !qualified {
-		namespace, bare = "", name
-	}
-	services, err := c.services(ctx, "")
+	found, err := c.services(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	var found []servingv1.Service
-	var names []string
-	for _, s := range services {
-		if (bare == "" || s.Name == bare) && (namespace == "" || s.Namespace == namespace) {
-			found, names = append(found, s), append(names, s.Namespace+"/"+s.Name)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return &found[0], nil
-	case len(found) > 1:
-		return nil, &problem{
-			code: codeUsage, cause: fmt.Errorf("there are %d services, and %s takes one at a time", len(found), command),
-			evidence: names, next: c.d.command(command + " " + names[0]),
-		}
-	case name == "":
+	switch len(found) {
+	case 0:
 		return nil, &problem{code: codeFailure, cause: errors.New("the box has no service"), next: c.d.command("up DIRECTORY")}
+	case 1:
+		return &found[0], nil
 	}
-	return nil, c.noService(name, services)
+	var names []string
+	for _, s := range found {
+		names = append(names, s.Namespace+"/"+s.Name)
+	}
+	return nil, &problem{
+		code: codeUsage, cause: fmt.Errorf("there are %d services, and %s takes one at a time", len(found), command),
+		evidence: names, next: c.d.command(command + " " + names[0]),
+	}
 }

@@ -157,6 +157,9 @@ func TestNoService(t *testing.T) {
 	if s, err := c.oneService(t.Context(), "load", "default/hello"); err != nil || s.Name != "hello" {
 		t.Errorf("got %v, %v", s, err)
 	}
+	if all, err := c.services(t.Context(), "shop/cart"); err != nil || len(all) != 1 || all[0].Namespace != "shop" {
+		t.Errorf("got %v, %v", all, err)
+	}
 	for _, name := range []string{"nope", "other/hello"} {
 		_, err := c.oneService(t.Context(), "load", name)
 		if p, ok := errors.AsType[*problem](err); !ok || p.code != codeUsage || !strings.Contains(err.Error(), "the services are default/hello, shop/cart") {

@@ -23,7 +23,8 @@ func (d *devbox) urlCommand() *cobra.Command {
 		Long: `Print where a service, or every service, answers, a URL a line. How to ask by
 the host that the service has in its own status goes to stderr. A service that
 no browser finds, being for the cluster only or by what config-network says, has
-no URL: the reason goes to stderr, and asked for by name it is an error.`,
+no URL: the reason goes to stderr, and asked for by name it is an error. Where two
+namespaces have a service of the same name, namespace/service is one of them.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: d.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
