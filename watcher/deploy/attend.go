@@ -26,8 +26,8 @@ func (w *waiting) attend(ctx context.Context) error {
 			return nil
 		}
 		w.now = now
-		if follows := followsLatest(now.service.Spec.Traffic); follows != w.follows {
-			w.follows = follows
+		if f := follows(now.service.Spec.Traffic, w.revision); f != w.follows {
+			w.follows = f
 			w.moved()
 		}
 		switch {
@@ -56,7 +56,7 @@ func (w *waiting) attend(ctx context.Context) error {
 func (w *waiting) moved() {
 	r := Report{Stage: Moved, Revision: w.revision}
 	if !w.follows {
-		r.Pinned, r.Hint = w.pinned(w.now.service)
+		r.Pinned, r.Hint = w.pinned(w.now.service, w.revision)
 		r.Revision = mostPinned(w.now.service.Spec.Traffic)
 	}
 	w.say(r)

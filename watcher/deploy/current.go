@@ -18,7 +18,7 @@ func (d *Deployer) Current(ctx context.Context, key client.ObjectKey) (*Rollout,
 	}
 	r := &Rollout{
 		service: &s, template: s.Spec.Template.Annotations[TemplateAnnotation], host: d.Host(&s),
-		follows: followsLatest(s.Spec.Traffic), start: time.Now(),
+		follows: follows(s.Spec.Traffic, s.Status.LatestCreatedRevisionName), start: time.Now(),
 	}
 	r.listens(&s.Spec.Template.Spec)
 	return r, nil

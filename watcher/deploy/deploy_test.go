@@ -617,3 +617,32 @@ func TestApplyOfNonsense(t *testing.T) {
 		t.Errorf("Apply = %v, want the API server's own words", err)
 	}
 }
+
+// TestARevisionThatIsNamed: a share that the latest revision has by its name, of a
+// hold or of the manifest, is its own, and the gateway is waited for.
+func TestARevisionThatIsNamed(t *testing.T) {
+	s := newStage(t)
+	named := servingv1.TrafficTarget{RevisionName: "hello-00001", Percent: new(int64(100))}
+	next, end := s.follow(t.Context(), s.apply(s.manifest(named), "example.com/hello:v1"))
+	s.ready(s.revise("hello-00001"))
+	next(deploy.Created)
+	s.route("hello-00001")
+	if r := next(deploy.Live); r.Pinned != "" || r.Hint != "" {
+		t.Errorf("applied: %+v", r)
+	}
+	s.must(end())
+
+	s.splits(named)
+	s.must(deploy.Hold(t.Context(), s.client, s.service()))
+	now := s.service()
+	now.Status.ObservedGeneration = now.Generation
+	s.must(s.client.Status().Update(t.Context(), now))
+	rollout, err := s.deployer.Current(t.Context(), client.ObjectKeyFromObject(s.service()))
+	s.must(err)
+	next, end = s.follow(t.Context(), rollout)
+	next(deploy.Created)
+	if r := next(deploy.Live); r.Pinned != "" || r.Hint != "" {
+		t.Errorf("held: %+v", r)
+	}
+	s.must(end())
+}

@@ -43,7 +43,7 @@ func Serving(s *servingv1.Service) string {
 
 // Wanted is the revision that is to get most of it, by what the Service says.
 func Wanted(s *servingv1.Service) string {
-	if followsLatest(s.Spec.Traffic) {
+	if follows(s.Spec.Traffic, "") {
 		return s.Status.LatestReadyRevisionName
 	}
 	return mostPinned(s.Spec.Traffic)

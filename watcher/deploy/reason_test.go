@@ -141,7 +141,7 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-func TestFollowsLatest(t *testing.T) {
+func TestFollows(t *testing.T) {
 	share := func(n int64) *int64 { return &n }
 	for name, c := range map[string]struct {
 		traffic []servingv1.TrafficTarget
@@ -151,8 +151,9 @@ func TestFollowsLatest(t *testing.T) {
 		"all":          {[]servingv1.TrafficTarget{{Percent: share(100)}}, true},
 		"canary":       {[]servingv1.TrafficTarget{{Percent: share(10)}, {RevisionName: "app-00001", Percent: share(90)}}, false},
 		"tag only":     {[]servingv1.TrafficTarget{{Tag: "next"}, {RevisionName: "app-00001", Percent: share(100)}}, false},
+		"by its name":  {[]servingv1.TrafficTarget{{RevisionName: "app-00002", Percent: share(100)}}, true},
 	} {
-		if got := followsLatest(c.traffic); got != c.want {
+		if got := follows(c.traffic, "app-00002"); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

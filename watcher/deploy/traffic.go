@@ -11,41 +11,43 @@ import (
 	servingv1 "github.com/kind-in-a-box/devbox/serving/api/v1"
 )
 
-// inForce says whether the gateway switches to the latest revision of a Service
+// inForce says whether the gateway switches to a revision that comes of a Service
 // as the API server has it: somebody else may own its traffic.
 func inForce(u *unstructured.Unstructured) (bool, error) {
 	var s servingv1.Service
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &s); err != nil {
 		return false, fmt.Errorf("reading the Service %s: %w", u.GetName(), err)
 	}
-	return followsLatest(s.Spec.Traffic), nil
+	return follows(s.Spec.Traffic, ""), nil
 }
 
-// followsLatest says whether the largest share of the traffic goes to the
-// latest revision, as it does where nothing is said.
-func followsLatest(traffic []servingv1.TrafficTarget) bool {
+// follows says whether the largest share of the traffic goes to the latest
+// revision, as it does where nothing is said. A share that is given to it by name
+// counts as its own.
+func follows(traffic []servingv1.TrafficTarget, latest string) bool {
 	if len(traffic) == 0 {
 		return true
 	}
-	var latest, pinned int64
+	var own, pinned int64
 	for _, t := range traffic {
-		share := int64(0)
-		if t.Percent != nil {
-			share = *t.Percent
-		}
-		if t.RevisionName == "" {
-			latest += share
+		if goesTo(t, latest) {
+			own += percent(t)
 		} else {
-			pinned = max(pinned, share)
+			pinned = max(pinned, percent(t))
 		}
 	}
-	return latest > pinned
+	return own > pinned
 }
 
-// pinned says of a Service whose latest revision does not get most of the
+// goesTo says whether a share is the latest revision's, by name or as the latest.
+func goesTo(t servingv1.TrafficTarget, latest string) bool {
+	return t.RevisionName == "" || t.RevisionName == latest
+}
+
+// pinned says of a Service whose latest revision, by this name, does not get most of the
 // traffic where that goes, and what lets it go where somebody holds it.
-func (d *Deployer) pinned(s *servingv1.Service) (words, hint string) {
-	words = elsewhere(s.Spec.Traffic)
+func (d *Deployer) pinned(s *servingv1.Service, latest string) (words, hint string) {
+	words = elsewhere(s.Spec.Traffic, latest)
 	if Held(s) {
 		words = strings.Replace(words, "traffic:", "traffic, which is held:", 1)
 		hint = "`" + d.command("hold --release "+s.Name) + "` gives the traffic to the latest revision"
@@ -55,19 +57,19 @@ func (d *Deployer) pinned(s *servingv1.Service) (words, hint string) {
 
 // elsewhere says where the traffic of a Service goes, if most of it does not go
 // to its latest revision.
-func elsewhere(traffic []servingv1.TrafficTarget) string {
+func elsewhere(traffic []servingv1.TrafficTarget, latest string) string {
 	var shares []string
-	latest := int64(0)
+	own := int64(0)
 	for _, t := range traffic {
 		switch {
-		case t.Percent == nil || *t.Percent == 0:
-		case t.RevisionName == "":
-			latest += *t.Percent
+		case percent(t) == 0:
+		case goesTo(t, latest):
+			own += percent(t)
 		default:
 			shares = append(shares, fmt.Sprintf("%d%% to %s", *t.Percent, t.RevisionName))
 		}
 	}
-	return fmt.Sprintf("it gets %d%% of the traffic: spec.traffic gives %s", latest, strings.Join(shares, ", "))
+	return fmt.Sprintf("it gets %d%% of the traffic: spec.traffic gives %s", own, strings.Join(shares, ", "))
 }
 
 // mostPinned is the revision to which traffic gives more than to any other, of

@@ -14,8 +14,8 @@ func TestElsewhere(t *testing.T) {
 	}
 	tag := servingv1.TrafficTarget{Tag: "old", RevisionName: "hello-00001"}
 	for name, c := range map[string]struct {
-		traffic []servingv1.TrafficTarget
-		words   string // none where it follows
+		traffic []servingv1.TrafficTarget // hello-00003 is the latest
+		words   string                    // none where it follows
 	}{
 		"nothing is said":          {nil, ""},
 		"the latest has all":       {[]servingv1.TrafficTarget{to("", 100)}, ""},
@@ -24,18 +24,21 @@ func TestElsewhere(t *testing.T) {
 		"one is pinned":            {[]servingv1.TrafficTarget{to("hello-00001", 100)}, "it gets 0% of the traffic: spec.traffic gives 100% to hello-00001"},
 		"the latest has the least": {[]servingv1.TrafficTarget{to("", 20), to("hello-00001", 80)}, "it gets 20% of the traffic: spec.traffic gives 80% to hello-00001"},
 		"both have half":           {[]servingv1.TrafficTarget{to("", 50), to("hello-00001", 50)}, "it gets 50% of the traffic: spec.traffic gives 50% to hello-00001"},
+		"it has all by its name":   {[]servingv1.TrafficTarget{to("hello-00003", 100)}, ""},
+		"it has most by its name":  {[]servingv1.TrafficTarget{to("hello-00001", 30), to("hello-00003", 40), to("", 30)}, ""},
+		"it has least by its name": {[]servingv1.TrafficTarget{to("hello-00001", 80), to("hello-00003", 20)}, "it gets 20% of the traffic: spec.traffic gives 80% to hello-00001"},
 		"several are pinned": {
 			[]servingv1.TrafficTarget{to("hello-00001", 60), to("hello-00002", 40), tag}, "it gets 0% of the traffic: spec.traffic gives 60% to hello-00001, 40% to hello-00002",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if follows := followsLatest(c.traffic); follows != (c.words == "") {
-				t.Fatalf("followsLatest = %v", follows)
+			if got := follows(c.traffic, "hello-00003"); got != (c.words == "") {
+				t.Fatalf("follows = %v", got)
 			}
 			if c.words == "" {
 				return
 			}
-			if got := elsewhere(c.traffic); got != c.words {
+			if got := elsewhere(c.traffic, "hello-00003"); got != c.words {
 				t.Errorf("got %q, want %q", got, c.words)
 			}
 		})

@@ -171,7 +171,7 @@ func (w *waiting) look(ctx context.Context) error {
 		w.pod = time.Now()
 	}
 	if now.service != nil && now.service.Generation >= w.service.Generation { // the cache may be behind our own apply
-		w.follows = followsLatest(now.service.Spec.Traffic) // somebody may have pinned it meanwhile, or let it go
+		w.follows = follows(now.service.Spec.Traffic, w.revision) // somebody may have pinned it meanwhile, or let it go
 		if !w.follows && now.revision != nil && now.revision.IsReady() {
 			w.goLive(time.Now())
 			return nil
@@ -311,7 +311,7 @@ func (w *waiting) goLive(at time.Time) {
 		live.Browser, live.Unfound = servingv1.BrowserHost(w.now.service)
 	}
 	if !w.follows {
-		live.Pinned, live.Hint = w.pinned(w.now.service)
+		live.Pinned, live.Hint = w.pinned(w.now.service, w.revision)
 	}
 	w.say(live)
 }
