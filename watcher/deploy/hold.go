@@ -49,6 +49,11 @@ func Wanted(s *servingv1.Service) string {
 	return mostPinned(s.Spec.Traffic)
 }
 
+// neverReady says that there is nowhere yet for a Service's traffic to go.
+func neverReady(s *servingv1.Service) bool {
+	return s.Status.LatestReadyRevisionName == "" && Serving(s) == ""
+}
+
 // Hold keeps what serves a Service now from being replaced: each share of the
 // traffic stays with the revision that has it.
 func Hold(ctx context.Context, c client.Client, s *servingv1.Service) error {
@@ -69,8 +74,12 @@ func Rollback(ctx context.Context, c client.Client, s *servingv1.Service, revisi
 }
 
 // Release lets the traffic of a Service go where it went before it was held: to
-// the latest revision, if nobody has said otherwise.
+// the latest revision, if nobody has said otherwise. Before any has been ready it
+// is ErrNeverReady.
 func Release(ctx context.Context, c client.Client, s *servingv1.Service) error {
+	if neverReady(s) {
+		return ErrNeverReady
+	}
 	var before []servingv1.TrafficTarget
 	if err := json.Unmarshal([]byte(cmp.Or(s.Annotations[HeldAnnotation], "null")), &before); err != nil {
 		return fmt.Errorf("reading the annotation %s of %s: %w", HeldAnnotation, s.Name, err)

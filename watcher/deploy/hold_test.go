@@ -146,6 +146,17 @@ func TestNothingToGoBackTo(t *testing.T) {
 	if _, err := deploy.Previous(t.Context(), s.client, s.service()); !errors.Is(err, deploy.ErrNeverReady) {
 		t.Errorf("Previous = %v", err)
 	}
+	if err := deploy.Release(t.Context(), s.client, s.service()); !errors.Is(err, deploy.ErrNeverReady) {
+		t.Errorf("Release = %v", err)
+	}
+	for _, split := range []deploy.Split{{Shares: []deploy.Share{{deploy.Latest, 100}}}, {Tags: []deploy.Tag{{deploy.Latest, "new"}}}} {
+		if err := deploy.Divide(t.Context(), s.client, s.service(), split); !errors.Is(err, deploy.ErrNeverReady) {
+			t.Errorf("Divide %+v = %v", split, err)
+		}
+	}
+	if deploy.Held(s.service()) {
+		t.Error("what was refused is held")
+	}
 	s.serves("hello-00001")
 	if _, err := deploy.Previous(t.Context(), s.client, s.service()); !errors.Is(err, deploy.ErrNoneBefore) {
 		t.Errorf("Previous = %v", err)

@@ -39,12 +39,15 @@ type SplitError struct{ words string }
 func (e *SplitError) Error() string { return e.words }
 
 // Divide gives the traffic of a Service to revisions as split says, and holds it
-// there. What makes no sense is a *SplitError; nobody looks whether a revision is
-// there.
+// there. What makes no sense is a *SplitError, and any split is ErrNeverReady before
+// a revision has been ready; nobody looks whether one is there.
 func Divide(ctx context.Context, c client.Client, s *servingv1.Service, split Split) error {
 	traffic, err := split.of(s.Spec.Traffic)
 	if err != nil {
 		return err
+	}
+	if neverReady(s) {
+		return ErrNeverReady
 	}
 	return pin(ctx, c, s, traffic)
 }

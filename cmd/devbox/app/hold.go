@@ -108,10 +108,7 @@ func (d *devbox) traffic(ctx context.Context, command, name string, change func(
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	switch err := change(ctx, c, s); {
-	case errors.Is(err, deploy.ErrNeverReady), errors.Is(err, deploy.ErrNoneBefore):
-		return &problem{code: codeRollout, cause: fmt.Errorf("%s: %w", s.Name, err), next: d.command("status")}
-	case err != nil:
+	if err := change(ctx, c, s); err != nil {
 		return c.unmoved(s, err)
 	}
 	moved, err := c.moved(ctx, s)
@@ -135,6 +132,9 @@ func (d *devbox) traffic(ctx context.Context, command, name string, change func(
 func (c *cluster) unmoved(s *servingv1.Service, err error) error {
 	if wrong, ok := errors.AsType[*deploy.SplitError](err); ok {
 		return &problem{code: codeUsage, cause: fmt.Errorf("%s: %w", s.Name, wrong), next: c.d.command("traffic " + s.Name)}
+	}
+	if errors.Is(err, deploy.ErrNeverReady) || errors.Is(err, deploy.ErrNoneBefore) {
+		return &problem{code: codeRollout, cause: fmt.Errorf("%s: %w", s.Name, err), next: c.d.command("status")}
 	}
 	if apierrors.IsInvalid(err) {
 		return classify(codeUsage, err, c.d.command("status"))
