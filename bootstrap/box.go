@@ -51,6 +51,14 @@ func NewBox(name, engine, dir string) *Box {
 	return &Box{Name: name, Engine: engine, Domain: Domain, Kubeconfig: filepath.Join(dir, "kubeconfig")}
 }
 
+// Command is how to call one of devbox's commands on the box of a name.
+func Command(box, words string) string {
+	if box == DefaultName {
+		return "devbox " + words
+	}
+	return "devbox " + words + " --name " + box
+}
+
 // Gateway is the URL of the box's ingress.
 func (b *Box) Gateway() string {
 	if b.Guest != nil && b.Guest.Gateway != "" {

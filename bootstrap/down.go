@@ -25,7 +25,7 @@ func (all Engines) Down(ctx context.Context, name string, sink event.Sink) error
 	defer unlock()
 	return Step{Name: "down", Do: func(ctx context.Context, say func(string)) (string, error) {
 		return all.down(ctx, name, say)
-	}}.run(ctx, sink)
+	}}.run(ctx, name, sink)
 }
 
 func (all Engines) down(ctx context.Context, name string, say func(string)) (string, error) {

@@ -88,7 +88,7 @@ func (all Engines) choose(s *Survey) Engine {
 		return nil
 	case s.Record != nil && s.Engine != Auto && s.Engine != s.Record.Engine:
 		s.Add("engine", Fail, fmt.Sprintf("box %s is of engine %s, not %s", s.Name, s.Record.Engine, s.Engine),
-			"`devbox down` first, or choose another --name")
+			"`"+Command(s.Name, "down")+"` first, or choose another --name")
 		return nil
 	case s.Record != nil:
 		return all.named(s.Record.Engine)

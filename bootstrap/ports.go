@@ -82,7 +82,7 @@ func (s *Survey) SettleGatewayPort(ctx context.Context) {
 func (s *Survey) keptPort() {
 	if s.PortFixed && s.Port != s.Box.HTTPPort {
 		s.Add("port", Fail, fmt.Sprintf("box %s is on 127.0.0.1:%d, not on %d", s.Box.Name, s.Box.HTTPPort, s.Port),
-			"run `devbox down` first to move it")
+			"run `"+Command(s.Name, "down")+"` first to move it")
 		return
 	}
 	s.Add("port", OK, fmt.Sprintf("box on 127.0.0.1:%d", s.Box.HTTPPort), "")

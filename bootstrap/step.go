@@ -38,9 +38,9 @@ type Step struct {
 // errStopped is why a step ends when another one failed.
 var errStopped = errors.New("another step failed")
 
-// RunAll runs the steps side by side, each after its gate. When one fails the
-// others are stopped; its error is returned once all have ended.
-func RunAll(ctx context.Context, events event.Sink, steps []Step) error {
+// RunAll runs the steps for the box of a name side by side, each after its gate.
+// When one fails the others are stopped; its error is returned once all have ended.
+func RunAll(ctx context.Context, box string, events event.Sink, steps []Step) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
@@ -50,7 +50,7 @@ func RunAll(ctx context.Context, events event.Sink, steps []Step) error {
 	)
 	for _, s := range steps {
 		all.Go(func() {
-			if err := s.run(ctx, events); err != nil {
+			if err := s.run(ctx, box, events); err != nil {
 				once.Do(func() { first = err })
 				cancel(errStopped)
 			}
@@ -61,7 +61,7 @@ func RunAll(ctx context.Context, events event.Sink, steps []Step) error {
 }
 
 // run does the step and tells of it.
-func (s Step) run(ctx context.Context, events event.Sink) error {
+func (s Step) run(ctx context.Context, box string, events event.Sink) error {
 	if s.After != nil {
 		if err := s.After.Wait(ctx); err != nil {
 			return err
@@ -82,7 +82,7 @@ func (s Step) run(ctx context.Context, events event.Sink) error {
 	if errors.Is(context.Cause(ctx), errStopped) {
 		return errStopped // the step that failed says why
 	}
-	said, err := s.failure(ctx, err)
+	said, err := s.failure(ctx, box, err)
 	said.Duration = time.Since(start)
 	events.Emit(said)
 	return err
@@ -98,7 +98,7 @@ func (s Step) silently(ctx context.Context) error {
 }
 
 // failure is the event and the error of a step that ended with err.
-func (s Step) failure(ctx context.Context, err error) (event.Event, error) {
+func (s Step) failure(ctx context.Context, box string, err error) (event.Event, error) {
 	said := event.Event{Kind: event.StepFailed, Step: s.Name}
 	if ctx.Err() != nil { // whatever the step says of it
 		said.Error = "interrupted"
@@ -110,7 +110,7 @@ func (s Step) failure(ctx context.Context, err error) (event.Event, error) {
 	}
 	failed, ok := errors.AsType[*ClusterError](err)
 	if !ok {
-		failed = &ClusterError{Step: s.Name, Err: err, Hint: "run `devbox up` again; if that does not help, `devbox down` first"}
+		failed = &ClusterError{Step: s.Name, Err: err, Hint: "run `" + Command(box, "up") + "` again; if that does not help, `" + Command(box, "down") + "` first"}
 	}
 	said.Error, said.Hint = failed.Err.Error(), failed.Hint
 	return said, failed

@@ -89,7 +89,7 @@ func TestSteps(t *testing.T) {
 			want: `
 				0s step.started cluster
 				0s step.started platform
-				1s step.failed cluster | broken | run ` + "`devbox up` again; if that does not help, `devbox down` first" + ` (1s)`,
+				1s step.failed cluster | broken | run ` + "`devbox up --name mine` again; if that does not help, `devbox down --name mine` first" + ` (1s)`,
 			check: func(err error) bool {
 				failed, ok := errors.AsType[*ClusterError](err)
 				return ok && failed.Step == "cluster" && errors.Is(err, broken)
@@ -127,7 +127,7 @@ func TestSteps(t *testing.T) {
 					time.AfterFunc(c.interrupt, cancel)
 				}
 				tr := &transcript{start: time.Now()}
-				err := RunAll(ctx, tr.sink, c.steps())
+				err := RunAll(ctx, "mine", tr.sink, c.steps())
 				if !c.check(err) {
 					t.Errorf("got error %v", err)
 				}

@@ -89,15 +89,20 @@ func TestPorts(t *testing.T) {
 	t.Run("kept for life", func(t *testing.T) {
 		box := NewBox("devbox", "one", t.TempDir())
 		box.HTTPPort, box.Complete = port, true
-		s := &Survey{Config: Config{Port: DefaultPort}, Box: box, There: true}
+		s := &Survey{Config: Config{Name: "devbox", Port: DefaultPort}, Box: box, There: true}
 		s.SettlePorts(t.Context())
 		if len(s.Failed()) > 0 || s.Box.HTTPPort != port {
 			t.Errorf("got %d, %+v", s.Box.HTTPPort, s.Findings)
 		}
 		s.PortFixed = true
 		s.SettlePorts(t.Context())
-		if failed := s.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Hint, "devbox down") {
+		if failed := s.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Hint, "`devbox down` first") {
 			t.Errorf("got %+v", s.Findings)
+		}
+		s.Name, s.Findings = "mine", nil
+		s.SettlePorts(t.Context())
+		if failed := s.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Hint, "`devbox down --name mine` first") {
+			t.Errorf("of another box: %+v", s.Findings)
 		}
 	})
 }

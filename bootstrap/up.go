@@ -26,10 +26,10 @@ func (all Engines) Up(ctx context.Context, cfg Config) (*Box, error) {
 		s, steps = all.look(ctx, cfg)
 		return s.preflight()
 	}}
-	if err := preflight.run(ctx, cfg.Events); err != nil {
+	if err := preflight.run(ctx, cfg.Name, cfg.Events); err != nil {
 		return nil, err
 	}
-	if err := RunAll(ctx, cfg.Events, steps); err != nil {
+	if err := RunAll(ctx, cfg.Name, cfg.Events, steps); err != nil {
 		return nil, err
 	}
 	s.Box.Entrance = all.named(s.Box.Engine).Enter(s.Box)

@@ -131,7 +131,7 @@ func (s *survey) notInstalled() {
 		missing = append(missing, "Istio, or another ingress of Knative's")
 	}
 	s.Add("serving", bootstrap.Fail, "the cluster has no "+strings.Join(missing, " and no "),
-		"`devbox up --install` puts devbox's own there, where you administer the cluster; or install Knative Serving as https://knative.dev/docs/install says")
+		"`"+bootstrap.Command(s.Name, "up --install")+"` puts devbox's own there, where you administer the cluster; or install Knative Serving as https://knative.dev/docs/install says")
 }
 
 // place asks for the box's namespace. Who may not read it finds out by rights.

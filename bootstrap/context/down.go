@@ -40,7 +40,7 @@ func (Engine) Down(ctx context.Context, box *bootstrap.Box, say func(string)) er
 	if err != nil {
 		return &bootstrap.ClusterError{
 			Step: "down", Err: fmt.Errorf("the cluster of context %s does not answer, so what box %s made there stays: %w", box.Guest.Context, box.Name, last(err)),
-			Hint: "run `devbox down` when it is back; where it is gone for good, remove " + box.Dir(),
+			Hint: "run `" + bootstrap.Command(box.Name, "down") + "` when it is back; where it is gone for good, remove " + box.Dir(),
 		}
 	}
 	objects, err := metadata.NewForConfig(config)
@@ -59,7 +59,7 @@ func (Engine) Down(ctx context.Context, box *bootstrap.Box, say func(string)) er
 	if err != nil {
 		return err
 	}
-	return (&uninstall{r, charts}).all(ctx)
+	return (&uninstall{r, charts, box.Name}).all(ctx)
 }
 
 // labelled are the kinds in namespaces that can be listed and deleted, each once.

@@ -360,6 +360,7 @@ func (i *installer) serving(ctx context.Context, say func(string)) error {
 type uninstall struct {
 	removal
 	helm *helm.Client
+	box  string // its name
 }
 
 // errInUse is why the serving stack stays.
@@ -373,7 +374,7 @@ func (u *uninstall) all(ctx context.Context) error {
 	if err := u.unused(ctx); errors.Is(err, errInUse) {
 		return &bootstrap.ClusterError{
 			Step: "down", Err: fmt.Errorf("the box's services are removed; what --install has put into namespaces %s stays: %w", strings.Join(mine, " and "), err),
-			Hint: "`devbox down` again when nobody has a service there any more",
+			Hint: "`" + bootstrap.Command(u.box, "down") + "` again when nobody has a service there any more",
 		}
 	} else if err != nil {
 		return err

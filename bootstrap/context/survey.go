@@ -57,7 +57,7 @@ func (s *survey) settle() {
 	guest := s.Guest.Over(before)
 	if before != nil && (before.Context != guest.Context || before.Namespace != guest.Namespace && s.Guest.Namespace != "" || before.User != guest.User) {
 		s.Add("context", bootstrap.Fail, fmt.Sprintf("box %s is in context %s, namespace %s", s.Name, before.Context, before.Namespace),
-			"`devbox down` first to move it, or choose another --name")
+			"`"+bootstrap.Command(s.Name, "down")+"` first to move it, or choose another --name")
 		return
 	}
 	if wrong := validation.IsDNS1123Label(guest.User); guest.User != "" && len(wrong) > 0 {

@@ -45,7 +45,7 @@ func (Engine) Survey(ctx context.Context, s *bootstrap.Survey) []bootstrap.Step 
 	}
 	running, err := process.Find(ctx, s.Dir)
 	if err != nil {
-		s.Add("box", bootstrap.Fail, err.Error(), "`devbox down` removes the box")
+		s.Add("box", bootstrap.Fail, err.Error(), "`"+bootstrap.Command(s.Name, "down")+"` removes the box")
 		return nil
 	}
 	s.There = running != nil

@@ -84,7 +84,7 @@ func (u *up) observability(ctx context.Context, say func(string)) (string, error
 		g.Go(func() error { return awaitPart(waiting, clients, string(r)) })
 	}
 	if err := g.Wait(); err != nil {
-		return "", &bootstrap.ClusterError{Step: bootstrap.Observability, Err: err, Hint: "`devbox up --without " + bootstrap.Observability + "` goes on without it"}
+		return "", &bootstrap.ClusterError{Step: bootstrap.Observability, Err: err, Hint: "`" + bootstrap.Command(u.box.Name, "up --without "+bootstrap.Observability) + "` goes on without it"}
 	}
 	return u.box.Addresses(), nil
 }

@@ -255,7 +255,7 @@ func (u *up) awaitPods(ctx context.Context, namespaces []string, sidecars bool) 
 				case does:
 					failed = &bootstrap.ClusterError{
 						Step: bootstrap.Mesh, Err: fmt.Errorf("the sidecar of pod %s/%s does not start: %s", ns, pod.Name, why),
-						Hint: "`devbox up --mesh=false` leads the box out of the mesh",
+						Hint: "`" + bootstrap.Command(u.box.Name, "up --mesh=false") + "` leads the box out of the mesh",
 					}
 					return nil
 				case sidecars && held(pod):

@@ -148,7 +148,7 @@ func (s *survey) images(ctx context.Context) {
 		return
 	}
 	if node := s.Box.Images.Ref(images.Node); there && node != set.Ref(images.Node) {
-		s.Add("images", bootstrap.Warn, "the box keeps the node image that it was made with, "+node, "`devbox down` first for the new one")
+		s.Add("images", bootstrap.Warn, "the box keeps the node image that it was made with, "+node, "`"+bootstrap.Command(s.Name, "down")+"` first for the new one")
 		set.Images[images.Node] = s.Box.Images.Images[images.Node]
 		set.BuiltinCNI, set.Kubernetes = s.Box.Images.BuiltinCNI, s.Box.Images.Kubernetes
 	}
@@ -167,7 +167,7 @@ func (s *survey) reach(ctx context.Context) {
 	err := images.Reachable(ctx, http.DefaultTransport, refs...)
 	if mute, ok := errors.AsType[*images.UnreachableError](err); ok {
 		s.Add("images", bootstrap.Fail, "no container registry in reach: "+mute.Error(),
-			"use --engine embedded, which needs no images, or give a directory with them: `devbox up --images DIR`; "+
+			"use --engine embedded, which needs no images, or give a directory with them: `"+bootstrap.Command(s.Name, "up --images DIR")+"`; "+
 				"`make lab` in devbox's source makes one from packages")
 		return
 	}

@@ -58,7 +58,7 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 		return err
 	}
 	s := &serve{ServeConfig: cfg, box: box, apiUp: make(bootstrap.Gate), queueIn: make(bootstrap.Gate)}
-	err = bootstrap.RunAll(ctx, cfg.Events, s.steps())
+	err = bootstrap.RunAll(ctx, record.Name, cfg.Events, s.steps())
 	if err == nil {
 		cfg.Events.Emit(event.Event{Kind: event.BoxReady, URL: record.Gateway()})
 		cfg.Ready()

@@ -120,7 +120,7 @@ func (d *devbox) debugging(ctx context.Context, wanted debugged, targets []watch
 			return watcher.Debug{}, err
 		}
 	}
-	err = bootstrap.RunAll(ctx, events, []bootstrap.Step{{Name: "delve", Do: func(ctx context.Context, say func(string)) (string, error) {
+	err = bootstrap.RunAll(ctx, d.name, events, []bootstrap.Step{{Name: "delve", Do: func(ctx context.Context, say func(string)) (string, error) {
 		program, err := getDelve(ctx, say)
 		debug.Delve = program
 		return "the debugger is there", err

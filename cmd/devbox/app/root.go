@@ -36,12 +36,7 @@ type devbox struct {
 }
 
 // command is how to call one of our commands on this box.
-func (d *devbox) command(words string) string {
-	if d.name == bootstrap.DefaultName {
-		return "devbox " + words
-	}
-	return "devbox " + words + " --name " + d.name
-}
+func (d *devbox) command(words string) string { return bootstrap.Command(d.name, words) }
 
 // execute runs the command that args name.
 func (d *devbox) execute(ctx context.Context, args []string) error {
