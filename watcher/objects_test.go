@@ -168,7 +168,7 @@ func TestManifestsAlone(t *testing.T) {
 	}
 	err := p.begin(true, "config").stop()
 	failed, ok := errors.AsType[*FailedError](err)
-	if want := "config/way.yaml:2: VirtualService way: the embedded engine has no kind VirtualService of networking.istio.io/v1; a box of --engine kind may have it"; !ok || failed.Reason != want {
+	if want := "config/way.yaml:2: VirtualService way: the embedded engine has no kind VirtualService of networking.istio.io/v1; a box of --engine kind may have it"; !ok || failed.Reason != want || !is[*LackError](err) {
 		t.Errorf("Run = %v, want %s", err, want)
 	}
 	if p.word("words") != "one" || p.word("linked") != "one" {

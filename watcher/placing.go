@@ -227,7 +227,7 @@ func (p *placing) at(o manifest.Object, err error) error {
 // lacks says whose lack an unknown kind is.
 func (p *placing) lacks(unknown *deploy.UnknownKindError) error {
 	if p.engine == "embedded" {
-		return fmt.Errorf("the embedded engine has no kind %s of %s; a box of --engine kind may have it", unknown.Kind.Kind, unknown.Kind.GroupVersion())
+		return &LackError{unknown.Kind}
 	}
 	return fmt.Errorf("%w, on the %s engine: apply its CustomResourceDefinition first, or mend the apiVersion", unknown, p.engine)
 }

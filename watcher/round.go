@@ -327,7 +327,11 @@ func (l *loop) troubles(t *target) error {
 	}
 	for _, p := range t.objects.placed {
 		if p.err != nil {
-			errs = append(errs, &FailedError{Service: t.Name, Revision: p.object.Title(), Reason: p.err.Error()})
+			failed := &FailedError{Service: t.Name, Revision: p.object.Title(), Reason: p.err.Error()}
+			if lack, ok := errors.AsType[*LackError](p.err); ok {
+				failed.Lack = lack
+			}
+			errs = append(errs, failed)
 		}
 	}
 	return errors.Join(errs...)

@@ -28,6 +28,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/kind-in-a-box/devbox/internal/event"
@@ -138,12 +139,23 @@ type BoxError struct{ Err error }
 func (e *BoxError) Error() string { return "the box: " + e.Err.Error() }
 func (e *BoxError) Unwrap() error { return e.Err }
 
+// LackError says that the embedded engine has no kind of objects that another may
+// have.
+type LackError struct{ Kind schema.GroupVersionKind }
+
+func (e *LackError) Error() string {
+	return fmt.Sprintf("the embedded engine has no kind %s of %s; a box of --engine kind may have it", e.Kind.Kind, e.Kind.GroupVersion())
+}
+
 // FailedError says that a revision came to nothing.
 type FailedError struct {
 	Service  string
 	Revision string
 	Reason   string
+	Lack     error // a *LackError, where the box has not what it takes
 }
+
+func (e *FailedError) Unwrap() error { return e.Lack }
 
 func (e *FailedError) Error() string {
 	name := e.Revision

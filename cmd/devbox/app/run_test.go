@@ -108,6 +108,13 @@ func TestExit(t *testing.T) {
 			"devbox: 2 services or objects are not live\n   next: devbox logs --name b\n",
 		},
 		{
+			"the box has no such kind", t.Context(), (&devbox{name: "b"}).ofService(errors.Join(
+				&watcher.FailedError{Service: "a", Reason: "exit code 1"},
+				&watcher.FailedError{Service: "b", Revision: "Deployment b", Reason: "no kind", Lack: &watcher.LackError{}},
+			)), codeRollout,
+			"devbox: 2 services or objects are not live\n   next: a box that may have it, by `devbox up --engine kind --name NAME`; or, for a database, that of this machine: docs/manifests.md\n",
+		},
+		{
 			"no image", t.Context(), (&devbox{name: "devbox"}).ofService(&build.ImageError{Target: "example.com/a", Err: errors.New("no base")}), codeBuild,
 			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
 		},

@@ -252,6 +252,8 @@ func (d *devbox) ofService(err error) error {
 	switch {
 	case is[*build.CompileError](err), is[*build.ImageError](err):
 		p.code, p.next = codeBuild, mend
+	case is[*watcher.LackError](err):
+		p.code, p.next = codeRollout, "a box that may have it, by `devbox up --engine kind --name NAME`; or, for a database, that of this machine: docs/manifests.md"
 	case is[*watcher.FailedError](err):
 		p.code, p.next = codeRollout, d.command("logs")
 	case wrongFile(err):
