@@ -32,6 +32,8 @@ const certain = 500 * time.Millisecond
 // what the loop knew when it began, and runs beside it.
 //
 //	push --> each object, in order: resolve, locate, place --> remove what left
+//
+// Objects of no directory are all checked before the first is placed.
 type placing struct {
 	deployer *deploy.Deployer
 	registry push.Registry
@@ -91,6 +93,10 @@ type owned struct {
 
 func (p *placing) run(ctx context.Context) (swept bool) {
 	p.push(ctx)
+	if p.dir == "" && p.mistaken(ctx) {
+		p.applied()
+		return false
+	}
 	wanted, sure := map[manifest.Key]bool{}, p.whole
 	for _, o := range p.objects {
 		key, err := p.put(ctx, o)
@@ -107,6 +113,36 @@ func (p *placing) run(ctx context.Context) (swept bool) {
 		return false
 	}
 	return p.prune(ctx, wanted)
+}
+
+// mistaken says whether an object is wrong in itself, and tells of each that is.
+// Whoever writes manifests by a session mends one after the other; of what is
+// applied once, all is to be right before any is.
+func (p *placing) mistaken(ctx context.Context) (found bool) {
+	for _, o := range p.objects {
+		if err := p.check(ctx, o); err != nil {
+			found = true
+			p.tell(objectPlaced{object: o, key: manifest.KeyOf(o.Unstructured), err: p.at(o, err)})
+		}
+	}
+	return found
+}
+
+// check says what is wrong with an object. Of a kind that another object defines
+// nobody can tell yet.
+func (p *placing) check(ctx context.Context, o manifest.Object) error {
+	u := o.DeepCopy()
+	err := p.deployer.Locate(u)
+	if unknown, ok := errors.AsType[*deploy.UnknownKindError](err); ok {
+		if p.groups[u.GroupVersionKind().Group] {
+			return nil
+		}
+		return p.lacks(unknown)
+	}
+	if err != nil {
+		return err
+	}
+	return p.deployer.Check(ctx, u)
 }
 
 // push brings the new images into the registry.

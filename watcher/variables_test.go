@@ -110,3 +110,38 @@ func TestWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestWrittenWithAMistake: nothing of it is applied, wherever the mistake is. What
+// only the document before makes right is none.
+func TestWrittenWithAMistake(t *testing.T) {
+	p := newPlace(t)
+	second := func(namespace, text string) error {
+		first := "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + p.namespace + "-new}\n"
+		set := manifest.Decode([]manifest.File{{Path: "stdin", Data: []byte(first + "---\n" + strings.ReplaceAll(text, "NAMESPACE", namespace))}})
+		return p.beginWith(true, []Target{Written("stdin", set)}).stop()
+	}
+	there := func() bool {
+		err := bed.Start(t).Client().Get(t.Context(), client.ObjectKey{Name: p.namespace + "-new"}, &corev1.Namespace{})
+		if client.IgnoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	for mistake, text := range map[string]string{
+		"metadata.name":     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Words, namespace: NAMESPACE}\n",
+		"datum":             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: words, namespace: NAMESPACE}\ndatum: {word: one}\n",
+		"kind Nothing":      "apiVersion: example.com/v1\nkind: Nothing\nmetadata: {name: words, namespace: NAMESPACE}\n",
+		"spec.containers":   "apiVersion: v1\nkind: Pod\nmetadata: {name: words, namespace: NAMESPACE}\nspec: {containers: []}\n",
+		"spec.template.foo": "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: words, namespace: NAMESPACE}\nspec: {template: {foo: 1, spec: {containers: [{image: example.com/words}]}}}\n",
+	} {
+		if err := second(p.namespace, text); err == nil || !strings.Contains(err.Error(), mistake) || !strings.Contains(err.Error(), "stdin:") {
+			t.Errorf("%s: %v", mistake, err)
+		}
+		if there() {
+			t.Fatalf("%s: the document before it was applied", mistake)
+		}
+	}
+	if err := second(p.namespace+"-new", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: words, namespace: NAMESPACE}\n"); err != nil || !there() {
+		t.Errorf("a right one: %v", err)
+	}
+}

@@ -106,10 +106,7 @@ var patience = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 
 // What it refuses is refused. A namespace that is not there is made: a box is
 // new more often than a cluster, and nobody would make it first.
 func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) error {
-	delete(u.Object, "status")
-	for _, field := range serversOwn {
-		unstructured.RemoveNestedField(u.Object, "metadata", field)
-	}
+	strip(u)
 	owner, isNew, err := d.claim(ctx, u)
 	if err != nil {
 		return err
@@ -130,6 +127,14 @@ func (d *Deployer) apply(ctx context.Context, u *unstructured.Unstructured) erro
 		return err
 	}
 	return again(ctx, put)
+}
+
+// strip takes away what is an API server's to write.
+func strip(u *unstructured.Unstructured) {
+	delete(u.Object, "status")
+	for _, field := range serversOwn {
+		unstructured.RemoveNestedField(u.Object, "metadata", field)
+	}
 }
 
 // serversOwn are the fields of metadata that an API server writes. A manifest

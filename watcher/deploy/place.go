@@ -114,6 +114,30 @@ func (d *Deployer) Place(ctx context.Context, dir string, manifest *unstructured
 	return p, d.apply(ctx, u)
 }
 
+// Check says what is wrong with a manifest, by a dry run of it: nothing is
+// changed. A right that is lacking is not the manifest's mistake, nor is a
+// namespace, which may be made before it.
+func (d *Deployer) Check(ctx context.Context, manifest *unstructured.Unstructured) error {
+	u := manifest.DeepCopy()
+	if isService(u) {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(u.Object, &servingv1.Service{}, true); err != nil {
+			return err
+		}
+	}
+	strip(u)
+	owner, _, err := d.claim(ctx, u)
+	if err != nil {
+		return err
+	}
+	err = again(ctx, func() error {
+		return d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u.DeepCopy()), owner, client.ForceOwnership, client.DryRunAll)
+	})
+	if apierrors.IsForbidden(err) || lacksNamespace(err) {
+		return nil
+	}
+	return err
+}
+
 // placeService applies a Service of the serving stack as one that has a
 // directory of its own.
 func (d *Deployer) placeService(ctx context.Context, p *Placed) (err error) {
