@@ -187,7 +187,9 @@ func (s *Standing) notLive(err error) {
 		s.Part = OfBuild
 	case is[*RefusedError](err), is[manifest.Problem](err), is[*unreadError](err):
 		s.Part = OfInput
-	case is[*FailedError](err), errors.Is(err, deploy.ErrSuperseded):
+	case errors.Is(err, deploy.ErrSuperseded):
+		s.Part, s.Hint = OfRevision, "save a change to apply what is here again"
+	case is[*FailedError](err):
 		s.Part = OfRevision
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -158,4 +160,28 @@ func TestAHeldServiceTakesNoSave(t *testing.T) {
 	save(t, main, says("four"))
 	s.until(s.ask("hello"), Live)
 	s.answers("hello", "four")
+}
+
+// TestSomebodyElseChangesAService: it is said, with what to do, and the next save
+// has the service again.
+func TestSomebodyElseChangesAService(t *testing.T) {
+	p := newPlace(t)
+	main := filepath.Join(project(t, map[string]string{"hello/main.go": says("one")}), "hello", "main.go")
+	s, mark := p.begin(false, "hello"), 0
+	s.wait(&mark, event.RevisionLive)
+	s.wait(&mark, event.Watching)
+	theirs := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"template":{"metadata":{"annotations":{"`+deploy.TemplateAnnotation+`":"theirs"}}}}}`))
+	hello := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "hello"}}
+	if err := s.box.Client.Patch(t.Context(), hello, theirs); err != nil {
+		t.Fatal(err)
+	}
+	if e := s.wait(&mark, event.Note); !strings.Contains(e.Message, "somebody else changed the Service") || !strings.Contains(e.Hint, "the next save") {
+		t.Errorf("told %+v", e)
+	}
+	if now := s.until(s.ask("hello"), NotLive); now.Part != OfRevision || !strings.Contains(now.Hint, "save a change") {
+		t.Errorf("got %+v", now)
+	}
+	save(t, main, says("two"))
+	s.until(s.ask("hello"), Live)
+	s.answers("hello", "two")
 }

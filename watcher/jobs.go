@@ -354,13 +354,16 @@ func (l *loop) followed(t *target, f *follow, err error) {
 	if err == nil { // it is live, or was, and somebody else's is newer
 		if !l.cfg.Once {
 			t.unshipped = deploy.ErrSuperseded
+			if t.stage != shipping { // else the newer one is our own
+				l.superseded(t, f)
+			}
 		}
 		return
 	}
 	t.unshipped = err
 	if errors.Is(err, deploy.ErrSuperseded) {
 		t.settle(err)
-		l.events.Emit(event.Event{Kind: event.Note, Service: t.Name, Revision: f.revision, Message: err.Error()})
+		l.superseded(t, f)
 		return
 	}
 	if errors.Is(err, deploy.ErrDeleted) {
@@ -371,6 +374,16 @@ func (l *loop) followed(t *target, f *follow, err error) {
 	t.unshipped = err
 	t.settle(err)
 	l.warn(t, err, "")
+}
+
+// superseded tells that somebody else's revision is the newest, and what has the
+// target's again.
+func (l *loop) superseded(t *target, f *follow) {
+	l.events.Emit(event.Event{
+		Kind: event.Note, Service: t.Name, Revision: f.revision,
+		Message: deploy.ErrSuperseded.Error() + ": another revision than " + f.revision + " is its newest",
+		Hint:    cmp.Or(l.ofASave("the next save applies what is here again"), "the same command applies it again"),
+	})
 }
 
 // deleted tells that somebody has deleted a target's Service, and what makes it
