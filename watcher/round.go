@@ -327,7 +327,7 @@ func (l *loop) troubles(t *target) error {
 	}
 	for _, p := range t.objects.placed {
 		if p.err != nil {
-			failed := &FailedError{Service: t.Name, Revision: p.object.Title(), Reason: p.err.Error()}
+			failed := &FailedError{Service: t.Name, Revision: p.object.Title(), Reason: p.err.Error(), Refused: p.sum == ""}
 			if lack, ok := errors.AsType[*LackError](p.err); ok {
 				failed.Lack = lack
 			}

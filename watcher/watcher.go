@@ -152,6 +152,7 @@ type FailedError struct {
 	Service  string
 	Revision string
 	Reason   string
+	Refused  bool  // it is an object that was not applied
 	Lack     error // a *LackError, where the box has not what it takes
 }
 

@@ -115,6 +115,12 @@ func TestExit(t *testing.T) {
 			"devbox: 2 services or objects are not live\n   next: a box that may have it, by `devbox up --engine kind --name NAME`; or, for a database, that of this machine: docs/manifests.md\n",
 		},
 		{
+			"an object is refused", t.Context(), (&devbox{name: "devbox"}).ofService(errors.Join(
+				&watcher.FailedError{Service: "a", Revision: "Service a", Reason: "unknown field", Refused: true},
+			)), codeRollout,
+			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
+		},
+		{
 			"no image", t.Context(), (&devbox{name: "devbox"}).ofService(&build.ImageError{Target: "example.com/a", Err: errors.New("no base")}), codeBuild,
 			"devbox: 1 service or object is not live\n   next: mend it, then the same command again\n",
 		},

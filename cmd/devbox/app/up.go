@@ -256,6 +256,9 @@ func (d *devbox) ofService(err error) error {
 		p.code, p.next = codeRollout, "a box that may have it, by `devbox up --engine kind --name NAME`; or, for a database, that of this machine: docs/manifests.md"
 	case is[*watcher.FailedError](err):
 		p.code, p.next = codeRollout, d.command("logs")
+		if failed, _ := errors.AsType[*watcher.FailedError](err); failed.Refused { // and has no log
+			p.next = mend
+		}
 	case wrongFile(err):
 		p.code, p.next = codeUsage, mend
 	case is[*push.RefusedError](err):
