@@ -75,7 +75,7 @@ var arrows = []struct {
 	{"watcher", []string{"watcher", "internal/event", "internal/push", "serving/api"}},
 	{"watcher/notify", nil},
 	{"watcher/graph", []string{"internal/goenv"}},
-	{"watcher/build", []string{"watcher/build", "watcher/graph", "internal/goenv"}},
+	{"watcher/build", []string{"watcher/build", "watcher/graph", "internal/goenv", "internal/push"}},
 	{"watcher/manifest", []string{"serving/api"}},
 	{"watcher/delve", []string{"serving/api"}},
 	{"watcher/dotenv", []string{"serving/api"}},
