@@ -230,21 +230,26 @@ func (f *fleet) node(ctx context.Context, rev *servingv1.Revision) (string, erro
 	if f.failures.Get(string(rev.UID)) > 0 {
 		return "", nil
 	}
+	nodes, err := f.nodes(ctx)
+	if len(nodes) != 1 || err != nil {
+		return "", err
+	}
+	return nodes[0].Name, nil
+}
+
+// nodes are those that take pods.
+func (f *fleet) nodes(ctx context.Context) ([]corev1.Node, error) {
 	var nodes corev1.NodeList
 	if err := f.client.List(ctx, &nodes, glance); err != nil {
-		return "", fmt.Errorf("listing nodes: %w", err)
+		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
-	name := ""
+	var take []corev1.Node // the list is the cache's
 	for i := range nodes.Items {
-		if !takesPods(&nodes.Items[i]) {
-			continue
+		if takesPods(&nodes.Items[i]) {
+			take = append(take, nodes.Items[i])
 		}
-		if name != "" {
-			return "", nil
-		}
-		name = nodes.Items[i].Name
 	}
-	return name, nil
+	return take, nil
 }
 
 func takesPods(node *corev1.Node) bool {

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -41,15 +40,13 @@ func (f *fleet) room(ctx context.Context, alive []*corev1.Pod, now time.Time) (n
 
 // cores are those of all nodes that take pods, 0 where none says so.
 func (f *fleet) cores(ctx context.Context) (int, error) {
-	var nodes corev1.NodeList
-	if err := f.client.List(ctx, &nodes, glance); err != nil {
-		return 0, fmt.Errorf("listing nodes: %w", err)
+	nodes, err := f.nodes(ctx)
+	if err != nil {
+		return 0, err
 	}
 	cores := 0
-	for i := range nodes.Items {
-		if takesPods(&nodes.Items[i]) {
-			cores += int(nodes.Items[i].Status.Capacity.Cpu().Value())
-		}
+	for i := range nodes {
+		cores += int(nodes[i].Status.Capacity.Cpu().Value())
 	}
 	return cores, nil
 }
